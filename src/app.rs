@@ -1,0 +1,94 @@
+//! Putting the relay together, and taking it apart in the right order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::deliver::Lanes;
+use crate::listen::{self, Limits};
+use crate::metrics::{Metrics, WebhookOutcome};
+use crate::receive::Receiver;
+use crate::rules::{self, CurrentRules, Rules};
+use crate::store::Store;
+
+/// What a relay runs on. Ports and the end are given from outside, so that a test can choose both.
+pub struct Parts {
+    /// The validated routes.yaml.
+    pub config: Config,
+    /// Where events are kept.
+    pub store: Arc<dyn Store>,
+    /// The relay's metrics.
+    pub metrics: Arc<Metrics>,
+    /// Where webhooks come in.
+    pub webhooks: TcpListener,
+    /// Where metrics and health are.
+    pub admin: TcpListener,
+    /// Connections at a time on the webhook port.
+    pub connections_max: usize,
+    /// How long what is in flight may take once the relay is told to stop.
+    pub grace: Duration,
+}
+
+/// Connections at a time on the admin port.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// How long a scrape in progress may hold up the end.
+const ADMIN_GRACE: Duration = Duration::from_millis(500);
+
+/// Runs until `stop` is cancelled, then drains: no more webhooks are taken, what is in flight ends within the grace
+/// time, outcomes are written. What is left is safely stored and goes on after the next start.
+///
+/// # Errors
+/// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
+pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
+    let Parts { config, store, metrics, webhooks, admin, connections_max, grace } = parts;
+    let keys = store.configure(rules::names(&config)).await.map_err(|error| error.to_string())?;
+    let rules = Arc::new(Rules::new(config, keys));
+    metrics.prepare(
+        rules.config.destinations.iter().map(|destination| destination.name.as_str()),
+        rules.config.routes.iter().map(|route| route.name.as_str()),
+    );
+    metrics.reloaded(true);
+    let current: CurrentRules = Arc::new(ArcSwap::new(Arc::clone(&rules)));
+
+    let draining = CancellationToken::new();
+    let mut lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
+    lanes.apply(&rules)?;
+    let receiver = Receiver::router(Arc::clone(&store), current, Arc::clone(&metrics), draining.clone());
+    let webhook_server = spawn_server(webhooks, receiver, connections_max, Some(Arc::clone(&metrics)), draining.clone());
+    // The admin port stays open while the relay drains: readiness must be seen to fail.
+    let stopped = CancellationToken::new();
+    let admin_router = Admin::router(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
+    let admin_server = spawn_server(admin, admin_router, ADMIN_CONNECTIONS_MAX, None, stopped.clone());
+
+    stop.cancelled().await;
+    tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
+    draining.cancel();
+    let drained = async {
+        let _ = webhook_server.await;
+        lanes.drained().await;
+    };
+    if tokio::time::timeout(grace, drained).await.is_err() {
+        tracing::warn!("the grace time is over; what was in flight is attempted again after the next start");
+    }
+    store.close().await;
+    stopped.cancel();
+    let _ = tokio::time::timeout(ADMIN_GRACE, admin_server).await;
+    let outstanding: u64 = store.figures().destinations.iter().map(|(_, figures)| figures.outstanding()).sum();
+    tracing::info!(outstanding, "stopped");
+    Ok(())
+}
+
+fn spawn_server(listener: TcpListener, router: Router, connections_max: usize, counts_timeouts: Option<Arc<Metrics>>, stop: CancellationToken) -> JoinHandle<()> {
+    let on_header_timeout: Arc<dyn Fn() + Send + Sync> = match counts_timeouts {
+        Some(metrics) => Arc::new(move || metrics.webhook(WebhookOutcome::Timeout)),
+        None => Arc::new(|| {}),
+    };
+    tokio::spawn(listen::serve(listener, router, Limits { connections_max, on_header_timeout }, stop))
+}

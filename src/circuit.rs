@@ -1,0 +1,157 @@
+//! The circuit breaker of one destination: after several failures in a row nothing is attempted for a while, so
+//! that an outage burns no attempts and a struggling service gets rest. Then one probe decides. Pure: `now` is an
+//! argument.
+
+use std::time::Instant;
+
+use crate::config::Circuit;
+
+/// What an attempt says of its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It answered sensibly.
+    Success,
+    /// It failed, or did not answer.
+    Failure,
+    /// It refuses the relay's credentials: opens at once.
+    Refused,
+    /// It is gone for good: opens until somebody resumes it.
+    Gone,
+    /// Nothing that matters here.
+    Nothing,
+}
+
+/// What may be attempted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// As much as the destination's limits allow.
+    Free,
+    /// One attempt, to see whether it is well again, and no other beside it.
+    Probe,
+    /// Nothing before this time.
+    NotBefore(Instant),
+    /// Nothing before [`Breaker::resume`].
+    NotBeforeResumed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    Gone,
+}
+
+/// The breaker.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: Circuit,
+    state: State,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(settings: Circuit) -> Self {
+        Self { settings, state: State::Closed { failures: 0 } }
+    }
+
+    /// Takes new settings; the state stays.
+    pub fn configure(&mut self, settings: Circuit) {
+        self.settings = settings;
+    }
+
+    /// What may be attempted now.
+    pub fn permission(&self, now: Instant) -> Permission {
+        match self.state {
+            State::Closed { .. } => Permission::Free,
+            State::Open { until } if now < until => Permission::NotBefore(until),
+            State::Open { .. } => Permission::Probe,
+            State::Gone => Permission::NotBeforeResumed,
+        }
+    }
+
+    /// Learns from an attempt that ended.
+    pub fn record(&mut self, signal: Signal, now: Instant) {
+        self.state = match (self.state, signal) {
+            (State::Gone, _) => State::Gone,
+            (_, Signal::Gone) => State::Gone,
+            (state, Signal::Nothing) => state,
+            (_, Signal::Success) => State::Closed { failures: 0 },
+            (_, Signal::Refused) => self.open(now),
+            (State::Closed { failures }, Signal::Failure) if failures + 1 < self.settings.failures => State::Closed { failures: failures + 1 },
+            (State::Closed { .. }, Signal::Failure) => self.open(now),
+            // A straggler from before it opened changes nothing; a failed probe starts the rest anew.
+            (State::Open { until }, Signal::Failure) if now < until => State::Open { until },
+            (State::Open { .. }, Signal::Failure) => self.open(now),
+        };
+    }
+
+    /// Closes it by hand.
+    pub fn resume(&mut self) {
+        self.state = State::Closed { failures: 0 };
+    }
+
+    /// Whether attempts are held back, or only a probe is allowed.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Closed { .. })
+    }
+
+    fn open(&self, now: Instant) -> State {
+        State::Open { until: now.checked_add(self.settings.cooldown).unwrap_or(now) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const COOLDOWN: Duration = Duration::from_secs(30);
+
+    fn breaker() -> Breaker {
+        Breaker::new(Circuit { failures: 3, cooldown: COOLDOWN })
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_only() {
+        let (mut breaker, now) = (breaker(), Instant::now());
+        for signal in [Signal::Failure, Signal::Failure, Signal::Success, Signal::Failure, Signal::Failure, Signal::Nothing] {
+            breaker.record(signal, now);
+            assert_eq!(breaker.permission(now), Permission::Free);
+        }
+        breaker.record(Signal::Failure, now);
+        assert_eq!(breaker.permission(now), Permission::NotBefore(now + COOLDOWN));
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn one_probe_a_cooldown_and_a_success_closes() {
+        let (mut breaker, now) = (breaker(), Instant::now());
+        breaker.record(Signal::Refused, now);
+        let half_open = now + COOLDOWN;
+        assert_eq!(breaker.permission(half_open), Permission::Probe);
+        breaker.record(Signal::Failure, half_open);
+        assert_eq!(breaker.permission(half_open), Permission::NotBefore(half_open + COOLDOWN));
+        breaker.record(Signal::Success, half_open + COOLDOWN);
+        assert_eq!(breaker.permission(half_open + COOLDOWN), Permission::Free);
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn a_straggler_does_not_prolong_the_rest() {
+        let (mut breaker, now) = (breaker(), Instant::now());
+        breaker.record(Signal::Refused, now);
+        breaker.record(Signal::Failure, now + COOLDOWN / 2);
+        assert_eq!(breaker.permission(now + COOLDOWN), Permission::Probe);
+    }
+
+    #[test]
+    fn gone_stays_until_resumed() {
+        let (mut breaker, now) = (breaker(), Instant::now());
+        breaker.record(Signal::Gone, now);
+        breaker.record(Signal::Success, now);
+        assert_eq!(breaker.permission(now + COOLDOWN * 100), Permission::NotBeforeResumed);
+        breaker.resume();
+        assert_eq!(breaker.permission(now), Permission::Free);
+    }
+}

@@ -1,0 +1,226 @@
+//! Conditions (`when: ...`) and queries (`$...`): RFC 9535 (JSONPath) with three pieces of sugar.
+//!
+//! A condition is the logical expression that RFC 9535 puts inside `[?...]`:
+//!
+//! ```text
+//! condition  = all *( ("||" / "or") all )
+//! all        = factor *( ("&&" / "and") factor )
+//! factor     = [ "!" / "not" ] ( "(" condition ")" / test ) / comparison / membership
+//! test       = path / match(value, value) / search(value, value)
+//! comparison = value ("==" / "!=" / "<" / "<=" / ">" / ">=") value     ; many-valued paths are refused
+//! membership = value "in" "[" literal *( "," literal ) "]"             ; sugar: alternatives by ==
+//! value      = literal / path / length(value) / count(path) / value(path)
+//! path       = ("@" / "$" / name) *segment                             ; sugar: name = @.name
+//! segment    = "." name / ".*" / ".." ... / "[" selector *( "," selector ) "]"
+//! selector   = string / integer / slice / "*" / "?" condition
+//! ```
+//!
+//! - A bare path works outside of `[?...]` only, and one that starts with the name `event` addresses the relay's own
+//!   facts (`event.path`); the payload's key of that name is `@.event`.
+//! - `$` is the payload at every depth, `@` is the payload at the top and the element under test inside `[?...]`.
+//! - The words `and or not in` count only where an operator or an operand can stand: `data.in` is a plain path.
+//! - One bare word on the right of a comparison is taken for text that lost its quotes, and refused.
+//!
+//! What surprises: `absent == null` is false, `absent != 5` is true, and a path alone tests for existence, so a `null`
+//! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
+//!
+//! Reading order: `lexer` and `strings` (text to tokens), `parser` and `path_parser` (tokens to `ast`), `problems`
+//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing).
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+mod ast;
+mod call_parser;
+mod canonical;
+mod compare;
+mod evaluate;
+mod explain;
+mod lexer;
+mod parser;
+mod path_parser;
+mod paths;
+mod pattern;
+mod problems;
+mod strings;
+
+#[cfg(test)]
+mod compliance_tests;
+#[cfg(test)]
+mod error_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;
+
+pub use explain::{Finding, Found};
+pub use paths::{PathRoot, Step, UsedPath};
+
+/// The longest condition or query, in bytes.
+pub const TEXT_BYTES_MAX: usize = 8 * 1024;
+/// How deep parentheses, negations, filters and function calls may nest, together.
+pub const NESTING_DEPTH_MAX: usize = 64;
+/// How many nodes one evaluation may visit. Long texts that are compared or searched count as several.
+pub const EVALUATION_STEPS_MAX: u32 = 1_000_000;
+
+/// A compiled condition. Cloning shares it.
+#[derive(Clone)]
+pub struct Condition(Arc<Compiled>);
+
+struct Compiled {
+    text: String,
+    logical: ast::Logical,
+}
+
+impl Condition {
+    /// Compiles a condition.
+    ///
+    /// # Errors
+    /// Text that is not a condition, with the place in it and, where one is known, the fix.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let logical = parser::condition(text)?;
+        Ok(Self(Arc::new(Compiled { text: text.to_owned(), logical })))
+    }
+
+    /// The condition as it was written.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Whether the condition holds.
+    ///
+    /// # Errors
+    /// The evaluation visited more than [`EVALUATION_STEPS_MAX`] nodes, or nested too deeply.
+    pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, TooManySteps> {
+        let event = || (scope.event)();
+        evaluate::Evaluation::new(scope.payload, Some(&event)).logical(&self.0.logical, scope.payload)
+    }
+
+    /// Every comparison, existence test, function test and `in` of the condition in the order of the text, with what
+    /// was found; also those that a short-circuit would skip. Each has its own [`EVALUATION_STEPS_MAX`]; a term that
+    /// exceeds it is reported as not holding.
+    pub fn explain(&self, scope: &Scope<'_>) -> Vec<Finding> {
+        explain::explain(&self.0.text, &self.0.logical, scope)
+    }
+
+    /// Every path that the condition uses, those inside `[?...]` included.
+    pub fn paths(&self) -> Vec<UsedPath> {
+        paths::used(&self.0.logical)
+    }
+}
+
+/// Canonical RFC 9535 text, the sugar resolved. Only paths into the relay's facts stay `event...`: the RFC has no
+/// word for them.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.logical.fmt(f)
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Condition({:?})", self.0.text)
+    }
+}
+
+/// A compiled `$...` query: RFC 9535 to the letter, but that `and or not in` work in its filters too.
+#[derive(Clone)]
+pub struct Query(Arc<ast::Path>);
+
+impl Query {
+    /// Compiles a query.
+    ///
+    /// # Errors
+    /// Text that is not a query, with the place in it and, where one is known, the fix.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        parser::query(text).map(|path| Self(Arc::new(path)))
+    }
+
+    /// Whether the query can find one value at most (RFC 9535, 2.3.5.1: names and indices only).
+    pub fn is_singular(&self) -> bool {
+        self.0.is_singular()
+    }
+
+    /// Every path that the query uses: itself, and those inside its `[?...]`.
+    pub fn paths(&self) -> Vec<UsedPath> {
+        paths::used_by_query(&self.0)
+    }
+
+    /// The values found, in the RFC's order.
+    ///
+    /// # Errors
+    /// The evaluation visited more than [`EVALUATION_STEPS_MAX`] nodes, or nested too deeply.
+    pub fn select<'v>(&self, payload: &'v Value) -> Result<Vec<&'v Value>, TooManySteps> {
+        evaluate::Evaluation::new(payload, None).list(&self.0, payload, usize::MAX)
+    }
+}
+
+/// Canonical RFC 9535 text, the words `and or not in` resolved.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Query({self})")
+    }
+}
+
+/// What a condition is evaluated over.
+pub struct Scope<'a> {
+    /// The webhook's payload.
+    pub payload: &'a Value,
+    /// The relay's facts about the event; called only when a path needs them.
+    pub event: &'a (dyn Fn() -> &'a Value + 'a),
+}
+
+/// Text that is not a condition or a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// The bytes of the text that are to blame; empty at the end of the text when something is missing there.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl SyntaxError {
+    fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// An evaluation was given up: the payload is too large for what the condition asks of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManySteps;
+
+impl fmt::Display for TooManySteps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "given up after {EVALUATION_STEPS_MAX} steps: the payload is too large for this path or condition")
+    }
+}
+
+impl std::error::Error for TooManySteps {}

@@ -1,0 +1,113 @@
+//! The paths that a condition uses, for warnings about what Wiza is not known to send.
+
+use std::ops::Range;
+
+use super::ast::{Key, Logical, Path, Root, Segment, Selector};
+use super::explain::{each_term, paths_of};
+
+/// A path of a condition, from its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedPath {
+    pub root: PathRoot,
+    /// As far as it is plain: the steps stop before `..`, and before a choice of names (`["a", "b"]`).
+    pub steps: Vec<Step>,
+    /// Where it is written, in bytes of the condition's or query's text.
+    pub span: Range<usize>,
+}
+
+impl UsedPath {
+    /// The names on the path, without its steps into lists.
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.steps.iter().filter_map(|step| match step {
+            Step::Name(name) => Some(name.as_str()),
+            Step::Element => None,
+        });
+        names.collect()
+    }
+}
+
+/// What a path starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathRoot {
+    Payload,
+    /// The relay's facts about the event.
+    Event,
+}
+
+/// A step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To a member of an object.
+    Name(String),
+    /// To elements of a list, or members, without naming them: an index, a slice, `*` or a filter.
+    Element,
+}
+
+pub(super) fn used(logical: &Logical) -> Vec<UsedPath> {
+    let mut paths = Vec::new();
+    collect(logical, PathRoot::Payload, Some(&[]), &mut paths);
+    paths
+}
+
+pub(super) fn used_by_query(path: &Path) -> Vec<UsedPath> {
+    let mut paths = Vec::new();
+    collect_path(path, PathRoot::Payload, None, &mut paths);
+    paths
+}
+
+/// `current` is where `@` stands, unless it cannot be said.
+fn collect(logical: &Logical, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
+    each_term(logical, &mut |term| {
+        for path in paths_of(term) {
+            collect_path(path, root, current, paths);
+        }
+    });
+}
+
+fn collect_path(path: &Path, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
+    let (root, mut steps) = match path.root {
+        Root::Payload => (PathRoot::Payload, Some(Vec::new())),
+        Root::Event => (PathRoot::Event, Some(Vec::new())),
+        Root::Current => (root, current.map(<[Step]>::to_vec)),
+    };
+    let index = paths.len();
+    if let Some(steps) = &mut steps {
+        steps.extend(path.keys.iter().map(step));
+    }
+    let mut known = steps.clone();
+    for segment in &path.rest {
+        let (Segment::Child(selectors) | Segment::Descendant(selectors)) = segment;
+        let before = match segment {
+            Segment::Child(_) => known.take(),
+            Segment::Descendant(_) => None,
+        };
+        for selector in selectors {
+            if let Selector::Filter(filter) = selector {
+                let element: Option<Vec<Step>> = before.as_ref().map(|before| before.iter().cloned().chain([Step::Element]).collect());
+                collect(filter, root, element.as_deref(), paths);
+            }
+        }
+        let next = match selectors.as_slice() {
+            [Selector::Key(key)] => Some(step(key)),
+            _ if selectors.iter().any(|selector| matches!(selector, Selector::Key(Key::Name(_)))) => None,
+            _ => Some(Step::Element),
+        };
+        known = before.zip(next).map(|(mut before, next)| {
+            before.push(next);
+            before
+        });
+        if known.is_some() {
+            steps.clone_from(&known);
+        }
+    }
+    if let Some(steps) = steps {
+        paths.insert(index, UsedPath { root, steps, span: path.span.clone() });
+    }
+}
+
+fn step(key: &Key) -> Step {
+    match key {
+        Key::Name(name) => Step::Name(name.clone()),
+        Key::Index(_) => Step::Element,
+    }
+}

@@ -1,0 +1,321 @@
+//! From the tree of a file to values: takes what it knows, reports everything else, and goes on.
+
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::condition::SyntaxError;
+use crate::transform::Templates;
+
+use super::finding::{Finding, quoted};
+use super::interpolate::{Lookup, interpolate};
+use super::report::Report;
+use super::secrets::Secrets;
+use super::text::Text;
+use super::units::{self, Unreadable};
+use super::yaml::{Content, Key, Kind, Node, Scalar, looks_like_boolean};
+
+/// Words longer than this are not compared to find a near one.
+const NEAR_BYTES_MAX: usize = 64;
+
+/// What all sections read with.
+pub(super) struct Decoder<'a> {
+    pub report: Report<'a>,
+    lookup: Lookup<'a>,
+    pub secrets: Secrets,
+    pub templates: Templates,
+}
+
+impl<'a> Decoder<'a> {
+    pub fn new(report: Report<'a>, lookup: Lookup<'a>) -> Self {
+        Self { report, lookup, secrets: Secrets::default(), templates: Templates::new() }
+    }
+
+    /// Reports an error in a range of a scalar's parsed string, at its place in the file.
+    pub fn error_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Finding {
+        let place = node.place_in(self.report.text, range);
+        self.report.error(place, message)
+    }
+
+    pub fn warning_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Finding {
+        let place = node.place_in(self.report.text, range);
+        self.report.warning(place, message)
+    }
+
+    /// Reports what is wrong with a condition or path that was read from `text`, the content of `node`.
+    pub fn syntax_error(&mut self, node: &Node, text: &Text, error: SyntaxError) {
+        let range = text.offset_in_scalar(error.span.start)..text.offset_in_scalar(error.span.end);
+        self.error_in(node, range, error.message).hint = error.hint;
+    }
+
+    /// The scalar of a node that must be one; `what` says what it should be: `a duration`.
+    fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Scalar> {
+        match &node.content {
+            Content::Scalar(scalar) if scalar.kind != Kind::Null => Some(scalar),
+            Content::Invalid => None,
+            Content::Scalar(_) => {
+                self.report.error(node.span.clone(), format!("a value is missing: {what}"));
+                None
+            }
+            Content::Sequence(_) | Content::Mapping(_) => {
+                self.report.error(node.span.clone(), format!("expected {what}, found {}", node.noun()));
+                None
+            }
+        }
+    }
+
+    /// A string field: any scalar as it is written, with `${...}` replaced.
+    pub fn text(&mut self, node: &Node, what: &str) -> Option<Text> {
+        let scalar = self.scalar(node, what)?;
+        self.interpolated(node, &scalar.text)
+    }
+
+    /// A scalar's parsed string with `${...}` replaced.
+    pub fn interpolated(&mut self, node: &Node, scalar: &str) -> Option<Text> {
+        let result = interpolate(scalar, self.lookup);
+        for secret in &result.secrets {
+            self.secrets.add(secret);
+        }
+        let complete = result.problems.is_empty();
+        for problem in result.problems {
+            self.error_in(node, problem.span, problem.message).hint(problem.hint);
+        }
+        complete.then_some(result.text)
+    }
+
+    /// A field that is shown in logs and metrics, and so cannot hold a value from outside.
+    pub fn public_text(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.text(node, what)?;
+        if let Some(value) = text.first_value() {
+            let message = format!("{what} cannot hold `{value}`: it is shown in logs and metrics");
+            self.report.error(node.span.clone(), message).hint("write it out");
+            return None;
+        }
+        Some(text.expose())
+    }
+
+    /// A scalar that `read` turns into something.
+    pub fn read<T>(&mut self, node: &Node, what: &str, read: impl Fn(&str) -> Result<T, Unreadable>) -> Option<T> {
+        let text = self.text(node, what)?;
+        match read(&text.expose()) {
+            Ok(value) => Some(value),
+            Err(Unreadable { reason, hint }) => {
+                // The hint may quote what it was given.
+                let hint = if text.first_value().is_some() { format!("expected {what}") } else { hint };
+                self.report.error(node.span.clone(), format!("{} {reason}", quoted(&text.masked()))).hint(hint);
+                None
+            }
+        }
+    }
+
+    pub fn boolean(&mut self, node: &Node) -> Option<bool> {
+        self.read(node, "`true` or `false`", |text| match text {
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
+            _ => Err(Unreadable {
+                reason: "is not a boolean".into(),
+                hint: match looks_like_boolean(text) {
+                    Some(value) => format!("write `{value}`"),
+                    None => "`true` or `false`".into(),
+                },
+            }),
+        })
+    }
+
+    /// A whole number within the range.
+    pub fn integer(&mut self, node: &Node, range: RangeInclusive<u32>) -> Option<u32> {
+        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
+        self.read(node, &allowed, |text| match text.parse::<u32>() {
+            Ok(number) if range.contains(&number) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
+            _ => {
+                let is_integer = !text.is_empty() && text.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
+                let reason = if is_integer { "is out of range" } else { "is not a whole number" };
+                Err(Unreadable { reason: reason.into(), hint: allowed.clone() })
+            }
+        })
+    }
+
+    pub fn number(&mut self, node: &Node, range: RangeInclusive<f64>) -> Option<f64> {
+        let allowed = format!("a number from {} to {}", range.start(), range.end());
+        self.read(node, &allowed, |text| match text.parse::<f64>() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            Ok(number) if number.is_finite() => Err(Unreadable { reason: "is out of range".into(), hint: allowed.clone() }),
+            _ => Err(Unreadable { reason: "is not a number".into(), hint: allowed.clone() }),
+        })
+    }
+
+    pub fn duration(&mut self, node: &Node, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let shown = |value: &Duration| humantime::format_duration(*value).to_string();
+        self.read(node, "a duration", |text| within(units::duration(text)?, &range, shown))
+    }
+
+    /// A number of bytes.
+    pub fn size(&mut self, node: &Node, range: RangeInclusive<u64>) -> Option<u64> {
+        self.read(node, "a size", |text| within(units::size(text)?, &range, |bytes| shown_size(*bytes)))
+    }
+
+    pub fn rate(&mut self, node: &Node) -> Option<(std::num::NonZeroU32, Duration)> {
+        self.read(node, "a rate", units::rate)
+    }
+
+    /// The items of a list; `of` says of what: `API keys`. Nothing counts as an empty list.
+    pub fn list<'n>(&mut self, node: &'n Node, of: &str) -> Option<&'n [Arc<Node>]> {
+        match &node.content {
+            Content::Sequence(items) => Some(items),
+            Content::Invalid => None,
+            Content::Scalar(Scalar { kind: Kind::Null, .. }) => Some(&[]),
+            Content::Scalar(scalar) => {
+                let hint = format!("[{}]", quoted(&scalar.text).trim_matches('`'));
+                self.report
+                    .error(node.span.clone(), format!("expected a list of {of}, found {}", node.noun()))
+                    .hint(format!("a list of one: `{hint}`"));
+                None
+            }
+            Content::Mapping(_) => {
+                self.report
+                    .error(node.span.clone(), format!("expected a list of {of}, found a mapping"))
+                    .hint("each item of a list begins with `- `");
+                None
+            }
+        }
+    }
+
+    /// The keys of a mapping; `of` says what it describes: `a route`. Nothing counts as an empty mapping.
+    pub fn table<'n>(&mut self, node: &'n Node, of: &'static str) -> Option<Table<'n>> {
+        let entries = match &node.content {
+            Content::Mapping(entries) => entries.as_slice(),
+            Content::Scalar(Scalar { kind: Kind::Null, .. }) => &[],
+            Content::Invalid => return None,
+            Content::Scalar(_) | Content::Sequence(_) => {
+                self.report
+                    .error(node.span.clone(), format!("expected {of} as a mapping, found {}", node.noun()))
+                    .hint("`key: value`, one key a line");
+                return None;
+            }
+        };
+        Some(Table { of, entries, known: Vec::new() })
+    }
+}
+
+/// A mapping whose keys are known beforehand.
+pub(super) struct Table<'n> {
+    of: &'static str,
+    entries: &'n [(Key, Arc<Node>)],
+    known: Vec<&'static str>,
+}
+
+impl<'n> Table<'n> {
+    /// The value of a key, if it is there.
+    pub fn take(&mut self, name: &'static str) -> Option<&'n Arc<Node>> {
+        self.take_entry(name).map(|(_, node)| node)
+    }
+
+    pub fn take_entry(&mut self, name: &'static str) -> Option<(&'n Key, &'n Arc<Node>)> {
+        self.known.push(name);
+        self.entries.iter().find(|(key, _)| key.text == name).map(|(key, node)| (key, node))
+    }
+
+    /// Reports the keys that nobody took.
+    pub fn finish(self, decoder: &mut Decoder<'_>) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
+            let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
+            match near(&key.text, self.known.iter().copied()) {
+                Some(known) => finding.hint(format!("did you mean `{known}`?")),
+                None => finding.hint(format!("its keys are {}", listed(&self.known))),
+            }
+        }
+    }
+}
+
+/// A mapping over another that gives what it leaves out: a destination over `defaults`.
+pub(super) struct Layers<'n> {
+    own: Option<Table<'n>>,
+    base: Option<Table<'n>>,
+}
+
+impl<'n> Layers<'n> {
+    pub fn open(decoder: &mut Decoder<'_>, own: Option<&'n Node>, base: Option<&'n Node>, of: &'static str) -> Self {
+        // The base was decoded by itself before, and its defects were reported then.
+        let base = base.and_then(|node| match &node.content {
+            Content::Mapping(entries) => Some(Table { of, entries, known: Vec::new() }),
+            _ => None,
+        });
+        Self { own: own.and_then(|node| decoder.table(node, of)), base }
+    }
+
+    /// The value of a key: one's own, else the base's.
+    pub fn take(&mut self, name: &'static str) -> Option<&'n Arc<Node>> {
+        let [own, base] = self.take_both(name);
+        own.or(base)
+    }
+
+    /// One's own value of a key, and the base's.
+    pub fn take_both(&mut self, name: &'static str) -> [Option<&'n Arc<Node>>; 2] {
+        [&mut self.own, &mut self.base].map(|table| table.as_mut().and_then(|table| table.take(name)))
+    }
+
+    /// Says of keys that only a later version will know that they have no effect yet.
+    pub fn refuse(&mut self, decoder: &mut Decoder<'_>, names: &[&'static str]) {
+        let Some(table) = &mut self.own else { return };
+        for name in names {
+            if let Some((key, _)) = table.take_entry(name) {
+                decoder
+                    .report
+                    .error(key.span.clone(), format!("`{name}` is not supported yet"))
+                    .hint("a later version will read it; take it out until then");
+            }
+        }
+    }
+
+    pub fn finish(self, decoder: &mut Decoder<'_>) {
+        if let Some(own) = self.own {
+            own.finish(decoder);
+        }
+    }
+}
+
+/// The one of `candidates` that `word` is probably a slip of.
+pub(super) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    if word.len() > NEAR_BYTES_MAX {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    candidates
+        .filter(|candidate| candidate.len() <= NEAR_BYTES_MAX)
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `` `a`, `b` and `c` ``
+pub(super) fn listed<S: Display>(names: &[S]) -> String {
+    let mut text = String::new();
+    for (index, name) in names.iter().enumerate() {
+        let separator = match index {
+            0 => "",
+            _ if index + 1 == names.len() => " and ",
+            _ => ", ",
+        };
+        text.push_str(&format!("{separator}`{name}`"));
+    }
+    text
+}
+
+fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, shown: impl Fn(&T) -> String) -> Result<T, Unreadable> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let hint = format!("from {} to {}", shown(range.start()), shown(range.end()));
+    Err(Unreadable { reason: "is out of range".into(), hint })
+}
+
+fn shown_size(bytes: u64) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}

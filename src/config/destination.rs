@@ -1,0 +1,279 @@
+//! `destinations`, and `defaults` for all of them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+
+use super::decode::{Decoder, Layers, listed};
+use super::finding::quoted;
+use super::shape::{self, Shape, optional};
+use super::units::Unreadable;
+use super::yaml::{Content, Key, Node};
+
+/// A place that events are delivered to.
+#[derive(Debug)]
+pub struct Destination {
+    /// A label of metrics, and part of every `webhook-id`.
+    pub name: String,
+    /// Its `url` is always there.
+    pub shape: Shape,
+    pub method: Method,
+    /// Of one attempt, from connecting to the end of the reply.
+    pub timeout: Duration,
+    /// Attempts at the same time.
+    pub concurrency: usize,
+    pub rate_limit: Option<RateLimit>,
+    pub retry: Retry,
+    pub circuit: Circuit,
+}
+
+/// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    pub count: NonZeroU32,
+    pub per: Duration,
+    /// Unless given: what is due in a tenth of a second, and at least 1. A receiver that counts in fixed windows
+    /// would otherwise see up to twice the rate after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// When a failed attempt is repeated: after `first`, then `factor` times as long each time, up to `max`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// All attempts, the first included.
+    pub attempts: u32,
+    pub first: Duration,
+    pub factor: f64,
+    pub max: Duration,
+    /// After the event was accepted; then the delivery is dead.
+    pub deadline: Duration,
+}
+
+/// When a destination is left alone for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// From opening until the one probe.
+    pub cooldown: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 20,
+            first: Duration::from_secs(5),
+            factor: 2.5,
+            max: Duration::from_secs(4 * 60 * 60),
+            deadline: Duration::from_secs(3 * 24 * 60 * 60),
+        }
+    }
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self { failures: 10, cooldown: Duration::from_secs(30) }
+    }
+}
+
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const CONCURRENCY_DEFAULT: u32 = 16;
+const CONCURRENCY_MAX: u32 = 1024;
+const ATTEMPTS_MAX: u32 = 1000;
+const FACTOR_MAX: f64 = 100.0;
+const FAILURES_MAX: u32 = 100_000;
+const BURST_MAX: u32 = 100_000;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const NAME_BYTES_MAX: usize = 63;
+
+/// What a request of a webhook can be.
+const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
+
+/// Keys of a destination that a later version reads.
+const LATER: [&str; 6] = ["success", "sign", "auth", "tls", "order_by", "batch"];
+
+/// A destination without its name, over `defaults`. `url` may be missing only where `place` is `None`: in `defaults`
+/// themselves.
+fn decode(
+    decoder: &mut Decoder<'_>,
+    key: Option<&Key>,
+    own: Option<&Node>,
+    defaults: Option<&Node>,
+) -> Option<Destination> {
+    let mut layers = Layers::open(decoder, own, defaults, if key.is_some() { "a destination" } else { "`defaults`" });
+    let method = layers.take("method");
+    let timeout = layers.take("timeout");
+    let concurrency = layers.take("concurrency");
+    let rate_limit = layers.take("rate_limit");
+    let retry = layers.take_both("retry");
+    let circuit = layers.take_both("circuit");
+    let shape = shape::decode(decoder, &mut layers);
+    layers.refuse(decoder, &LATER);
+    let has_url = layers.take("url").is_some();
+    layers.finish(decoder);
+
+    if let (Some(key), false) = (key, has_url) {
+        let message = format!("the destination {} has no `url`", quoted(&key.text));
+        decoder.report.error(key.span.clone(), message).hint("for example `url: https://crm.example.com/v1/contacts`");
+    }
+    let method = method.map(|node| decode_method(decoder, node));
+    let timeout = timeout.map(|node| decoder.duration(node, MILLISECOND..=TIMEOUT_MAX));
+    let concurrency = concurrency.map(|node| decoder.integer(node, 1..=CONCURRENCY_MAX));
+    let rate_limit = rate_limit.map(|node| decode_rate_limit(decoder, node));
+    let retry = decode_retry(decoder, retry);
+    let circuit = decode_circuit(decoder, circuit);
+    Some(Destination {
+        name: key.map(|key| key.text.clone()).unwrap_or_default(),
+        shape: shape?,
+        method: optional(method)?.unwrap_or(Method::POST),
+        timeout: optional(timeout)?.unwrap_or(TIMEOUT_DEFAULT),
+        concurrency: usize::try_from(optional(concurrency)?.unwrap_or(CONCURRENCY_DEFAULT)).ok()?,
+        rate_limit: optional(rate_limit)?,
+        retry: retry?,
+        circuit: circuit?,
+    })
+}
+
+/// The names of all destinations, valid or not, and the destinations that are valid. Where one is not, an error was
+/// reported.
+pub(super) fn decode_all<'n>(
+    decoder: &mut Decoder<'_>,
+    node: Option<&'n Node>,
+    defaults: Option<&Node>,
+) -> (Vec<&'n Key>, Vec<Arc<Destination>>) {
+    // `defaults` are checked even where nobody uses them.
+    decode(decoder, None, defaults, None);
+    let entries = match node.map(|node| (node, &node.content)) {
+        Some((_, Content::Mapping(entries))) => entries.as_slice(),
+        Some((node, Content::Scalar(_) | Content::Sequence(_))) if !node.is_null() => {
+            decoder
+                .report
+                .error(node.span.clone(), format!("expected destinations as a mapping, found {}", node.noun()))
+                .hint("`name:`, and below it, indented, `url: https://...`");
+            &[]
+        }
+        _ => &[],
+    };
+    let mut destinations = Vec::new();
+    for (key, own) in entries {
+        check_name(decoder, key);
+        if let Some(destination) = decode(decoder, Some(key), Some(own), defaults) {
+            destinations.push(Arc::new(destination));
+        }
+    }
+    (entries.iter().map(|(key, _)| key).collect(), destinations)
+}
+
+/// `[a-z0-9][a-z0-9_-]{0,62}`
+fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
+    let name = key.text.as_str();
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = name.len() <= NAME_BYTES_MAX
+        && name.starts_with(alphanumeric)
+        && name.chars().all(|c| alphanumeric(c) || c == '_' || c == '-');
+    if fits {
+        return;
+    }
+    let mended: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if alphanumeric(c) || c == '_' { c } else { '-' })
+        .skip_while(|c| !alphanumeric(*c))
+        .take(NAME_BYTES_MAX)
+        .collect();
+    let rule = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
+    let hint = if mended.is_empty() { rule.to_owned() } else { format!("{rule}: `{}`", mended.trim_end_matches('-')) };
+    decoder
+        .report
+        .error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name)))
+        .hint(hint);
+}
+
+fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {
+    decoder.read(node, "an HTTP method", |text| {
+        METHODS.iter().find(|method| method.as_str() == text).cloned().ok_or_else(|| Unreadable {
+            reason: "is not a method that webhooks are sent with".into(),
+            hint: match METHODS.iter().find(|method| method.as_str().eq_ignore_ascii_case(text)) {
+                Some(method) => format!("did you mean `{method}`?"),
+                None => listed(&METHODS),
+            },
+        })
+    })
+}
+
+fn decode_rate_limit(decoder: &mut Decoder<'_>, node: &Node) -> Option<RateLimit> {
+    let (rate, burst) = if matches!(node.content, Content::Mapping(_)) {
+        let mut table = decoder.table(node, "`rate_limit`")?;
+        let rate = table.take("rate");
+        let burst = table.take("burst");
+        table.finish(decoder);
+        let Some(rate) = rate else {
+            decoder.report.error(node.span.clone(), "`rate_limit` has no `rate`").hint("{rate: 10/s, burst: 20}");
+            return None;
+        };
+        (decoder.rate(rate), burst.map(|node| decoder.integer(node, 1..=BURST_MAX)))
+    } else {
+        (decoder.rate(node), None)
+    };
+    let burst = optional(burst)?;
+    let (count, per) = rate?;
+    let due = f64::from(count.get()) / per.as_secs_f64() / 10.0;
+    // `as` saturates, and the count has a limit far below.
+    let burst = burst.unwrap_or(due as u32);
+    Some(RateLimit { count, per, burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN) })
+}
+
+fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Retry> {
+    let mut layers = Layers::open(decoder, own.map(AsRef::as_ref), base.map(AsRef::as_ref), "`retry`");
+    let attempts = layers.take("attempts");
+    let first = layers.take("first");
+    let factor = layers.take("factor");
+    let max = layers.take("max");
+    let deadline = layers.take("deadline");
+    layers.finish(decoder);
+
+    let default = Retry::default();
+    let attempts = attempts.map(|node| decoder.integer(node, 1..=ATTEMPTS_MAX));
+    let first_wait = first.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
+    let factor = factor.map(|node| decoder.number(node, 1.0..=FACTOR_MAX));
+    let longest = max.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
+    let deadline = deadline.map(|node| decoder.duration(node, MILLISECOND..=DEADLINE_MAX));
+    let retry = Retry {
+        attempts: optional(attempts)?.unwrap_or(default.attempts),
+        first: optional(first_wait)?.unwrap_or(default.first),
+        factor: optional(factor)?.unwrap_or(default.factor),
+        max: optional(longest)?.unwrap_or(default.max),
+        deadline: optional(deadline)?.unwrap_or(default.deadline),
+    };
+    if let Some(node) = max.or(first)
+        && retry.max < retry.first
+    {
+        let shown = |duration| humantime::format_duration(duration).to_string();
+        decoder
+            .report
+            .error(node.span.clone(), "the longest wait is shorter than the first")
+            .hint(format!("make `max` at least as long as `first`; without them they are {} and {}", shown(default.max), shown(default.first)));
+        return None;
+    }
+    Some(retry)
+}
+
+fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Circuit> {
+    let mut layers = Layers::open(decoder, own.map(AsRef::as_ref), base.map(AsRef::as_ref), "`circuit`");
+    let failures = layers.take("failures");
+    let cooldown = layers.take("cooldown");
+    layers.finish(decoder);
+
+    let default = Circuit::default();
+    let failures = failures.map(|node| decoder.integer(node, 1..=FAILURES_MAX));
+    let cooldown = cooldown.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
+    Some(Circuit {
+        failures: optional(failures)?.unwrap_or(default.failures),
+        cooldown: optional(cooldown)?.unwrap_or(default.cooldown),
+    })
+}

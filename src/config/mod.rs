@@ -1,0 +1,153 @@
+//! routes.yaml: from its text to a validated [`Config`], or to everything that is wrong with it.
+//!
+//! The text becomes a tree in which every value knows its place (`yaml`); one file per section takes from it what it
+//! knows and reports everything else (`decode`, `report`); strings keep apart what came from outside (`text`). Only
+//! `${file:...}` reads anything but the text.
+
+mod decode;
+mod destination;
+mod finding;
+mod interpolate;
+mod known_paths;
+mod report;
+mod retention;
+mod route;
+mod secrets;
+mod shape;
+mod source;
+mod test_case;
+pub mod text;
+mod units;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::transform::Templates;
+
+pub use destination::{Circuit, Destination, RateLimit, Retry};
+pub use finding::{Finding, Severity};
+pub use interpolate::Lookup;
+pub use retention::Retention;
+pub use route::{Route, Target};
+pub use secrets::{MASKED_BYTES_MIN, Secrets};
+pub use shape::Shape;
+pub use source::{Dedupe, Source};
+pub use test_case::TestCase;
+pub use text::{Part, Secret, Text};
+pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
+
+use decode::Decoder;
+use report::Report;
+
+/// Everything that a valid routes.yaml says.
+#[derive(Debug)]
+pub struct Config {
+    pub source: Source,
+    /// In the order of the file.
+    pub destinations: Vec<Arc<Destination>>,
+    /// In the order of the file.
+    pub routes: Vec<Route>,
+    /// Where an event goes that no route took.
+    pub unmatched: Vec<Target>,
+    pub retention: Retention,
+    pub tests: Vec<TestCase>,
+    /// What the templates of destinations and routes are rendered with.
+    pub templates: Templates,
+    /// What must never be shown.
+    pub secrets: Secrets,
+    /// The first 12 hexadecimal digits of the text's SHA-256.
+    pub version: String,
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// None if there is any error.
+    pub config: Option<Config>,
+    /// By position.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the text of a routes.yaml. `lookup` gives the values of variables (in the relay: of its environment).
+pub fn load(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
+    let mut decoder = Decoder::new(Report::new(file_name, text), lookup);
+    let config = decode(&mut decoder);
+    let has_errors = decoder.report.has_errors();
+    Loaded {
+        config: config.filter(|_| !has_errors).map(|sections| Config {
+            source: sections.source,
+            destinations: sections.destinations,
+            routes: sections.routes,
+            unmatched: sections.unmatched,
+            retention: sections.retention,
+            tests: sections.tests,
+            templates: decoder.templates,
+            secrets: decoder.secrets,
+            version: version(text),
+        }),
+        findings: decoder.report.finish(),
+    }
+}
+
+struct Sections {
+    source: Source,
+    destinations: Vec<Arc<Destination>>,
+    routes: Vec<Route>,
+    unmatched: Vec<Target>,
+    retention: Retention,
+    tests: Vec<TestCase>,
+}
+
+fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
+    let root = yaml::parse(&mut decoder.report)?;
+    let mut table = decoder.table(&root, "routes.yaml")?;
+    let source = table.take("source");
+    let defaults = table.take("defaults");
+    let destinations = table.take("destinations");
+    let routes = table.take("routes");
+    let unmatched = table.take("unmatched");
+    let retention = table.take("retention");
+    let tests = table.take("tests");
+    table.finish(decoder);
+
+    for (name, section) in [("source", source), ("destinations", destinations), ("routes", routes)] {
+        if section.is_none() {
+            decoder.report.error(0..0, format!("`{name}` is missing"));
+        }
+    }
+    let source = source.and_then(|node| source::decode(decoder, node));
+    let (names, destinations) =
+        destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
+    let mut known = route::Destinations::new(names);
+    let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
+    let unmatched = match unmatched {
+        Some(node) => route::decode_targets(decoder, node, &mut known),
+        None => Some(Vec::new()),
+    };
+    known.warn_of_unused(decoder);
+    let retention = match retention {
+        Some(node) => retention::decode(decoder, node),
+        None => Some(Retention::default()),
+    };
+    let tests = match tests {
+        Some(node) => test_case::decode_all(decoder, node),
+        None => Some(Vec::new()),
+    };
+    Some(Sections {
+        source: source?,
+        destinations,
+        routes: routes?,
+        unmatched: unmatched?,
+        retention: retention?,
+        tests: tests?,
+    })
+}
+
+fn version(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,54 @@
+//! `retention`: how long the past is kept.
+
+use std::time::Duration;
+
+use super::decode::Decoder;
+use super::yaml::Node;
+
+/// How long the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Events all of whose deliveries arrived.
+    pub delivered: Duration,
+    /// Dead letters.
+    pub dead: Duration,
+    /// Bytes of the store.
+    pub size: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY_SECONDS: u64 = 24 * 60 * 60;
+        Self {
+            delivered: Duration::from_secs(7 * DAY_SECONDS),
+            dead: Duration::from_secs(30 * DAY_SECONDS),
+            size: 10 << 30,
+        }
+    }
+}
+
+const KEPT_MIN: Duration = Duration::from_secs(60);
+/// Ten years: far from where arithmetic on times overflows.
+const KEPT_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const SIZE_BYTES_MIN: u64 = 16 << 20;
+const SIZE_BYTES_MAX: u64 = 1 << 50;
+
+pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Retention> {
+    let mut table = decoder.table(node, "`retention`")?;
+    let delivered = table.take("delivered");
+    let dead = table.take("dead");
+    let size = table.take("size");
+    table.finish(decoder);
+    let default = Retention::default();
+    let mut kept = |node: Option<_>, default| match node {
+        Some(node) => decoder.duration(node, KEPT_MIN..=KEPT_MAX),
+        None => Some(default),
+    };
+    let delivered = kept(delivered.map(AsRef::as_ref), default.delivered);
+    let dead = kept(dead.map(AsRef::as_ref), default.dead);
+    let size = match size {
+        Some(node) => decoder.size(node, SIZE_BYTES_MIN..=SIZE_BYTES_MAX),
+        None => Some(default.size),
+    };
+    Some(Retention { delivered: delivered?, dead: dead?, size: size? })
+}

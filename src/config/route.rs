@@ -1,0 +1,326 @@
+//! `routes` and `unmatched`: which events go where.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::condition::{Condition, Query, UsedPath};
+
+use super::decode::{Decoder, Layers, listed, near};
+use super::finding::quoted;
+use super::known_paths;
+use super::shape::{self, Shape, optional};
+use super::text::Text;
+use super::yaml::{Content, Key, Kind, Node};
+
+/// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
+#[derive(Debug)]
+pub struct Route {
+    pub name: String,
+    /// None: always.
+    pub when: Option<Condition>,
+    pub to: Vec<Target>,
+    /// Ends the walk for events that match.
+    pub stop: bool,
+    /// Evaluated, counted and shown, never sent.
+    pub shadow: bool,
+}
+
+/// A destination that a route names, with what the route changes about its requests.
+#[derive(Debug)]
+pub struct Target {
+    /// Index into the file's destinations.
+    pub destination: usize,
+    pub shape: Option<Shape>,
+}
+
+/// A route's name is a metric's label.
+const NAME_CHARACTERS_MAX: usize = 200;
+
+/// The destinations of the file by name, and which of them somebody uses.
+pub(super) struct Destinations<'n> {
+    keys: Vec<&'n Key>,
+    by_name: HashMap<&'n str, usize>,
+    used: Vec<bool>,
+}
+
+impl<'n> Destinations<'n> {
+    pub fn new(keys: Vec<&'n Key>) -> Self {
+        let by_name = keys.iter().enumerate().map(|(index, key)| (key.text.as_str(), index)).collect();
+        Self { used: vec![false; keys.len()], keys, by_name }
+    }
+
+    pub fn warn_of_unused(&self, decoder: &mut Decoder<'_>) {
+        for (key, _) in self.keys.iter().zip(&self.used).filter(|(_, used)| !**used) {
+            decoder
+                .report
+                .warning(key.span.clone(), format!("no route goes to the destination {}", quoted(&key.text)))
+                .hint("name it in a route's `to`, or take it out");
+        }
+    }
+
+    fn find(&mut self, decoder: &mut Decoder<'_>, node: &Node) -> Option<usize> {
+        let name = decoder.public_text(node, "a destination's name")?;
+        if let Some(index) = self.by_name.get(name.as_str()) {
+            if let Some(used) = self.used.get_mut(*index) {
+                *used = true;
+            }
+            return Some(*index);
+        }
+        let names: Vec<&str> = self.keys.iter().map(|key| key.text.as_str()).collect();
+        let finding = decoder.report.error(node.span.clone(), format!("there is no destination {}", quoted(&name)));
+        match near(&name, names.iter().copied()) {
+            Some(near) => finding.hint(format!("did you mean `{near}`?")),
+            None if names.is_empty() => finding.hint("add it under `destinations`"),
+            None if names.len() <= 10 => finding.hint(format!("there are {}", listed(&names))),
+            None => finding.hint("add it under `destinations`"),
+        }
+        None
+    }
+}
+
+pub(super) fn decode_all(
+    decoder: &mut Decoder<'_>,
+    node: &Node,
+    destinations: &mut Destinations<'_>,
+) -> Option<Vec<Route>> {
+    let items = decoder.list(node, "routes")?;
+    if items.is_empty() {
+        decoder
+            .report
+            .warning(node.span.clone(), "there are no routes: every event goes to `unmatched`")
+            .hint("`- name: everything`, and below it `to: [...]`");
+    }
+    let mut first_lines = HashMap::new();
+    // The line and name of the route behind which nothing matches any more.
+    let mut end: Option<(usize, String)> = None;
+    let mut routes = Vec::new();
+    for item in items {
+        if let Some((line, name)) = &end {
+            decoder
+                .report
+                .warning(item.span.clone(), format!("this route can never match: {} stops every event", quoted(name)))
+                .hint(format!("the route on line {line} has `stop: true` and no `when`"));
+        }
+        let line = decoder.report.line_of(item.span.start);
+        let route = decode(decoder, item, destinations, &mut first_lines);
+        if let Some(route) = &route
+            && end.is_none()
+            && route.stop
+            && !route.shadow
+            && route.when.is_none()
+        {
+            end = Some((line, route.name.clone()));
+        }
+        routes.push(route);
+    }
+    routes.into_iter().collect()
+}
+
+fn decode(
+    decoder: &mut Decoder<'_>,
+    node: &Arc<Node>,
+    destinations: &mut Destinations<'_>,
+    first_lines: &mut HashMap<String, usize>,
+) -> Option<Route> {
+    let mut table = decoder.table(node, "a route")?;
+    let name = table.take("name");
+    let when = table.take("when");
+    let to = table.take("to");
+    let stop_node = table.take("stop");
+    let shadow = table.take("shadow");
+    table.finish(decoder);
+
+    let name = match name {
+        Some(name) => decode_name(decoder, name, first_lines),
+        None => {
+            decoder
+                .report
+                .error(node.span.clone(), "a route needs a `name`")
+                .hint("it is shown by `explain`, in metrics and on the page");
+            None
+        }
+    };
+    let when = when.map(|when| decode_condition(decoder, when));
+    let stop = stop_node.map(|stop| decoder.boolean(stop));
+    let shadow = shadow.map(|shadow| decoder.boolean(shadow));
+    let targets = match to {
+        Some(to) => decode_targets(decoder, to, destinations),
+        None => {
+            decoder
+                .report
+                .error(node.span.clone(), "a route needs `to`")
+                .hint("`to: [a-destination]`; with `stop: true`, `to: []` drops what matches");
+            None
+        }
+    };
+    let route = Route {
+        name: name?,
+        when: optional(when)?,
+        to: targets?,
+        stop: optional(stop)?.unwrap_or(false),
+        shadow: optional(shadow)?.unwrap_or(false),
+    };
+    if let Some(to) = to
+        && route.to.is_empty()
+        && !route.stop
+    {
+        decoder
+            .report
+            .warning(to.span.clone(), "this route sends nothing, and does not stop the walk")
+            .hint("name a destination, or add `stop: true` to drop what matches");
+    }
+    if let Some(stop) = stop_node
+        && route.stop
+        && route.shadow
+    {
+        decoder
+            .report
+            .warning(stop.span.clone(), "a shadow route does not stop the walk")
+            .hint("a rule that is tried out changes nothing; `stop` counts once `shadow` is gone");
+    }
+    Some(route)
+}
+
+fn decode_name(decoder: &mut Decoder<'_>, node: &Node, first_lines: &mut HashMap<String, usize>) -> Option<String> {
+    let name = decoder.public_text(node, "a route's name")?;
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
+        decoder
+            .report
+            .error(node.span.clone(), format!("{} cannot be a route's name", quoted(&name)))
+            .hint(format!("one line of 1 to {NAME_CHARACTERS_MAX} characters"));
+        return None;
+    }
+    let line = decoder.report.line_of(node.span.start);
+    if let Some(first) = first_lines.get(&name) {
+        decoder
+            .report
+            .error(node.span.clone(), format!("a second route is named {}", quoted(&name)))
+            .hint(format!("the first is on line {first}; names are unique"));
+        return None;
+    }
+    first_lines.insert(name.clone(), line);
+    Some(name)
+}
+
+fn decode_condition(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
+    let always = "leave `when` out: a route without it always matches";
+    match &node.content {
+        Content::Invalid => return None,
+        Content::Scalar(scalar) => match scalar.kind {
+            Kind::Null => {
+                decoder.report.error(node.span.clone(), "`when` is empty").hint(always);
+                return None;
+            }
+            Kind::Boolean(value) => {
+                let finding = decoder.report.error(node.span.clone(), format!("`{value}` is not a condition"));
+                finding.hint(if value { always } else { "take the route out, or give it `shadow: true`" });
+                return None;
+            }
+            Kind::Number => {
+                decoder
+                    .report
+                    .error(node.span.clone(), format!("{} is not a condition", quoted(&scalar.text)))
+                    .hint("for example `data.email_status == \"valid\"`");
+                return None;
+            }
+            Kind::String => {}
+        },
+        Content::Sequence(_) | Content::Mapping(_) => {
+            decoder
+                .report
+                .error(node.span.clone(), format!("`when` is one string, and this is {}", node.noun()))
+                .hint("join conditions with `and` and `or`; a long one may go on over several lines below `when: >-`");
+            return None;
+        }
+    }
+    let text = decoder.text(node, "a condition")?;
+    if let Some(value) = text.first_value() {
+        let message = format!("a condition cannot hold `{value}`: values are never read as conditions");
+        decoder.error_in(node, text.place_of_first_value(), message).hint("write it out");
+        return None;
+    }
+    let condition = text.expose();
+    if condition.trim().is_empty() {
+        decoder.report.error(node.span.clone(), "`when` is empty").hint(always);
+        return None;
+    }
+    match Condition::parse(&condition) {
+        Ok(condition) => {
+            decoder.warn_of_unknown(node, &text, &condition.paths());
+            Some(condition)
+        }
+        Err(error) => {
+            decoder.syntax_error(node, &text, error);
+            None
+        }
+    }
+}
+
+impl Decoder<'_> {
+    /// Warns of paths in a condition that Wiza is not known to send.
+    fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
+        for used in paths {
+            if let Some(unknown) = known_paths::check(used) {
+                let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
+                let finding = self.warning_in(node, range, format!("Wiza is not known to send {}", quoted(&unknown.path)));
+                if let Some(near) = unknown.near {
+                    finding.hint(format!("did you mean `{near}`?"));
+                }
+            }
+        }
+    }
+
+    /// The same for a path `$...`.
+    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
+        if let Ok(query) = Query::parse(path) {
+            self.warn_of_unknown(node, text, &query.paths());
+        }
+    }
+}
+
+pub(super) fn decode_targets(
+    decoder: &mut Decoder<'_>,
+    node: &Arc<Node>,
+    destinations: &mut Destinations<'_>,
+) -> Option<Vec<Target>> {
+    let items = match &node.content {
+        // One name needs no list around it.
+        Content::Scalar(scalar) if scalar.kind != Kind::Null => std::slice::from_ref(node),
+        _ => decoder.list(node, "destinations")?,
+    };
+    let mut seen: HashMap<usize, ()> = HashMap::new();
+    let mut targets = Vec::new();
+    for item in items {
+        let target = decode_target(decoder, item, destinations);
+        if let Some(target) = &target
+            && seen.insert(target.destination, ()).is_some()
+        {
+            decoder
+                .report
+                .warning(item.span.clone(), "this destination stands here a second time")
+                .hint("an event reaches a destination once, as the first entry says");
+        }
+        targets.push(target);
+    }
+    targets.into_iter().collect()
+}
+
+fn decode_target(decoder: &mut Decoder<'_>, node: &Node, destinations: &mut Destinations<'_>) -> Option<Target> {
+    if !matches!(node.content, Content::Mapping(_)) {
+        let destination = destinations.find(decoder, node)?;
+        return Some(Target { destination, shape: None });
+    }
+    let mut layers = Layers::open(decoder, Some(node), None, "a target of a route");
+    let name = layers.take("destination");
+    let shape = shape::decode(decoder, &mut layers);
+    layers.finish(decoder);
+    let Some(name) = name else {
+        decoder
+            .report
+            .error(node.span.clone(), "a target needs a `destination`")
+            .hint("`{destination: a-name, body: {...}}`, or the name alone");
+        return None;
+    };
+    let destination = destinations.find(decoder, name);
+    Some(Target { destination: destination?, shape: Some(shape?) })
+}

@@ -1,0 +1,240 @@
+//! `url`, `headers` and `body`: what a request looks like, of a destination or of a route's target.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+use serde_json::Value;
+
+use crate::transform::{Body, Escape, Selection, Template, TemplateError, Tree};
+
+use super::decode::{Decoder, Layers};
+use super::finding::quoted;
+use super::text::Text;
+use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean};
+
+/// What a request looks like. A route's shape overrides its destination's, key by key; headers are merged by name,
+/// and the route's win.
+#[derive(Debug, Default)]
+pub struct Shape {
+    pub url: Option<Template>,
+    pub headers: Vec<(HeaderName, Template)>,
+    /// None: the payload, byte for byte as received.
+    pub body: Option<Body>,
+}
+
+/// Headers that the relay sets itself.
+const RESERVED_HEADERS: [&str; 8] = [
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "idempotency-key",
+    "content-length",
+    "host",
+    "transfer-encoding",
+    "connection",
+];
+
+/// Takes `url`, `headers` and `body`.
+pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> Option<Shape> {
+    let url = layers.take("url");
+    let [headers, base_headers] = layers.take_both("headers");
+    let body = layers.take("body");
+
+    let url = url.map(|node| decode_url(decoder, node));
+    let base_headers = base_headers.map(|node| decode_headers(decoder, node));
+    let headers = headers.map(|node| decode_headers(decoder, node));
+    let body = body.map(|node| decode_body(decoder, node));
+
+    let mut merged = optional(base_headers)?.unwrap_or_default();
+    for (name, value) in optional(headers)?.unwrap_or_default() {
+        merged.retain(|(known, _)| *known != name);
+        merged.push((name, value));
+    }
+    Some(Shape { url: optional(url)?, headers: merged, body: optional(body)? })
+}
+
+/// What is absent is fine; what is there must be valid.
+pub(super) fn optional<T>(decoded: Option<Option<T>>) -> Option<Option<T>> {
+    match decoded {
+        None => Some(None),
+        Some(value) => value.map(Some),
+    }
+}
+
+impl Decoder<'_> {
+    pub(super) fn template(&mut self, node: &Node, text: &Text, escape: Escape) -> Option<Template> {
+        match Template::compile(&mut self.templates, text, escape) {
+            Ok(template) => Some(template),
+            Err(TemplateError { offset, message, hint }) => {
+                self.error_in(node, offset..offset + 1, message).hint = hint;
+                None
+            }
+        }
+    }
+
+    /// A path `$...`.
+    pub(super) fn selection(&mut self, node: &Node) -> Option<Selection> {
+        let text = self.text(node, "a path")?;
+        self.selection_from(node, &text)
+    }
+
+    fn selection_from(&mut self, node: &Node, text: &Text) -> Option<Selection> {
+        if let Some(value) = text.first_value() {
+            let message = format!("a path cannot hold `{value}`: values are never read as paths");
+            self.error_in(node, text.place_of_first_value(), message).hint("write the path out");
+            return None;
+        }
+        let path = text.expose();
+        if !path.starts_with('$') {
+            let message = format!("{} is not a path: it does not begin with `$`", quoted(&path));
+            self.report.error(node.span.clone(), message).hint(format!("write `$.{}`", path.trim_start_matches("@.")));
+            return None;
+        }
+        match Selection::parse(&path) {
+            Ok(selection) => {
+                self.warn_of_unknown_paths(node, text, &path);
+                Some(selection)
+            }
+            Err(error) => {
+                self.syntax_error(node, text, error);
+                None
+            }
+        }
+    }
+}
+
+fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
+    let text = decoder.text(node, "a URL")?;
+    decoder.template(node, &text, Escape::Url)
+}
+
+fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderName, Template)>> {
+    let entries = match &node.content {
+        Content::Mapping(entries) => entries.as_slice(),
+        _ if node.is_null() => &[],
+        Content::Invalid => return None,
+        _ => {
+            let message = format!("expected headers as a mapping, found {}", node.noun());
+            decoder.report.error(node.span.clone(), message).hint("`name: value`, one header a line");
+            return None;
+        }
+    };
+    let mut first_lines: HashMap<HeaderName, usize> = HashMap::new();
+    let mut headers = Vec::new();
+    let mut complete = true;
+    for (key, value) in entries {
+        let name = match HeaderName::from_bytes(key.text.as_bytes()) {
+            Ok(name) if RESERVED_HEADERS.contains(&name.as_str()) => {
+                decoder
+                    .report
+                    .error(key.span.clone(), format!("the relay sets the header `{name}` itself"))
+                    .hint("take it out");
+                None
+            }
+            Ok(name) => Some(name),
+            Err(_) => {
+                decoder
+                    .report
+                    .error(key.span.clone(), format!("{} is not a header's name", quoted(&key.text)))
+                    .hint("letters, digits and `-`");
+                None
+            }
+        };
+        if let Some(name) = &name
+            && let Some(line) = first_lines.insert(name.clone(), decoder.report.line_of(key.span.start))
+        {
+            decoder
+                .report
+                .error(key.span.clone(), format!("the header `{name}` stands here a second time"))
+                .hint(format!("the first is on line {line}; upper and lower case are the same"));
+            complete = false;
+        }
+        match (name, decode_header_value(decoder, value)) {
+            (Some(name), Some(value)) => headers.push((name, value)),
+            _ => complete = false,
+        }
+    }
+    complete.then_some(headers)
+}
+
+fn decode_header_value(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
+    let text = decoder.text(node, "a header's value")?;
+    decoder.template(node, &text, Escape::Header)
+}
+
+fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
+    match &node.content {
+        Content::Scalar(Scalar { kind: Kind::Null, .. }) => {
+            decoder
+                .report
+                .error(node.span.clone(), "the body is missing")
+                .hint("leave `body` out to send the payload byte for byte as it was received");
+            None
+        }
+        Content::Scalar(Scalar { kind: Kind::String, text, .. }) if !is_path(text) => {
+            let text = decoder.text(node, "a body")?;
+            decoder.template(node, &text, Escape::None).map(Body::Text)
+        }
+        _ => decode_tree(decoder, node).map(Body::Tree),
+    }
+}
+
+/// Recurses at most as deep as the parser of YAML lets a file nest.
+fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tree> {
+    match &node.content {
+        Content::Mapping(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(key, value)| {
+                    if ["{{", "{%", "${"].iter().any(|tag| key.text.contains(tag)) {
+                        decoder
+                            .report
+                            .warning(key.span.clone(), format!("the key {} is sent as it stands", quoted(&key.text)))
+                            .hint("only values can be templates or hold `${...}`");
+                    }
+                    Some((key.text.clone(), decode_tree(decoder, value)?))
+                })
+                .collect();
+            entries.into_iter().collect::<Option<_>>().map(Tree::Map)
+        }
+        Content::Sequence(items) => {
+            let items: Vec<_> = items.iter().map(|item| decode_tree(decoder, item)).collect();
+            items.into_iter().collect::<Option<_>>().map(Tree::List)
+        }
+        Content::Scalar(scalar) => decode_leaf(decoder, node, scalar),
+        Content::Invalid => None,
+    }
+}
+
+fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Option<Tree> {
+    if scalar.kind != Kind::String {
+        let value = scalar.to_json();
+        if value.is_none() {
+            decoder
+                .report
+                .error(node.span.clone(), format!("the number {} does not fit 64 bits", quoted(&scalar.text)))
+                .hint("put it in quotes to send it as a string");
+        }
+        return value.map(Tree::Literal);
+    }
+    if let (Style::Plain, Some(value)) = (scalar.style, looks_like_boolean(&scalar.text)) {
+        decoder
+            .report
+            .warning(node.span.clone(), format!("{} is a string here", quoted(&scalar.text)))
+            .hint(format!("write `{value}` for a boolean, or put it in quotes"));
+    }
+    let text = decoder.interpolated(node, &scalar.text)?;
+    if is_path(&scalar.text) {
+        return decoder.selection_from(node, &text).map(Tree::Select);
+    }
+    if text.has_tags() || text.first_value().is_some() {
+        return decoder.template(node, &text, Escape::None).map(Tree::Template);
+    }
+    Some(Tree::Literal(Value::String(text.expose())))
+}
+
+/// In a body, a string that begins so is a JSONPath and keeps the type of what it finds.
+fn is_path(text: &str) -> bool {
+    text.starts_with("$.") || text.starts_with("$[")
+}

@@ -1,0 +1,204 @@
+//! Strings of routes.yaml in which `${...}` was replaced.
+
+use std::fmt;
+use std::ops::Range;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// A string of routes.yaml after `${...}` was replaced. What came from outside the file stays apart from what was
+/// written in it, so that it is never read again as YAML, path or template, and never shown.
+#[derive(Clone, Debug, Default)]
+pub struct Text {
+    pub parts: Vec<Part>,
+}
+
+/// A stretch of a [`Text`].
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// As it stands in the file.
+    Written {
+        text: String,
+        /// The byte offset of `text` in the scalar's parsed string.
+        offset: usize,
+    },
+    /// What a `${...}` stood for.
+    Value(Secret),
+}
+
+/// A value from outside the file. Prints as `${NAME}`.
+#[derive(Clone)]
+pub struct Secret {
+    /// What stood between the braces: a variable's name, or `file:` and a path.
+    pub name: String,
+    value: SecretString,
+}
+
+impl Secret {
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: SecretString::from(value.into()) }
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        self.value.expose_secret()
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${{{}}}", self.name)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Text {
+    /// A text without any `${...}`.
+    pub fn written(text: &str) -> Self {
+        Self { parts: vec![Part::Written { text: text.to_owned(), offset: 0 }] }
+    }
+
+    /// The text, where it is one stretch of the file, at the start of its scalar. `None` for a text with a value
+    /// from outside, or with an escaped `$${`.
+    pub fn plain(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Written { text, offset: 0 }] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole text, values included.
+    pub fn expose(&self) -> String {
+        self.parts.iter().map(Part::expose).collect()
+    }
+
+    /// The text with `${NAME}` in place of values.
+    pub fn masked(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Written { text, .. } => text.clone(),
+                Part::Value(secret) => secret.to_string(),
+            })
+            .collect()
+    }
+
+    /// The first value from outside.
+    pub fn first_value(&self) -> Option<&Secret> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Written { .. } => None,
+            Part::Value(secret) => Some(secret),
+        })
+    }
+
+    /// The bytes of the scalar's parsed string where the first value from outside stands.
+    pub(super) fn place_of_first_value(&self) -> Range<usize> {
+        let index = self.parts.iter().position(|part| matches!(part, Part::Value(_))).unwrap_or(0);
+        let start = self.offset_of_part(index);
+        start..start + "${".len()
+    }
+
+    /// Where the part of this index begins in the scalar's parsed string. A value begins where the part before it ends.
+    pub(super) fn offset_of_part(&self, index: usize) -> usize {
+        match (self.parts.get(index), index.checked_sub(1).and_then(|before| self.parts.get(before))) {
+            (Some(Part::Written { offset, .. }), _) => *offset,
+            (_, Some(Part::Written { text, offset })) => offset + text.len(),
+            _ => 0,
+        }
+    }
+
+    /// Turns a byte offset in the exposed text into one in the scalar's parsed string. An offset inside a value
+    /// becomes the place of its `${`.
+    pub(super) fn offset_in_scalar(&self, exposed: usize) -> usize {
+        let mut passed = 0;
+        let mut end = 0;
+        for (index, part) in self.parts.iter().enumerate() {
+            let length = part.expose().len();
+            let start = self.offset_of_part(index);
+            match part {
+                Part::Written { .. } if exposed < passed + length => return start + (exposed - passed),
+                Part::Value(_) if exposed < passed + length => return start,
+                Part::Written { .. } => end = start + length,
+                Part::Value(_) => end = start,
+            }
+            passed += length;
+        }
+        end
+    }
+
+    /// Whether the part of the file's author holds template tags.
+    pub(super) fn has_tags(&self) -> bool {
+        self.first_tag().is_some()
+    }
+
+    /// The exposed text up to the first template tag, where there is one. Values are no templates, so tags in them
+    /// do not count.
+    pub(super) fn first_tag(&self) -> Option<String> {
+        let mut before = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Value(secret) => before.push_str(secret.expose()),
+                Part::Written { text, .. } => match ["{{", "{%", "{#"].iter().filter_map(|tag| text.find(tag)).min() {
+                    Some(at) => {
+                        before.push_str(text.get(..at).unwrap_or_default());
+                        return Some(before);
+                    }
+                    None => before.push_str(text),
+                },
+            }
+        }
+        None
+    }
+}
+
+impl Part {
+    fn expose(&self) -> &str {
+        match self {
+            Self::Written { text, .. } => text,
+            Self::Value(secret) => secret.expose(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> Text {
+        // Written as `a$${b${X}c`.
+        Text {
+            parts: vec![
+                Part::Written { text: "a".into(), offset: 0 },
+                Part::Written { text: "${b".into(), offset: 2 },
+                Part::Value(Secret::new("X", "{{ evil }}")),
+                Part::Written { text: "c{{d".into(), offset: 9 },
+            ],
+        }
+    }
+
+    #[test]
+    fn values_are_shown_by_name_only() {
+        assert_eq!(text().masked(), "a${b${X}c{{d");
+        assert_eq!(text().expose(), "a${b{{ evil }}c{{d");
+        assert!(!format!("{:?}", text()).contains("evil"));
+        assert_eq!(text().plain(), None);
+        assert_eq!(Text::written("x").plain(), Some("x"));
+    }
+
+    #[test]
+    fn offsets_lead_back_to_the_scalar() {
+        let offsets: Vec<usize> = [0, 1, 3, 4, 13, 14, 15, 99].map(|at| text().offset_in_scalar(at)).to_vec();
+        assert_eq!(offsets, [0, 2, 4, 5, 5, 9, 10, 13]);
+    }
+
+    #[test]
+    fn tags_count_only_where_they_are_written() {
+        assert_eq!(text().first_tag().as_deref(), Some("a${b{{ evil }}c"));
+        assert!(!Text { parts: vec![Part::Value(Secret::new("X", "{{"))] }.has_tags());
+    }
+}

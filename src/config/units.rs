@@ -1,0 +1,138 @@
+//! Durations, sizes and rates as they are written.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Why a value cannot be read, and how to write it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// Follows the value: `` `10` has no unit ``.
+    pub reason: String,
+    pub hint: String,
+}
+
+fn unreadable(reason: impl Into<String>, hint: impl Into<String>) -> Unreadable {
+    Unreadable { reason: reason.into(), hint: hint.into() }
+}
+
+const UNITS: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+
+/// `500ms`, `10s`, `1h30m`, `7d`.
+pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        return Err(unreadable("has no unit", format!("seconds are written `{text}s`")));
+    }
+    humantime::parse_duration(text)
+        .map_err(|_| unreadable("is not a duration", "a number and a unit: `500ms`, `10s`, `5m`, `4h`, `3d`, or `1h30m`"))
+}
+
+/// `1MiB` (1,048,576), `1MB` (1,000,000), or bytes without a unit.
+pub(super) fn size(text: &str) -> Result<u64, Unreadable> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let not_a_size = || unreadable("is not a size", "a whole number and a unit: `512KiB`, `1MiB`, `10GiB`, or `KB`, `MB`, `GB` for powers of 1000");
+    if unit.starts_with('.') {
+        return Err(unreadable("is not a whole number", "take the next smaller unit: `1536KiB` for one and a half `MiB`"));
+    }
+    let number: u64 = match number.parse() {
+        Ok(number) => number,
+        Err(_) if number.is_empty() => return Err(not_a_size()),
+        Err(_) => return Err(unreadable("is too large", "at most 18446744073709551615 bytes")),
+    };
+    let unit = unit.trim_start();
+    let factor = UNITS.iter().find(|(name, _)| *name == unit || unit.is_empty()).map(|(_, factor)| *factor);
+    let Some(factor) = factor else {
+        // `mib`, `Mi`, `M`: the unit in binary, as most mean it.
+        let near = UNITS.iter().find(|(name, _)| {
+            name.eq_ignore_ascii_case(unit)
+                || (!unit.is_empty() && name.len() == 3 && name.to_ascii_lowercase().starts_with(&unit.to_ascii_lowercase()))
+        });
+        return Err(match near {
+            Some((name, _)) => unreadable(format!("has a unit `{unit}` that is not known"), format!("did you mean `{number}{name}`?")),
+            None => not_a_size(),
+        });
+    };
+    number.checked_mul(factor).ok_or_else(|| unreadable("is too large", "at most 18446744073709551615 bytes"))
+}
+
+/// `10/s`, `90/m`, `1000/h`: how many, and in how much time.
+pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), Unreadable> {
+    let hint = "a number and `/s`, `/m` or `/h`: `10/s`, `90/m`, `1000/h`";
+    let not_a_rate = || unreadable("is not a rate", hint);
+    let (count, unit) = text.split_once('/').ok_or_else(not_a_rate)?;
+    let per = match unit.trim() {
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(60 * 60),
+        _ => return Err(not_a_rate()),
+    };
+    let count: u32 = count.trim().parse().map_err(|_| not_a_rate())?;
+    let count = NonZeroU32::new(count).ok_or_else(|| {
+        unreadable("would never send anything", "resume and pause are for the page; a rate is at least `1/h`")
+    })?;
+    if count.get() > RATE_COUNT_MAX {
+        return Err(unreadable("is too high a rate", format!("at most `{RATE_COUNT_MAX}`; leave `rate_limit` out for no limit")));
+    }
+    Ok((count, per))
+}
+
+/// More than any relay sends, and far from where arithmetic on it overflows.
+const RATE_COUNT_MAX: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("3d"), Ok(Duration::from_secs(259_200)));
+        assert_eq!(duration("10").unwrap_err().hint, "seconds are written `10s`");
+        for bad in ["", "s", "10 parsecs", "-1s", "1e3s", "99999999999999999999s", "18446744073709551615d"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("1B", 1),
+            ("1KiB", 1024),
+            ("2 MiB", 2 << 20),
+            ("10GiB", 10 << 30),
+            ("1KB", 1000),
+            ("5MB", 5_000_000),
+            ("3GB", 3_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for (text, hint) in [("1mib", "`1MiB`"), ("1Mi", "`1MiB`"), ("1M", "`1MiB`"), ("1mb", "`1MB`"), ("7g", "`7GiB`")] {
+            assert!(size(text).unwrap_err().hint.contains(hint), "{text}: {:?}", size(text));
+        }
+        for bad in ["", "MiB", "-1MiB", "1.5MiB", "1XB", "99999999999999999999", "99999999999GiB", "1 Mi B"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        assert_eq!(rate("10/s").unwrap(), (NonZeroU32::new(10).unwrap(), Duration::from_secs(1)));
+        assert_eq!(rate("90 / m").unwrap().1, Duration::from_secs(60));
+        assert_eq!(rate("1000/h").unwrap().1, Duration::from_secs(3600));
+        for bad in ["", "10", "10/d", "0/s", "-1/s", "1.5/s", "4294967296/s", "2000000/s", "/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! YAML as a tree in which every node knows its place in the file.
+//!
+//! The parser's events are read, and not Serde's data model, because findings need the place of every value, the
+//! style and the source text of every scalar, and all defects at once instead of the first.
+
+mod parse;
+mod place;
+mod resolve;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+pub(super) use parse::parse;
+pub(super) use resolve::looks_like_boolean;
+
+/// A value of a YAML file, with its place.
+#[derive(Debug)]
+pub struct Node {
+    /// Bytes of the file. Of a block scalar: its content, without the `|`.
+    pub span: Range<usize>,
+    pub content: Content,
+    /// How many nodes this one is made of, aliases counted in full.
+    weight: usize,
+    /// How many levels of nodes this one holds; a scalar has 1.
+    depth: usize,
+}
+
+/// What a node is.
+#[derive(Debug)]
+pub enum Content {
+    Scalar(Scalar),
+    Sequence(Vec<Arc<Node>>),
+    /// In the order of the file; keys are unique.
+    Mapping(Vec<(Key, Arc<Node>)>),
+    /// Something whose error has been reported already.
+    Invalid,
+}
+
+/// A key of a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub text: String,
+    /// Bytes of the file.
+    pub span: Range<usize>,
+}
+
+/// A scalar as it was written, and what it means.
+#[derive(Debug)]
+pub struct Scalar {
+    /// The parsed string: escapes and line folding resolved, everything else as in the file (`0123` stays `0123`).
+    pub text: String,
+    pub style: Style,
+    pub kind: Kind,
+    /// The content's indentation in a block scalar, else 0.
+    indent: usize,
+}
+
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    SingleQuoted,
+    DoubleQuoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+/// What a scalar means. Only plain ones can mean something else than a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    Boolean(bool),
+    Number,
+    String,
+}
+
+impl Node {
+    /// What to call this node in a message.
+    pub fn noun(&self) -> &'static str {
+        match &self.content {
+            Content::Scalar(Scalar { kind: Kind::Null, .. }) => "nothing",
+            Content::Scalar(Scalar { kind: Kind::Boolean(_), .. }) => "a boolean",
+            Content::Scalar(Scalar { kind: Kind::Number, .. }) => "a number",
+            Content::Scalar(_) => "a string",
+            Content::Sequence(_) => "a list",
+            Content::Mapping(_) => "a mapping",
+            Content::Invalid => "invalid",
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(&self.content, Content::Scalar(scalar) if scalar.kind == Kind::Null)
+    }
+
+    /// The value of a mapping's key.
+    pub fn get(&self, name: &str) -> Option<&Arc<Node>> {
+        match &self.content {
+            Content::Mapping(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The node as JSON. `${...}` is left as it is written; a number that JSON cannot hold becomes a string.
+    pub fn to_json(&self) -> Value {
+        match &self.content {
+            Content::Scalar(scalar) => scalar.to_json().unwrap_or_else(|| Value::String(scalar.text.clone())),
+            Content::Sequence(items) => Value::Array(items.iter().map(|item| item.to_json()).collect()),
+            Content::Mapping(entries) => {
+                Value::Object(entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect::<Map<_, _>>())
+            }
+            Content::Invalid => Value::Null,
+        }
+    }
+
+    /// The file's bytes that a range of a scalar's parsed string came from.
+    pub(super) fn place_in(&self, file: &str, range: Range<usize>) -> Range<usize> {
+        let Content::Scalar(scalar) = &self.content else { return self.span.clone() };
+        place::in_file(file, &self.span, scalar, range)
+    }
+}
+
+impl Scalar {
+    /// The scalar as JSON; `None` for a number that JSON (in 64 bits) cannot hold.
+    pub fn to_json(&self) -> Option<Value> {
+        match self.kind {
+            Kind::Null => Some(Value::Null),
+            Kind::Boolean(value) => Some(Value::Bool(value)),
+            Kind::Number => resolve::number(&self.text).map(Value::Number),
+            Kind::String => Some(Value::String(self.text.clone())),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a scalar means: YAML 1.2's core schema, but with JSON's numbers, so that nothing is sent that was not
+//! written (`0123`, `1_000`, `+49170` and `0x1F` are strings).
+
+use serde_json::Number;
+
+use super::{Kind, Style};
+
+pub(super) fn kind(text: &str, style: Style) -> Kind {
+    if style != Style::Plain {
+        return Kind::String;
+    }
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
+        "true" | "True" | "TRUE" => Kind::Boolean(true),
+        "false" | "False" | "FALSE" => Kind::Boolean(false),
+        _ if is_json_number(text) => Kind::Number,
+        _ => Kind::String,
+    }
+}
+
+/// YAML 1.1's other booleans, which are plain strings in YAML 1.2: what they would have been.
+pub(in crate::config) fn looks_like_boolean(text: &str) -> Option<bool> {
+    match text {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
+/// A JSON number, where it fits 64 bits: integers are never rounded.
+pub(super) fn number(text: &str) -> Option<Number> {
+    let number: Number = serde_json::from_str(text).ok()?;
+    let is_integer = !text.contains(['.', 'e', 'E']);
+    (!is_integer || number.is_i64() || number.is_u64() || text == "-0").then_some(number)
+}
+
+/// RFC 8259, section 6.
+fn is_json_number(text: &str) -> bool {
+    fn digits(text: &str) -> Option<&str> {
+        let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        (rest.len() < text.len()).then_some(rest)
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let after_integer = match unsigned.strip_prefix('0') {
+        Some(rest) => Some(rest),
+        None => digits(unsigned),
+    };
+    let after_fraction = after_integer.and_then(|rest| match rest.strip_prefix('.') {
+        Some(fraction) => digits(fraction),
+        None => Some(rest),
+    });
+    let after_exponent = after_fraction.and_then(|rest| match rest.strip_prefix(['e', 'E']) {
+        Some(exponent) => digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
+        None => Some(rest),
+    });
+    after_exponent == Some("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_scalars_have_kinds() {
+        for (text, expected) in [
+            ("", Kind::Null),
+            ("~", Kind::Null),
+            ("true", Kind::Boolean(true)),
+            ("False", Kind::Boolean(false)),
+            ("yes", Kind::String),
+            ("0", Kind::Number),
+            ("-12.5e+3", Kind::Number),
+            ("1E9", Kind::Number),
+            ("0123", Kind::String),
+            ("1_000", Kind::String),
+            ("+1", Kind::String),
+            (".5", Kind::String),
+            ("1.", Kind::String),
+            ("0x1F", Kind::String),
+            (".inf", Kind::String),
+            ("-", Kind::String),
+            ("1e", Kind::String),
+            ("12:30", Kind::String),
+        ] {
+            assert_eq!(kind(text, Style::Plain), expected, "{text}");
+        }
+        assert_eq!(kind("1", Style::DoubleQuoted), Kind::String);
+        assert_eq!(kind("true", Style::Literal), Kind::String);
+    }
+
+    #[test]
+    fn integers_are_never_rounded() {
+        assert_eq!(number("18446744073709551615").unwrap().to_string(), "18446744073709551615");
+        assert_eq!(number("-9223372036854775808").unwrap().to_string(), "-9223372036854775808");
+        assert!(number("18446744073709551616").is_none());
+        assert!(number("1e999").is_none());
+        assert!(number("1.5").is_some());
+    }
+}

@@ -1,0 +1,202 @@
+//! One destination's lane: takes due deliveries within the destination's limits, attempts them side by side, judges
+//! each attempt and settles it. A lane's troubles (a breaker that is open, a hold, a rate limit, attempts that hang)
+//! are known to nobody else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::LaneSettings;
+use super::attempt::{self, Attempted};
+use crate::circuit::{Breaker, Permission};
+use crate::config::RateLimit;
+use crate::delivery::{Claim, DestinationKey, Outcome, Settlement};
+use crate::metrics::{Metrics, seconds};
+use crate::retry::{self, Progress, Verdict};
+use crate::store::Store;
+
+/// How long a lane sleeps at most before it looks again whether it may send.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+pub(super) struct Lane {
+    key: DestinationKey,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    settings: watch::Receiver<LaneSettings>,
+    stop: CancellationToken,
+    breaker: Breaker,
+    limiter: Option<Limiter>,
+    /// The destination asked for rest until then (Retry-After).
+    hold_until: Option<Instant>,
+    in_flight: JoinSet<Attempted>,
+}
+
+/// A rate limit and whether a token of it is in hand.
+struct Limiter {
+    limit: RateLimit,
+    tokens: DefaultDirectRateLimiter,
+    token_in_hand: bool,
+}
+
+/// What a lane may do now.
+enum Next {
+    /// Claim up to this many.
+    Claim(usize),
+    /// Wait for this time, or for an attempt to end, or for new settings.
+    Wait(Option<Instant>),
+}
+
+impl Lane {
+    pub fn new(key: DestinationKey, store: Arc<dyn Store>, metrics: Arc<Metrics>, settings: watch::Receiver<LaneSettings>, stop: CancellationToken) -> Self {
+        let breaker = Breaker::new(settings.borrow().destination.circuit);
+        let mut lane = Self { key, store, metrics, settings, stop, breaker, limiter: None, hold_until: None, in_flight: JoinSet::new() };
+        lane.take_settings();
+        lane
+    }
+
+    /// Runs until stopped; then waits for what is in flight.
+    pub async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let next = self.next(Instant::now());
+            let (free, until) = match next {
+                Next::Claim(free) => (free, None),
+                Next::Wait(until) => (0, until),
+            };
+            let sleep = until.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
+            tokio::select! {
+                biased;
+                Some(ended) = self.in_flight.join_next(), if !self.in_flight.is_empty() => self.conclude(ended).await,
+                () = self.stop.cancelled() => break,
+                changed = self.settings.changed() => match changed {
+                    Ok(()) => self.take_settings(),
+                    Err(_) => break,
+                },
+                claims = self.store.claim(self.key, free), if free > 0 => self.begin(claims),
+                () = tokio::time::sleep_until(sleep.into()), if free == 0 => {}
+            }
+        }
+        while let Some(ended) = self.in_flight.join_next().await {
+            self.conclude(ended).await;
+        }
+    }
+
+    /// How many deliveries may be claimed now, or until when none may.
+    fn next(&mut self, now: Instant) -> Next {
+        if let Some(until) = self.hold_until {
+            if now < until {
+                return Next::Wait(Some(until));
+            }
+            self.hold_until = None;
+        }
+        let concurrency = self.settings.borrow().destination.concurrency;
+        let free = match self.breaker.permission(now) {
+            Permission::Free => concurrency.saturating_sub(self.in_flight.len()),
+            Permission::Probe => usize::from(self.in_flight.is_empty()),
+            Permission::NotBefore(until) => return Next::Wait(Some(until)),
+            Permission::NotBeforeResumed => return Next::Wait(None),
+        };
+        if free == 0 {
+            return Next::Wait(None);
+        }
+        match &mut self.limiter {
+            None => Next::Claim(free),
+            Some(limiter) => match limiter.token(now) {
+                Ok(()) => Next::Claim(1),
+                Err(at) => Next::Wait(Some(at)),
+            },
+        }
+    }
+
+    fn take_settings(&mut self) {
+        let destination = Arc::clone(&self.settings.borrow_and_update().destination);
+        self.breaker.configure(destination.circuit);
+        match destination.rate_limit {
+            None => self.limiter = None,
+            Some(limit) if self.limiter.as_ref().is_some_and(|limiter| limiter.limit == limit) => {}
+            Some(limit) => self.limiter = Some(Limiter::new(limit)),
+        }
+    }
+
+    fn begin(&mut self, claims: Vec<Claim>) {
+        for claim in claims {
+            if let Some(limiter) = &mut self.limiter {
+                limiter.token_in_hand = false;
+            }
+            let settings = self.settings.borrow().clone();
+            self.in_flight.spawn(attempt::attempt(settings, claim));
+        }
+    }
+
+    /// Judges an attempt and writes its outcome down.
+    async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
+        let Attempted { claim, route, attempt } = match ended {
+            Ok(attempted) => attempted,
+            Err(error) => {
+                // A bug. The claim stays taken until the next start, when the delivery is attempted again.
+                tracing::error!(%error, "an attempt panicked");
+                return;
+            }
+        };
+        let destination = Arc::clone(&self.settings.borrow().destination);
+        let now = Timestamp::now();
+        let attempts = claim.attempts_made.saturating_add(1);
+        let progress = Progress { attempts, since: claim.event.received_at, now, jitter: rand::random() };
+        let Verdict { outcome, hold_until, signal } = retry::judge(&destination.retry, &attempt, progress);
+        if let Some(hold_until) = hold_until {
+            let wait = Duration::try_from(hold_until.duration_since(now)).unwrap_or_default();
+            self.hold_until = Instant::now().checked_add(wait).max(self.hold_until);
+        }
+        let was_open = self.breaker.is_open();
+        self.breaker.record(signal, Instant::now());
+        if was_open != self.breaker.is_open() {
+            self.metrics.counted.circuit_open.with_label_values(&[&destination.name]).set(i64::from(!was_open));
+            tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
+        }
+        let settlement = Settlement { claim, attempt, outcome };
+        self.count(&destination.name, &settlement, now);
+        attempt::log(&destination.name, &route, &settlement);
+        self.store.settle(settlement).await;
+    }
+
+    fn count(&self, destination: &str, settlement: &Settlement, now: Timestamp) {
+        let counted = &self.metrics.counted;
+        let result = match settlement.outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Retry(_) => "retried",
+            Outcome::Dead(_) => "dead",
+        };
+        counted.attempts_total.with_label_values(&[destination, result]).inc();
+        counted.attempt_seconds.with_label_values(&[destination]).observe(seconds(settlement.attempt.latency));
+        if settlement.outcome == Outcome::Delivered {
+            let age = now.duration_since(settlement.claim.event.received_at).as_secs_f64().max(0.0);
+            counted.delivery_seconds.with_label_values(&[destination]).observe(age);
+        }
+    }
+}
+
+impl Limiter {
+    fn new(limit: RateLimit) -> Self {
+        // A period of 0 is refused when the file is read; a nanosecond would be the same as no limit.
+        let period = (limit.per / limit.count.get()).max(Duration::from_nanos(1));
+        let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(limit.count)).allow_burst(limit.burst);
+        Self { limit, tokens: RateLimiter::direct(quota), token_in_hand: false }
+    }
+
+    /// Makes sure that a token is in hand, or says when there will be one. A token that was taken and not used is
+    /// kept, so that waiting for work costs no rate.
+    fn token(&mut self, now: Instant) -> Result<(), Instant> {
+        if !self.token_in_hand {
+            if let Err(refused) = self.tokens.check() {
+                return Err(now + refused.wait_time_from(DefaultClock::default().now()));
+            }
+            self.token_in_hand = true;
+        }
+        Ok(())
+    }
+}

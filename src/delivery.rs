@@ -1,0 +1,136 @@
+//! What the relay sends: one delivery per event and destination, attempted until it has a final outcome.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::event::{Event, EventId};
+
+/// A destination's number in the store: stable for as long as the store lives, also while the name is out of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationKey(pub u32);
+
+/// A route's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteKey(pub u32);
+
+/// What the rules decided for one event: which routes matched, and which delivery each destination gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Every route that matched, shadow routes too, in the file's order.
+    pub routes: Vec<RouteKey>,
+    /// At most one entry a destination.
+    pub deliveries: Vec<Planned>,
+    /// No route took the event (a shadow route takes nothing); `unmatched` may still have planned deliveries.
+    pub unmatched: bool,
+}
+
+/// One delivery of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Where it goes.
+    pub destination: DestinationKey,
+    /// The first route that named the destination; `None` where `unmatched` did.
+    pub route: Option<RouteKey>,
+}
+
+/// Names a delivery, and is its `webhook-id`: stable over retries, restarts and redrives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeliveryId {
+    /// The event that is delivered.
+    pub event: EventId,
+    /// The destination's name.
+    pub destination: Arc<str>,
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.event, self.destination)
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (event, destination) =
+            text.split_once('_').ok_or_else(|| format!("`{text}` is no delivery id: it has the form <event id>_<destination>"))?;
+        let event = event.parse().map_err(|error| format!("`{event}` is no event id: {error}"))?;
+        Ok(Self { event, destination: destination.into() })
+    }
+}
+
+/// A delivery taken from the queue: whoever holds it attempts it once and settles it.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The event's place in the order of acceptance.
+    pub sequence: i64,
+    /// The event, shared by all its deliveries.
+    pub event: Arc<Event>,
+    /// Where it goes.
+    pub destination: DestinationKey,
+    /// The route that sends it there.
+    pub route: Option<RouteKey>,
+    /// Attempts already made and settled.
+    pub attempts_made: u32,
+    /// Whether the store had a row for it, from an earlier attempt or a redrive. For the store's own book-keeping.
+    pub requeued: bool,
+}
+
+/// One try to deliver: what was seen, without a judgement.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When the request began.
+    pub started_at: Timestamp,
+    /// From the request's start to the end of the reply's first [`REPLY_BYTES_KEPT`] bytes, or to the failure.
+    pub latency: Duration,
+    /// What came back.
+    pub result: AttemptResult,
+}
+
+/// How much of a destination's reply is kept with an attempt.
+pub const REPLY_BYTES_KEPT: usize = 1024;
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum AttemptResult {
+    /// The destination answered.
+    Replied {
+        /// The HTTP status.
+        status: u16,
+        /// `Retry-After` as a time, where the reply had one that could be read.
+        retry_after: Option<Timestamp>,
+        /// The reply's first bytes, known secrets masked.
+        reply: Bytes,
+    },
+    /// No answer: connecting, sending or waiting failed. The text names no URL and no content.
+    Failed(String),
+    /// The request could not be made from the event: nothing was sent.
+    NotRendered(String),
+}
+
+/// What an attempt means for its delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Final: the destination has it.
+    Delivered,
+    /// Not final: to be tried again at this time.
+    Retry(Timestamp),
+    /// Final: given up, with the reason in plain words.
+    Dead(String),
+}
+
+/// An attempt and its outcome, to be written down.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// What was attempted.
+    pub claim: Claim,
+    /// What was seen.
+    pub attempt: Attempt,
+    /// What follows.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,139 @@
+//! What the relay receives: one webhook of Wiza's, once accepted.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Names an event: a UUID version 7 (RFC 9562), so that ids sort by the time of receipt.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// A new id for an event received at `now`, with 74 random bits.
+    pub fn new(now: Timestamp) -> Self {
+        let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        let random: [u8; 10] = rand::random();
+        Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
+    }
+
+    /// The id whose 16 bytes were stored.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The 16 bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for EventId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::try_parse(text).map(Self)
+    }
+}
+
+/// One accepted webhook. Its body is kept byte for byte; every view of it (payload, facts, template values) is
+/// made at most once, on first use, and shared by all rules and deliveries.
+#[derive(Debug)]
+pub struct Event {
+    /// The relay's own id, answered to Wiza.
+    pub id: EventId,
+    /// When the webhook's body was complete.
+    pub received_at: Timestamp,
+    /// What follows the source's path, without a leading slash: `emea` for `/webhooks/wiza/emea`.
+    pub path: String,
+    /// The query string as sent, without the `?`.
+    pub query: String,
+    /// The body as received (inflated, where it came compressed).
+    pub body: Bytes,
+    payload: OnceLock<Value>,
+    facts: OnceLock<Value>,
+    template_payload: OnceLock<minijinja::Value>,
+    template_facts: OnceLock<minijinja::Value>,
+}
+
+impl Event {
+    /// An event whose body has not been parsed yet: one read back from the store.
+    pub fn new(id: EventId, received_at: Timestamp, path: String, query: String, body: Bytes) -> Self {
+        Self {
+            id,
+            received_at,
+            path,
+            query,
+            body,
+            payload: OnceLock::new(),
+            facts: OnceLock::new(),
+            template_payload: OnceLock::new(),
+            template_facts: OnceLock::new(),
+        }
+    }
+
+    /// The same event with its parsed body, where the caller has it already.
+    #[must_use]
+    pub fn with_payload(self, payload: Value) -> Self {
+        // The cell is new, so this cannot find it filled.
+        let _ = self.payload.set(payload);
+        self
+    }
+
+    /// The parsed body. Only JSON objects are accepted as events, so `null` stands for a body that no longer
+    /// parses, which no rule can match and no template can read.
+    pub fn payload(&self) -> &Value {
+        self.payload.get_or_init(|| serde_json::from_slice(&self.body).unwrap_or(Value::Null))
+    }
+
+    /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`.
+    pub fn facts(&self) -> &Value {
+        self.facts.get_or_init(|| {
+            json!({
+                "id": self.id.to_string(),
+                "received_at": rfc3339_milliseconds(self.received_at),
+                "path": self.path,
+                "query": query_map(&self.query),
+            })
+        })
+    }
+
+    /// The payload as template values, converted once however many templates read it.
+    pub fn template_payload(&self) -> &minijinja::Value {
+        self.template_payload.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.payload())))
+    }
+
+    /// The facts as template values.
+    pub fn template_facts(&self) -> &minijinja::Value {
+        self.template_facts.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.facts())))
+    }
+}
+
+/// RFC 3339 in UTC with exactly three digits of a second: the form of every time that the relay shows.
+pub fn rfc3339_milliseconds(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// The query's parameters by name; of a repeated name the first counts.
+fn query_map(query: &str) -> Value {
+    let mut map = Map::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        map.entry(name.into_owned()).or_insert_with(|| Value::String(value.into_owned()));
+    }
+    Value::Object(map)
+}

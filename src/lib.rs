@@ -1,0 +1,32 @@
+//! `wiza-relay`, in the order in which an event meets the modules.
+//!
+//! *Words*: [`event`], [`delivery`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`],
+//! [`transform`], [`retry`], [`circuit`]. *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
+//! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
+//! import each other; ARCHITECTURE.md says more.
+
+pub mod app;
+pub mod cli;
+
+pub mod listen;
+pub mod receive;
+pub mod verify;
+
+pub mod condition;
+pub mod config;
+pub mod route;
+pub mod rules;
+
+pub mod store;
+
+pub mod deliver;
+pub mod transform;
+pub mod send;
+pub mod retry;
+pub mod circuit;
+
+pub mod admin;
+pub mod metrics;
+
+pub mod delivery;
+pub mod event;

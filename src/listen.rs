@@ -1,0 +1,98 @@
+//! Serving HTTP/1.1 connections within limits: how many, how long headers may take, how long a connection may be
+//! idle. Both ports use it. axum's own `serve` has none of these limits.
+
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service as _;
+
+use self::connection::{Phase, Watched};
+
+/// Seconds in which a request's headers must be complete, from their first byte.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may wait for a request. Longer than the proxies in front usually wait (60 s), so that it is
+/// they who close, never just as they send a webhook.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Bytes of headers at most; more gets 431.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Headers at most; more gets 431.
+const HEADERS_MAX: usize = 100;
+/// The pause after `accept` failed, for example because no file descriptor is left.
+const ACCEPT_FAILURE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a listener needs to know.
+#[derive(Clone)]
+pub struct Limits {
+    /// Connections at a time; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Told when a connection's headers took too long.
+    pub on_header_timeout: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Serves `router` until `stop` is cancelled; then accepts no more, lets requests in progress end, and returns when
+/// the last connection is closed. The caller bounds how long that may take.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let (stream, address, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_FAILURE_PAUSE).await;
+                continue;
+            }
+        };
+        // Answers are small and single: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let phase = Phase::new();
+        let stream = Watched::new(stream, phase.clone(), HEADER_TIMEOUT, Arc::clone(&limits.on_header_timeout));
+        let router = router.clone();
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(address));
+            let mut router = router.clone();
+            let phase = phase.clone();
+            async move {
+                phase.request_begins();
+                let response = router.call(request).await;
+                phase.request_ends();
+                response
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // What goes wrong on a connection (a reset, malformed HTTP) is the other side's affair; hyper has answered
+            // where there was something to answer.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, address, permit))
+}

@@ -1,0 +1,115 @@
+//! A connection that watches how long a request's headers take: hyper has one timer for waiting and for reading
+//! them, but a kept-alive connection may wait long and a slow sender may not read out its headers for minutes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// What a client gets whose headers did not come in time.
+const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// How many requests have begun and ended; shared by a connection and its service. HTTP/1.1 has one at a time.
+#[derive(Clone)]
+pub(super) struct Phase(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Phase {
+    pub fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// The headers are complete.
+    pub fn request_begins(&self) {
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answer is known; what is read from now on belongs to the next request.
+    pub fn request_ends(&self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn begun(&self) -> u64 {
+        self.0.begun.load(Ordering::Relaxed)
+    }
+
+    fn in_request(&self) -> bool {
+        self.0.ended.load(Ordering::Relaxed) < self.begun()
+    }
+}
+
+/// The connection.
+pub(super) struct Watched {
+    stream: TcpStream,
+    phase: Phase,
+    timeout: Duration,
+    /// Runs from the first byte of a request's headers to their end.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// The request that the deadline is for: as many had begun before it.
+    deadline_of: u64,
+    on_timeout: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Watched {
+    pub fn new(stream: TcpStream, phase: Phase, timeout: Duration, on_timeout: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { stream, phase, timeout, deadline: None, deadline_of: 0, on_timeout }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.phase.begun() != this.deadline_of {
+            this.deadline = None; // Those headers came in time.
+        }
+        if let Some(deadline) = &mut this.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            this.deadline = None;
+            (this.on_timeout)();
+            // Best effort: a client this slow may not read it either.
+            let _ = this.stream.try_write(REQUEST_TIMEOUT);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let result = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
+        if buffer.filled().len() > before && !this.phase.in_request() && this.deadline.is_none() {
+            this.deadline = Some(Box::pin(tokio::time::sleep_until(Instant::now() + this.timeout)));
+            this.deadline_of = this.phase.begun();
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

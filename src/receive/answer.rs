@@ -1,0 +1,116 @@
+//! Every answer that the webhook port gives.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+
+use crate::event::EventId;
+use crate::metrics::WebhookOutcome;
+use crate::store::Unavailable;
+
+/// Seconds after which a sender that got 503 should come again.
+const RETRY_AFTER_UNAVAILABLE: u64 = 5;
+
+/// What becomes of a webhook, and so its answer.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Accepted(EventId),
+    Duplicate(EventId),
+    Unauthorized,
+    /// Too many wrong keys; come back after this time.
+    Limited(Duration),
+    /// Authentic, but no event: kept in quarantine under this id.
+    Quarantined(EventId, String),
+    /// The body did not arrive whole, or its encoding is broken.
+    Unreadable(String),
+    /// A `content-encoding` that is not understood.
+    UnknownEncoding,
+    TooLarge(usize),
+    TooSlow(Duration),
+    Unavailable(Unavailable),
+    /// The webhook path, but not POST.
+    WrongMethod,
+    /// Not the webhook path, and not from Wiza.
+    WrongPath,
+    /// Not the webhook path, but with a right key: a mistyped URL in Wiza's settings. Never 404, on which Wiza would
+    /// stop retrying: once the URL or the path is mended, the event still comes.
+    Misdirected(String),
+}
+
+impl Answer {
+    /// How the webhook is counted; `None` for what was none.
+    pub fn outcome(&self) -> Option<WebhookOutcome> {
+        match self {
+            Self::Accepted(_) => Some(WebhookOutcome::Accepted),
+            Self::Duplicate(_) => Some(WebhookOutcome::Duplicate),
+            Self::Unauthorized => Some(WebhookOutcome::Unauthorized),
+            Self::Limited(_) => Some(WebhookOutcome::Limited),
+            Self::Quarantined(..) | Self::Unreadable(_) | Self::UnknownEncoding => Some(WebhookOutcome::Invalid),
+            Self::TooLarge(_) => Some(WebhookOutcome::TooLarge),
+            Self::TooSlow(_) => Some(WebhookOutcome::Timeout),
+            Self::Unavailable(_) => Some(WebhookOutcome::Unavailable),
+            Self::WrongMethod | Self::WrongPath | Self::Misdirected(_) => None,
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Accepted(id) => stored("accepted", id),
+            Self::Duplicate(id) => stored("duplicate", id),
+            Self::Unauthorized => {
+                problem(StatusCode::UNAUTHORIZED, "x-auth-key is missing, or is not the SHA-256 (64 hex digits) of a configured API key")
+            }
+            Self::Limited(wait) => {
+                let response = problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong keys from this address; a right key is not limited");
+                retry_after(response, wait.as_secs().saturating_add(1))
+            }
+            Self::Quarantined(id, reason) => {
+                problem(StatusCode::BAD_REQUEST, &format!("the body is not a JSON object: {reason}; it is kept in quarantine as {id}"))
+            }
+            Self::Unreadable(reason) => problem(StatusCode::BAD_REQUEST, &reason),
+            Self::UnknownEncoding => {
+                let mut response = problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding may be gzip or absent");
+                response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+                response
+            }
+            Self::TooLarge(limit) => problem(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {limit} bytes (source.max_body)")),
+            Self::TooSlow(limit) => problem(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
+            Self::Unavailable(reason) => retry_after(problem(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE),
+            Self::WrongMethod => {
+                let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks come by POST");
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+                response
+            }
+            Self::WrongPath => problem(StatusCode::NOT_FOUND, "nothing is here"),
+            Self::Misdirected(path) => {
+                problem(StatusCode::MISDIRECTED_REQUEST, &format!("the key is right, but webhooks belong under {path}: correct the URL in Wiza's settings"))
+            }
+        }
+    }
+}
+
+/// Whether a method can carry a webhook.
+pub(super) fn is_post(method: &Method) -> bool {
+    method == Method::POST
+}
+
+fn stored(status: &str, id: EventId) -> Response {
+    let body = format!("{{\"status\":\"{status}\",\"id\":\"{id}\"}}");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An error as RFC 9457 has it.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}).to_string();
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+fn retry_after(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}

@@ -1,0 +1,229 @@
+//! A webhook's way in: is it Wiza's, is it whole, where does it go, is it on the disk. Only then 200.
+
+mod answer;
+mod body;
+mod wrong_keys;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use self::answer::Answer;
+use self::wrong_keys::WrongKeys;
+use crate::config::Source;
+use crate::event::{Event, EventId};
+use crate::metrics::{Metrics, seconds};
+use crate::route::Decision;
+use crate::rules::{CurrentRules, Rules};
+use crate::store::{Appended, DedupeKey, Disposition, NewEvent, Store, Unavailable};
+use crate::transform::Selected;
+use crate::verify;
+
+/// The header that Wiza signs with.
+pub const AUTH_HEADER: &str = "x-auth-key";
+
+/// What receiving needs.
+pub struct Receiver {
+    store: Arc<dyn Store>,
+    rules: CurrentRules,
+    metrics: Arc<Metrics>,
+    wrong_keys: WrongKeys,
+    /// Cancelled: answer 503 from now on.
+    draining: tokio_util::sync::CancellationToken,
+}
+
+impl Receiver {
+    /// The webhook port's handler.
+    pub fn router(store: Arc<dyn Store>, rules: CurrentRules, metrics: Arc<Metrics>, draining: tokio_util::sync::CancellationToken) -> Router {
+        let receiver = Arc::new(Self { store, rules, metrics, wrong_keys: WrongKeys::new(), draining });
+        // The path is part of the rules and can change while the relay runs, so the handler compares it itself.
+        Router::new().fallback(webhook).with_state(receiver)
+    }
+}
+
+async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let started = Instant::now();
+    let answer = receiver.receive(address, request).await.unwrap_or_else(|refusal| refusal);
+    if let Some(outcome) = answer.outcome() {
+        receiver.metrics.webhook(outcome);
+    }
+    if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
+        receiver.metrics.counted.ack_seconds.observe(seconds(started.elapsed()));
+    }
+    answer.into_response()
+}
+
+impl Receiver {
+    async fn receive(&self, address: SocketAddr, request: Request) -> Result<Answer, Answer> {
+        let rules = self.rules.load_full();
+        let source = &rules.config.source;
+        let (head, body) = request.into_parts();
+        let key = head.headers.get(AUTH_HEADER).map(|value| value.as_bytes());
+        let Some(rest) = below(&source.path, head.uri.path()) else {
+            // The same comparison, so that the path says nothing that the key would not.
+            let authentic = verify::is_authentic(key, &source.api_key_hashes);
+            return Err(if authentic { self.misdirected(source) } else { Answer::WrongPath });
+        };
+        if !answer::is_post(&head.method) {
+            return Err(Answer::WrongMethod);
+        }
+        if !verify::is_authentic(key, &source.api_key_hashes) {
+            return Err(self.wrong_keys.count(address.ip()).map_or_else(Answer::Limited, |()| Answer::Unauthorized));
+        }
+        if self.draining.is_cancelled() {
+            return Err(Answer::Unavailable(Unavailable::Closing));
+        }
+        let body = body::read(&head.headers, body, source.body_bytes_max).await?;
+        let now = Timestamp::now();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body);
+        self.store(&rules, event).await
+    }
+
+    async fn store(&self, rules: &Rules, event: Event) -> Result<Answer, Answer> {
+        let (payload, reason) = match serde_json::from_slice::<Value>(&event.body) {
+            Ok(payload @ Value::Object(_)) => (payload, None),
+            Ok(other) => (Value::Null, Some(format!("it is {}", kind_of(&other)))),
+            // The position is safe to show; what stands there is not.
+            Err(error) => (Value::Null, Some(format!("no JSON at line {}, column {}", error.line(), error.column()))),
+        };
+        let event = event.with_payload(payload);
+        if let Some(reason) = reason {
+            let id = event.id;
+            let dedupe = Some(content_key(&event.path, &event.query, &event.body));
+            let new = NewEvent { event, kind: None, dedupe, disposition: Disposition::Quarantine(reason.clone()) };
+            let appended = self.store.append(new).await.map_err(Answer::Unavailable)?;
+            tracing::warn!(event_id = %id, reason, "an authentic webhook that is no event went to quarantine");
+            let (Appended::Accepted(id) | Appended::Duplicate(id)) = appended;
+            return Err(Answer::Quarantined(id, reason));
+        }
+        let (decision, plan) = rules.plan(&event);
+        let dedupe = Some(dedupe_key(&rules.config.source, &event));
+        let kind = event.payload().get("type").and_then(Value::as_str).map(str::to_owned);
+        let id = event.id;
+        let new = NewEvent { event, kind, dedupe, disposition: Disposition::Route { rules: rules.key(), plan } };
+        match self.store.append(new).await.map_err(Answer::Unavailable)? {
+            Appended::Accepted(id) => {
+                self.count(rules, &decision, id);
+                Ok(Answer::Accepted(id))
+            }
+            Appended::Duplicate(first) => {
+                tracing::debug!(event_id = %id, %first, "a webhook was seen before");
+                Ok(Answer::Duplicate(first))
+            }
+        }
+    }
+
+    fn count(&self, rules: &Rules, decision: &Decision, id: EventId) {
+        let name = |place: &usize| rules.config.routes.get(*place).map(|route| route.name.as_str());
+        for route in decision.matched.iter().filter_map(name) {
+            self.metrics.counted.route_matches_total.with_label_values(&[route]).inc();
+        }
+        if decision.unmatched {
+            self.metrics.counted.unmatched_total.inc();
+        }
+        for route in decision.undecided.iter().filter_map(name) {
+            tracing::warn!(event_id = %id, route, "the condition took too many steps on this event and counts as not matched");
+        }
+    }
+
+    fn misdirected(&self, source: &Source) -> Answer {
+        tracing::warn!(path = source.path, "a webhook with a right key came on another path; correct the URL in Wiza's settings");
+        Answer::Misdirected(source.path.clone())
+    }
+}
+
+/// What follows the source's path, without a leading slash; `None` if the path is another.
+fn below<'a>(base: &str, path: &'a str) -> Option<&'a str> {
+    let base = base.trim_end_matches('/');
+    let rest = path.strip_prefix(base)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// The key by which a repetition of an event is recognised.
+fn dedupe_key(source: &Source, event: &Event) -> DedupeKey {
+    if source.dedupe.key.is_empty() {
+        return content_key(&event.path, &event.query, &event.body);
+    }
+    let mut hash = Sha256::new();
+    for selection in &source.dedupe.key {
+        // Each part ends in a byte that no JSON text holds, so that parts cannot run into each other.
+        let part = match selection.select(event.payload()) {
+            Ok(Selected::One(None)) => String::new(),
+            Ok(Selected::One(Some(value))) => value.to_string(),
+            Ok(Selected::Many(values)) => Value::from_iter(values).to_string(),
+            // Too expensive to say which part counts, so all of it does: at worst a repetition is stored.
+            Err(_) => return content_key(&event.path, &event.query, &event.body),
+        };
+        hash.update(part.as_bytes());
+        hash.update([0xff]);
+    }
+    prefix(hash)
+}
+
+fn content_key(path: &str, query: &str, body: &Bytes) -> DedupeKey {
+    let mut hash = Sha256::new();
+    for part in [path.as_bytes(), query.as_bytes()] {
+        hash.update(part);
+        hash.update([0xff]);
+    }
+    hash.update(body);
+    prefix(hash)
+}
+
+fn prefix(hash: Sha256) -> DedupeKey {
+    let hash: [u8; 32] = hash.finalize().into();
+    let mut prefix = [0; 16];
+    prefix.copy_from_slice(&hash[..16]);
+    DedupeKey(prefix)
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_the_path_is_what_follows() {
+        for (base, path, rest) in [
+            ("/webhooks/wiza", "/webhooks/wiza", Some("")),
+            ("/webhooks/wiza", "/webhooks/wiza/", Some("")),
+            ("/webhooks/wiza", "/webhooks/wiza/emea/q4", Some("emea/q4")),
+            ("/webhooks/wiza/", "/webhooks/wiza/emea", Some("emea")),
+            ("/webhooks/wiza", "/webhooks/wizard", None),
+            ("/webhooks/wiza", "/webhooks", None),
+            ("/webhooks/wiza", "/", None),
+            ("/", "/anything", Some("anything")),
+        ] {
+            assert_eq!(below(base, path), rest, "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn path_query_and_body_are_each_part_of_the_key_and_do_not_run_together() {
+        let body = Bytes::from_static(b"{}");
+        let keys = [content_key("a", "b", &body), content_key("ab", "", &body), content_key("", "ab", &body), content_key("a", "b", &Bytes::from_static(b"{ }"))];
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!(keys.iter().position(|other| other == key), Some(place));
+        }
+        assert_eq!(keys[0], content_key("a", "b", &body.clone()));
+    }
+}

@@ -1,0 +1,200 @@
+//! What an attempt means: for its delivery (delivered, again later, given up) and for its destination (hold back,
+//! trust, distrust). Pure: the time and the jitter are arguments.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::circuit::Signal;
+use crate::config::Retry;
+use crate::delivery::{Attempt, AttemptResult, Outcome};
+
+/// The judgement of one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What becomes of the delivery.
+    pub outcome: Outcome,
+    /// Until when nothing at all is sent to the destination: it asked for that by Retry-After.
+    pub hold_until: Option<Timestamp>,
+    /// What the circuit breaker learns.
+    pub signal: Signal,
+}
+
+/// Where a delivery stands when an attempt is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Attempts including this one.
+    pub attempts: u32,
+    /// From when the deadline counts.
+    pub since: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// Uniform in 0..1: where in the back-off's span the next attempt falls.
+    pub jitter: f64,
+}
+
+/// Judges an attempt by the destination's policy.
+pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
+    match &attempt.result {
+        AttemptResult::NotRendered(error) => {
+            Verdict { outcome: Outcome::Dead(format!("the request cannot be made: {error}")), hold_until: None, signal: Signal::Nothing }
+        }
+        AttemptResult::Failed(error) => again(policy, progress, None, error, Signal::Failure),
+        AttemptResult::Replied { status, retry_after, .. } => replied(policy, progress, *status, *retry_after),
+    }
+}
+
+fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<Timestamp>) -> Verdict {
+    let words = format!("status {status}");
+    match status {
+        200..=299 => Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success },
+        // They speak of the destination's credentials, not of this event.
+        401 | 403 | 407 => again(policy, progress, None, &words, Signal::Refused),
+        // A throttle with a time is no fault: the hold does all that is needed.
+        429 if retry_after.is_some() => again(policy, progress, retry_after, &words, Signal::Nothing),
+        429 | 503 => again(policy, progress, retry_after, &words, Signal::Failure),
+        408 | 425 | 500..=599 => again(policy, progress, None, &words, Signal::Failure),
+        410 => Verdict { outcome: Outcome::Dead("status 410: the destination is gone for good".to_owned()), hold_until: None, signal: Signal::Gone },
+        300..=399 => dead(format!("{words}: redirects are not followed")),
+        _ => dead(format!("{words}: not worth repeating")),
+    }
+}
+
+/// An answer, so the destination is up; but this event will never please it.
+fn dead(reason: String) -> Verdict {
+    Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success }
+}
+
+fn again(policy: &Retry, progress: Progress, retry_after: Option<Timestamp>, words: &str, signal: Signal) -> Verdict {
+    let hold_until = retry_after.map(|at| at.min(later(progress.now, policy.max)));
+    let next = hold_until.unwrap_or_else(|| later(progress.now, backoff(policy, progress.attempts, progress.jitter)));
+    let outcome = if progress.attempts >= policy.attempts {
+        Outcome::Dead(format!("given up after {} attempts, the last: {words}", progress.attempts))
+    } else if next > later(progress.since, policy.deadline) {
+        Outcome::Dead(format!("given up at the deadline of {}, the last: {words}", humantime::format_duration(policy.deadline)))
+    } else {
+        Outcome::Retry(next)
+    };
+    Verdict { outcome, hold_until, signal }
+}
+
+/// Exponential back-off with full jitter: anywhere between nothing and `first * factor^(attempts - 1)`, at most `max`.
+fn backoff(policy: &Retry, attempts: u32, jitter: f64) -> Duration {
+    let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+    let ceiling = (policy.first.as_secs_f64() * policy.factor.powi(exponent)).min(policy.max.as_secs_f64());
+    Duration::try_from_secs_f64(ceiling * jitter.clamp(0.0, 1.0)).unwrap_or(policy.max)
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Reads a `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u32>() {
+        return Some(later(now, Duration::from_secs(u64::from(seconds))));
+    }
+    jiff::fmt::rfc2822::parse(value).ok().map(|date| date.timestamp()).filter(|at| *at > now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const POLICY: Retry = Retry {
+        attempts: 3,
+        first: Duration::from_secs(5),
+        factor: 2.0,
+        max: Duration::from_secs(12),
+        deadline: Duration::from_secs(3600),
+    };
+
+    fn now() -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+
+    fn seconds(count: i64) -> Timestamp {
+        now() + jiff::SignedDuration::from_secs(count)
+    }
+
+    fn progress(attempts: u32) -> Progress {
+        Progress { attempts, since: now(), now: now(), jitter: 1.0 }
+    }
+
+    fn attempt(result: AttemptResult) -> Attempt {
+        Attempt { started_at: now(), latency: Duration::ZERO, result }
+    }
+
+    fn status(status: u16, retry_after: Option<Timestamp>) -> Attempt {
+        attempt(AttemptResult::Replied { status, retry_after, reply: Bytes::new() })
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        for (code, delivered, retried, signal) in [
+            (200, true, false, Signal::Success),
+            (204, true, false, Signal::Success),
+            (301, false, false, Signal::Success),
+            (400, false, false, Signal::Success),
+            (404, false, false, Signal::Success),
+            (422, false, false, Signal::Success),
+            (410, false, false, Signal::Gone),
+            (401, false, true, Signal::Refused),
+            (403, false, true, Signal::Refused),
+            (407, false, true, Signal::Refused),
+            (408, false, true, Signal::Failure),
+            (425, false, true, Signal::Failure),
+            (429, false, true, Signal::Failure),
+            (500, false, true, Signal::Failure),
+            (599, false, true, Signal::Failure),
+        ] {
+            let verdict = judge(&POLICY, &status(code, None), progress(1));
+            assert_eq!(verdict.outcome == Outcome::Delivered, delivered, "{code}");
+            assert_eq!(matches!(verdict.outcome, Outcome::Retry(_)), retried, "{code}");
+            assert_eq!(verdict.signal, signal, "{code}");
+        }
+    }
+
+    #[test]
+    fn back_off_grows_with_full_jitter_up_to_its_maximum() {
+        let failed = attempt(AttemptResult::Failed("refused".to_owned()));
+        let policy = Retry { attempts: 10, ..POLICY };
+        for (attempts, ceiling) in [(1, 5), (2, 10), (3, 12), (9, 12)] {
+            assert_eq!(judge(&policy, &failed, progress(attempts)).outcome, Outcome::Retry(seconds(ceiling)));
+            let none = Progress { jitter: 0.0, ..progress(attempts) };
+            assert_eq!(judge(&policy, &failed, none).outcome, Outcome::Retry(now()));
+        }
+    }
+
+    #[test]
+    fn attempts_and_deadline_end_it() {
+        let failed = attempt(AttemptResult::Failed("connection refused".to_owned()));
+        let Outcome::Dead(reason) = judge(&POLICY, &failed, progress(3)).outcome else { panic!("still alive") };
+        assert_eq!(reason, "given up after 3 attempts, the last: connection refused");
+        let late = Progress { now: seconds(3599), ..progress(1) };
+        let Outcome::Dead(reason) = judge(&POLICY, &failed, late).outcome else { panic!("still alive") };
+        assert_eq!(reason, "given up at the deadline of 1h, the last: connection refused");
+    }
+
+    #[test]
+    fn retry_after_wins_holds_the_destination_and_is_capped() {
+        let verdict = judge(&POLICY, &status(429, Some(seconds(7))), progress(1));
+        assert_eq!((verdict.outcome, verdict.hold_until, verdict.signal), (Outcome::Retry(seconds(7)), Some(seconds(7)), Signal::Nothing));
+        let verdict = judge(&POLICY, &status(503, Some(seconds(100_000))), progress(1));
+        assert_eq!((verdict.hold_until, verdict.signal), (Some(seconds(12)), Signal::Failure));
+        let verdict = judge(&POLICY, &status(500, Some(seconds(7))), progress(1));
+        assert_eq!(verdict.hold_until, None, "only 429 and 503 speak of the whole destination");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(parse_retry_after(" 120 ", now()), Some(seconds(120)));
+        assert_eq!(parse_retry_after("Fri, 02 Jan 2026 03:05:05 GMT", now()), Some(seconds(60)));
+        assert_eq!(parse_retry_after("Fri, 02 Jan 2026 03:00:00 GMT", now()), None, "past");
+        for nonsense in ["", "soon", "-1", "1.5", "99999999999"] {
+            assert_eq!(parse_retry_after(nonsense, now()), None, "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Which routes an event matches, and so where it goes. Pure, and the same for the live path, `explain` and `test`.
+
+use crate::condition::Scope;
+use crate::config::{Config, Route};
+use crate::event::Event;
+
+/// What the rules decided. Numbers are places in the file's lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Routes that matched, in the file's order, shadow routes among them.
+    pub matched: Vec<usize>,
+    /// Where the event goes: a destination, and the route that sends it there (`None`: `unmatched` does).
+    pub deliveries: Vec<(usize, Option<usize>)>,
+    /// No route took the event.
+    pub unmatched: bool,
+    /// Routes whose condition took too many steps on this event, and so counts as not matched.
+    pub undecided: Vec<usize>,
+}
+
+/// Walks the routes: all that match apply, `stop` ends the walk, and of several routes to one destination the first
+/// wins. A shadow route is only noted: it takes nothing and stops nothing.
+pub fn decide(config: &Config, event: &Event) -> Decision {
+    let mut decision = Decision { unmatched: true, ..Decision::default() };
+    let facts = || event.facts();
+    let scope = Scope { payload: event.payload(), event: &facts };
+    for (place, route) in config.routes.iter().enumerate() {
+        match matches(route, &scope) {
+            Matched::No => continue,
+            Matched::Undecided => {
+                decision.undecided.push(place);
+                continue;
+            }
+            Matched::Yes => decision.matched.push(place),
+        }
+        if route.shadow {
+            continue;
+        }
+        decision.unmatched = false;
+        for target in &route.to {
+            decision.add(target.destination, Some(place));
+        }
+        if route.stop {
+            break;
+        }
+    }
+    if decision.unmatched {
+        for target in &config.unmatched {
+            decision.add(target.destination, None);
+        }
+    }
+    decision
+}
+
+enum Matched {
+    Yes,
+    No,
+    Undecided,
+}
+
+fn matches(route: &Route, scope: &Scope<'_>) -> Matched {
+    match route.when.as_ref().map(|condition| condition.holds(scope)) {
+        None | Some(Ok(true)) => Matched::Yes,
+        Some(Ok(false)) => Matched::No,
+        Some(Err(_)) => Matched::Undecided,
+    }
+}
+
+impl Decision {
+    fn add(&mut self, destination: usize, route: Option<usize>) {
+        if self.deliveries.iter().all(|(taken, _)| *taken != destination) {
+            self.deliveries.push((destination, route));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The rules in effect: a validated file together with the store's keys for its names.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::{Config, Shape};
+use crate::delivery::{DestinationKey, Plan, Planned, RouteKey};
+use crate::event::Event;
+use crate::route::{self, Decision};
+use crate::store::{Keys, Names, Retention, RulesKey};
+
+/// Where the rules in effect are read: one load gives one version for a whole event.
+pub type CurrentRules = Arc<ArcSwap<Rules>>;
+
+/// One version of the rules.
+#[derive(Debug)]
+pub struct Rules {
+    /// The file.
+    pub config: Config,
+    keys: Keys,
+}
+
+/// The names that the store must know before `config` can take effect.
+pub fn names(config: &Config) -> Names {
+    Names {
+        destinations: config.destinations.iter().map(|destination| destination.name.clone()).collect(),
+        routes: config.routes.iter().map(|route| route.name.clone()).collect(),
+        version: config.version.clone(),
+        dedupe_window: config.source.dedupe.window,
+        retention: Retention { delivered: config.retention.delivered, dead: config.retention.dead, size: config.retention.size },
+    }
+}
+
+impl Rules {
+    /// The keys are those that the store gave for [`names`] of this very `config`.
+    pub fn new(config: Config, keys: Keys) -> Self {
+        Self { config, keys }
+    }
+
+    /// The version's key in the store.
+    pub fn key(&self) -> RulesKey {
+        self.keys.rules
+    }
+
+    /// The destinations with their keys, in the file's order.
+    pub fn destinations(&self) -> impl Iterator<Item = (DestinationKey, usize)> + '_ {
+        self.keys.destinations.iter().enumerate().map(|(place, key)| (*key, place))
+    }
+
+    /// Decides where an event goes, in the file's places and in the store's keys.
+    pub fn plan(&self, event: &Event) -> (Decision, Plan) {
+        let decision = route::decide(&self.config, event);
+        let route_key = |place: &usize| self.keys.routes.get(*place).copied();
+        let plan = Plan {
+            routes: decision.matched.iter().filter_map(route_key).collect(),
+            deliveries: decision
+                .deliveries
+                .iter()
+                .filter_map(|(destination, route)| {
+                    let destination = self.keys.destinations.get(*destination).copied()?;
+                    Some(Planned { destination, route: route.as_ref().and_then(route_key) })
+                })
+                .collect(),
+            unmatched: decision.unmatched,
+        };
+        (decision, plan)
+    }
+
+    /// The name of the route with this key, and how it wants requests to the destination at `place` to look. A route
+    /// that has left the file since the event was planned has no say any more: the destination's own shape counts.
+    pub fn target(&self, route: Option<RouteKey>, place: usize) -> (&str, Option<&Shape>) {
+        let targets = match route {
+            None => Some((UNMATCHED, &self.config.unmatched)),
+            Some(key) => {
+                let found = self.keys.routes.iter().position(|known| *known == key).and_then(|index| self.config.routes.get(index));
+                found.map(|route| (route.name.as_str(), &route.to))
+            }
+        };
+        let Some((name, targets)) = targets else { return (GONE, None) };
+        let shape = targets.iter().find(|target| target.destination == place).and_then(|target| target.shape.as_ref());
+        (name, shape)
+    }
+}
+
+/// The route's name where `unmatched` sends an event.
+const UNMATCHED: &str = "(unmatched)";
+/// The route's name where it has left the file.
+const GONE: &str = "(no longer in the file)";

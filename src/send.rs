@@ -1,0 +1,123 @@
+//! The only place that knows the HTTP client: one request out, and what was seen of the answer.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use jiff::Timestamp;
+
+use crate::delivery::{Attempt, AttemptResult, DeliveryId, REPLY_BYTES_KEPT};
+use crate::retry::parse_retry_after;
+use crate::transform::Request;
+
+/// Bytes of a reply that are read, so that the connection can be used again; a longer reply closes it.
+const REPLY_BYTES_READ: usize = 64 * 1024;
+/// How long the rest of a reply may take once its status is known: the status is what counts.
+const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an unused connection is kept.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(30);
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const USER_AGENT: &str = concat!("wiza-relay/", env!("CARGO_PKG_VERSION"));
+
+/// Sends the requests of one destination.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    client: reqwest::Client,
+    timeout: Duration,
+}
+
+impl Sender {
+    /// A client of its own, so that no destination waits for another's connections.
+    ///
+    /// # Errors
+    /// Where the machine's TLS set-up cannot be used.
+    pub fn new(timeout: Duration, concurrency: usize) -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(timeout)
+            .pool_idle_timeout(IDLE_CONNECTION_MAX)
+            .pool_max_idle_per_host(concurrency)
+            .user_agent(USER_AGENT)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| plain_words(&error))?;
+        Ok(Self { client, timeout })
+    }
+
+    /// Makes one attempt. Takes at most the destination's timeout, whatever the other side does.
+    pub async fn send(&self, request: Request, id: &DeliveryId) -> Attempt {
+        let started_at = Timestamp::now();
+        let clock = Instant::now();
+        let result = match tokio::time::timeout(self.timeout, self.exchange(request, id, started_at)).await {
+            Ok(result) => result,
+            Err(_) => AttemptResult::Failed(format!("no answer within {}", humantime::format_duration(self.timeout))),
+        };
+        Attempt { started_at, latency: clock.elapsed(), result }
+    }
+
+    async fn exchange(&self, request: Request, id: &DeliveryId, now: Timestamp) -> AttemptResult {
+        let Request { method, url, mut headers, body } = request;
+        if let Err(error) = identify(&mut headers, id, now) {
+            return AttemptResult::NotRendered(error);
+        }
+        let sent = self.client.request(method, url).headers(headers).body(body).send().await;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => return AttemptResult::Failed(plain_words(&error)),
+        };
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| parse_retry_after(value, now));
+        // What is missing of a reply whose status is known is no failure.
+        let mut reply = BytesMut::new();
+        let _ = tokio::time::timeout(REPLY_WAIT_MAX.min(self.timeout / 2), read_reply(&mut response, &mut reply)).await;
+        AttemptResult::Replied { status, retry_after, reply: reply.freeze() }
+    }
+}
+
+/// Reads a reply to its end, or to its limit, and keeps the first of it.
+async fn read_reply(response: &mut reqwest::Response, kept: &mut BytesMut) {
+    let mut read = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read += chunk.len();
+        let room = REPLY_BYTES_KEPT.saturating_sub(kept.len());
+        kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
+        if read > REPLY_BYTES_READ {
+            return;
+        }
+    }
+}
+
+/// The headers by which a receiver recognises a delivery (Standard Webhooks), and a repetition of it.
+fn identify(headers: &mut HeaderMap, id: &DeliveryId, now: Timestamp) -> Result<(), String> {
+    let id = Bytes::from(id.to_string());
+    let id = HeaderValue::from_maybe_shared(id).map_err(|_| "the destination's name cannot stand in a header".to_owned())?;
+    headers.insert(WEBHOOK_ID, id.clone());
+    headers.insert(IDEMPOTENCY_KEY, id);
+    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
+    Ok(())
+}
+
+/// An error of the client, from the outside in, without the URL (it may hold a secret).
+fn plain_words(error: &reqwest::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if error.is_connect() {
+        words.push("cannot connect".to_owned());
+    } else if error.is_timeout() {
+        words.push("timed out".to_owned());
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if words.last().is_none_or(|last| !last.contains(&text)) {
+            words.push(text);
+        }
+        cause = inner.source();
+    }
+    if words.is_empty() {
+        words.push("the request failed".to_owned());
+    }
+    words.join(": ")
+}

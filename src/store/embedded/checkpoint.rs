@@ -1,0 +1,103 @@
+//! Moving pages from the write-ahead log into the database file without making a commit wait for it.
+//!
+//! SQLite's own way does it inside whichever commit crosses the threshold: tens of milliseconds that somebody's 200
+//! would wait for. Here a second thread moves the bulk while commits go on, and the writer moves only the few pages
+//! that came meanwhile; then the log is empty at the next commit, and SQLite starts it again from its beginning.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use rusqlite::Connection;
+
+use super::writer::Writer;
+
+/// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
+const PAGES_DUE: u32 = 4_000;
+/// Log pages from which the writer waits until all is moved, whatever it costs: 256 MiB.
+const PAGES_MAX: u32 = 64_000;
+
+/// Knows how long the log is, and whether the background thread is at work.
+pub(super) struct Pacer {
+    /// Pages in the log after the last commit.
+    pages: Arc<AtomicU32>,
+    requests: SyncSender<()>,
+    working: Arc<AtomicBool>,
+    /// The background thread was asked since the log last started again.
+    asked: bool,
+}
+
+impl Pacer {
+    /// Starts the background thread on a connection of its own, and counts the writer's pages.
+    pub fn start(writer: &mut Connection, background: Connection) -> Result<Self, String> {
+        let pages = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&pages);
+        writer
+            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+                counted.store(u32::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                Ok(())
+            }))
+            .map_err(|error| error.to_string())?;
+        let working = Arc::new(AtomicBool::new(false));
+        let (requests, inbox) = sync_channel::<()>(1);
+        let done = Arc::clone(&working);
+        std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || {
+                while inbox.recv().is_ok() {
+                    // A failure shows again, and is reported, where the writer moves the rest.
+                    let _ = move_pages(&background, "PASSIVE");
+                    done.store(false, Ordering::Release);
+                }
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(Self { pages, requests, working, asked: false })
+    }
+}
+
+/// Called by the writer between two commits.
+pub(super) fn step(writer: &mut Writer) {
+    let pages = writer.checkpoint.pages.load(Ordering::Relaxed);
+    if pages < PAGES_DUE {
+        writer.checkpoint.asked = false;
+        return;
+    }
+    if pages >= PAGES_MAX {
+        report(move_pages(&writer.connection, "RESTART"));
+        return;
+    }
+    if writer.checkpoint.working.load(Ordering::Acquire) {
+        return;
+    }
+    if writer.checkpoint.asked {
+        // The bulk has been moved; what came since is little.
+        report(move_pages(&writer.connection, "PASSIVE"));
+        writer.checkpoint.asked = false;
+        writer.checkpoint.pages.store(0, Ordering::Relaxed);
+        return;
+    }
+    writer.checkpoint.working.store(true, Ordering::Release);
+    match writer.checkpoint.requests.try_send(()) {
+        Ok(()) | Err(TrySendError::Full(())) => writer.checkpoint.asked = true,
+        Err(TrySendError::Disconnected(())) => {
+            writer.checkpoint.working.store(false, Ordering::Release);
+            report(move_pages(&writer.connection, "PASSIVE"));
+        }
+    }
+}
+
+/// Empties the log, so that the store is one file when the relay is not running.
+pub(super) fn on_close(connection: &Connection) {
+    report(move_pages(connection, "TRUNCATE"));
+}
+
+fn move_pages(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    // The pragma answers (busy, pages in the log, pages moved); what stays is moved the next time.
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+}
+
+fn report(result: rusqlite::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the store's write-ahead log could not be moved into its file; it stays longer");
+    }
+}

@@ -1,0 +1,220 @@
+//! One transaction: new events with their plans, outcomes, the figures and the dedupe log. What memory knows is
+//! changed only after the transaction has succeeded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::queue::{Change, Ready};
+use super::writer::Writer;
+use super::{dedupe, plan, schema};
+use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
+use crate::event::EventId;
+use crate::store::{Appended, DedupeKey, Disposition, NewEvent};
+
+/// Attempts kept of one delivery: the last ones.
+const ATTEMPTS_KEPT: u32 = 20;
+
+/// What one transaction writes.
+pub(super) struct Batch<'a> {
+    pub events: Vec<Box<NewEvent>>,
+    pub settlements: &'a [Settlement],
+}
+
+/// A new event in the transaction.
+struct Stored {
+    sequence: i64,
+    event: NewEvent,
+}
+
+/// Writes the batch. On success, answers one a new event, in their order.
+pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Vec<Appended>> {
+    let now = Timestamp::now().as_millisecond();
+    let mut answers = Vec::with_capacity(batch.events.len());
+    let mut stored: Vec<Stored> = Vec::with_capacity(batch.events.len());
+    let mut keys: HashMap<DedupeKey, i64> = HashMap::new();
+    let mut ids: HashMap<i64, EventId> = HashMap::new();
+    let mut changes: HashMap<DestinationKey, Change> = HashMap::new();
+    let mut next_sequence = writer.next_sequence;
+
+    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let mut expired = Vec::new();
+    for new in batch.events {
+        if let Some(key) = new.dedupe
+            && let Some(first) = keys.get(&key).copied().or_else(|| writer.dedupe.get(&key))
+            && let Some(id) = first_id(&transaction, first, &ids, writer.dedupe.window_start(now))?
+        {
+            answers.push(Appended::Duplicate(id));
+            continue;
+        }
+        let sequence = next_sequence;
+        next_sequence += 1;
+        insert_event(&transaction, sequence, &new)?;
+        if let Disposition::Route { plan, .. } = &new.disposition {
+            for planned in &plan.deliveries {
+                changes.entry(planned.destination).or_default().planned += 1;
+            }
+        }
+        if let Some(key) = new.dedupe {
+            keys.insert(key, sequence);
+        }
+        ids.insert(sequence, new.event.id);
+        answers.push(Appended::Accepted(new.event.id));
+        stored.push(Stored { sequence, event: *new });
+    }
+    if next_sequence > writer.next_sequence {
+        expired = writer.dedupe.expire(&transaction, now)?;
+        let entries: Vec<_> = keys.iter().map(|(key, sequence)| (*key, *sequence)).collect();
+        dedupe::log(&transaction, next_sequence - 1, now, &entries)?;
+    }
+    for settlement in batch.settlements {
+        insert_settlement(&transaction, settlement, now)?;
+        let change = changes.entry(settlement.claim.destination).or_default();
+        match settlement.outcome {
+            Outcome::Delivered => change.delivered += 1,
+            Outcome::Dead(_) => change.dead += 1,
+            Outcome::Retry(_) => {}
+        }
+    }
+    for (key, change) in &changes {
+        write_figures(&transaction, writer, *key, *change)?;
+    }
+    transaction.commit()?;
+
+    writer.next_sequence = next_sequence;
+    writer.dedupe.remove(&expired);
+    for (key, sequence) in keys {
+        writer.dedupe.insert(key, sequence);
+    }
+    publish(writer, stored, batch.settlements, &changes);
+    Ok(answers)
+}
+
+/// Tells the queues what the commit has made true.
+fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], changes: &HashMap<DestinationKey, Change>) {
+    for (key, change) in changes {
+        if let Some(queue) = writer.shared.queue(*key) {
+            queue.apply(*change);
+        }
+    }
+    writer.shared.count_outstanding(changes.values());
+    for settlement in settlements {
+        if let Some(queue) = writer.shared.queue(settlement.claim.destination) {
+            let retry_at = match &settlement.outcome {
+                Outcome::Retry(at) => Some(at.as_millisecond()),
+                Outcome::Delivered | Outcome::Dead(_) => None,
+            };
+            queue.settled(settlement, retry_at);
+        }
+    }
+    for Stored { sequence, event } in stored {
+        let Disposition::Route { plan: Plan { deliveries, .. }, .. } = event.disposition else { continue };
+        let event = Arc::new(event.event);
+        for planned in deliveries {
+            if let Some(queue) = writer.shared.queue(planned.destination) {
+                queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0 });
+            }
+        }
+    }
+}
+
+/// The id of the event that a new one repeats; `None` if that one is older than the window, or gone.
+fn first_id(transaction: &Transaction<'_>, sequence: i64, batch: &HashMap<i64, EventId>, oldest: i64) -> rusqlite::Result<Option<EventId>> {
+    if let Some(id) = batch.get(&sequence) {
+        return Ok(Some(*id));
+    }
+    transaction
+        .prepare_cached("SELECT id FROM events WHERE sequence = ? AND received_at >= ?")?
+        .query_row([sequence, oldest], |row| row.get::<_, [u8; 16]>(0))
+        .optional()
+        .map(|id| id.map(EventId::from_bytes))
+}
+
+fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) -> rusqlite::Result<()> {
+    let (status, rules, routes, deliveries, note) = match &new.disposition {
+        Disposition::Route { rules, plan } => {
+            let status = if plan.unmatched { schema::STATUS_UNMATCHED } else { schema::STATUS_ROUTED };
+            (status, Some(rules.0), plan::routes_json(plan), plan::deliveries_json(plan), None)
+        }
+        Disposition::Quarantine(reason) => (schema::STATUS_QUARANTINED, None, "[]".to_owned(), "[]".to_owned(), Some(reason.as_str())),
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            sequence,
+            new.event.id.as_bytes(),
+            new.event.received_at.as_millisecond(),
+            status,
+            rules,
+            new.kind,
+            new.event.path,
+            new.event.query,
+            routes,
+            deliveries,
+            note,
+            &new.event.body[..],
+        ])?;
+    Ok(())
+}
+
+fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<()> {
+    let Settlement { claim, attempt, outcome } = settlement;
+    let number = claim.attempts_made.saturating_add(1);
+    let latency = i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX);
+    let (status, attempt_error, reply) = match &attempt.result {
+        AttemptResult::Replied { status, reply, .. } => (Some(*status), None, Some(&reply[..])),
+        AttemptResult::Failed(error) | AttemptResult::NotRendered(error) => (None, Some(error.as_str()), None),
+    };
+    let (state, due, error) = match outcome {
+        Outcome::Delivered => (schema::STATE_DELIVERED, None, None),
+        Outcome::Retry(at) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
+        Outcome::Dead(reason) => (schema::STATE_DEAD, None, Some(reason.as_str())),
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, latency_us, last_status, last_error)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
+               settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error",
+        )?
+        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, number, due, now, latency, status, error])?;
+    if *outcome == Outcome::Delivered {
+        return Ok(()); // The delivery's own row says all that there is to say.
+    }
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO attempts (event, destination, number, started_at, latency_us, status, error, reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![claim.sequence, claim.destination.0, number, attempt.started_at.as_millisecond(), latency, status, attempt_error, reply])?;
+    if number > ATTEMPTS_KEPT {
+        transaction.prepare_cached("DELETE FROM attempts WHERE event = ? AND destination = ? AND number <= ?")?.execute(params![
+            claim.sequence,
+            claim.destination.0,
+            number - ATTEMPTS_KEPT
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_figures(transaction: &Transaction<'_>, writer: &Writer, key: DestinationKey, change: Change) -> rusqlite::Result<()> {
+    let Some(queue) = writer.shared.queue(key) else { return Ok(()) };
+    let figures = queue.figures_after(change);
+    transaction
+        .prepare_cached("UPDATE destinations SET planned = ?, delivered = ?, dead = ?, dead_kept = ?, frontier = ? WHERE key = ?")?
+        .execute(params![
+            counted(figures.planned),
+            counted(figures.delivered),
+            counted(figures.dead),
+            counted(figures.dead_kept),
+            queue.frontier(),
+            key.0
+        ])?;
+    Ok(())
+}
+
+fn counted(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

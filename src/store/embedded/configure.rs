@@ -1,0 +1,61 @@
+//! Making a version of the rules the one in effect: names get their keys, destinations are parked or taken up again.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use super::queue::Queue;
+use super::writer::Writer;
+use crate::delivery::{DestinationKey, RouteKey};
+use crate::store::{DestinationFigures, Keys, Names, RulesKey};
+
+/// Registers the names and sets which destinations are active. Changes nothing where it fails.
+pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
+    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    transaction
+        .prepare_cached("INSERT INTO rules (version, first_used_at) VALUES (?, ?) ON CONFLICT (version) DO NOTHING")?
+        .execute(params![names.version, Timestamp::now().as_millisecond()])?;
+    let rules = transaction.prepare_cached("SELECT key FROM rules WHERE version = ?")?.query_row([&names.version], |row| row.get(0))?;
+    let routes = names.routes.iter().map(|name| key(&transaction, "routes", name).map(RouteKey)).collect::<rusqlite::Result<_>>()?;
+    let destinations: Vec<DestinationKey> = names
+        .destinations
+        .iter()
+        .map(|name| key(&transaction, "destinations", name).map(DestinationKey))
+        .collect::<rusqlite::Result<_>>()?;
+    let active: HashSet<DestinationKey> = destinations.iter().copied().collect();
+
+    let mut queues = Vec::clone(&writer.shared.queues());
+    for (key, name) in destinations.iter().zip(&names.destinations) {
+        // Keys are given in order, so a new one is the next place.
+        if usize::try_from(key.0).is_ok_and(|place| place == queues.len()) {
+            let figures = DestinationFigures { name: name.clone(), ..DestinationFigures::default() };
+            let last = writer.next_sequence - 1;
+            queues.push(Arc::new(Queue::new(*key, figures, last, last)));
+        }
+    }
+    for queue in &queues {
+        transaction
+            .prepare_cached("UPDATE destinations SET active = ? WHERE key = ?")?
+            .execute(params![active.contains(&queue.key), queue.key.0])?;
+    }
+    transaction.commit()?;
+
+    for queue in &queues {
+        queue.set_active(active.contains(&queue.key));
+    }
+    *writer.shared.queues.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(queues);
+    writer.dedupe.set_window(names.dedupe_window);
+    writer.retention.configure(names.retention);
+    Ok(Keys { destinations, routes, rules: RulesKey(rules) })
+}
+
+/// The key of a name, given now if it has none: 0 for the first, then without gaps.
+fn key(transaction: &Transaction<'_>, table: &str, name: &str) -> rusqlite::Result<u32> {
+    let insert = format!(
+        "INSERT INTO {table} (key, name) SELECT coalesce(max(key) + 1, 0), ?1 FROM {table} WHERE true ON CONFLICT (name) DO NOTHING"
+    );
+    transaction.prepare_cached(&insert)?.execute([name])?;
+    transaction.prepare_cached(&format!("SELECT key FROM {table} WHERE name = ?"))?.query_row([name], |row| row.get(0))
+}

@@ -1,0 +1,289 @@
+//! The embedded engine: SQLite in a folder, for one relay.
+//!
+//! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
+//! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
+//! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
+//!
+//! Limits: [`APPENDS_WAITING_MAX`] appends and [`SETTLEMENTS_WAITING_MAX`] settlements handed over and not written;
+//! the windows' limits are in `queue`.
+
+mod checkpoint;
+mod commit;
+mod configure;
+mod dedupe;
+mod open;
+mod plan;
+mod queue;
+mod read;
+mod retention;
+mod schema;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, oneshot};
+
+use self::queue::{Change, Queue, Want};
+use self::read::Readers;
+use self::writer::{Command, Task};
+use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
+use crate::delivery::{Claim, DestinationKey, Settlement};
+
+/// Appends handed over and not answered, at most; further ones wait for their turn.
+const APPENDS_WAITING_MAX: usize = 4096;
+/// Settlements handed over and not written, at most; beyond it lanes wait, so a full disk stops deliveries rather
+/// than filling the memory.
+const SETTLEMENTS_WAITING_MAX: usize = 8192;
+/// How long an append waits for its commit before the sender is told to come again.
+const APPEND_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a claim sleeps at most before it looks at the clock again: a clock that was set back or forward is
+/// noticed after this time.
+const CLAIM_SLEEP_MAX: Duration = Duration::from_secs(30);
+/// The pause after a read that failed.
+const READ_FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Observes how long commits take, in seconds.
+pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// The engine. Dropping it without [`Store::close`] is a crash, which is safe.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    commands: SyncSender<Command>,
+    append_permits: Arc<Semaphore>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    folder: PathBuf,
+    backlog_max: u64,
+    /// Held for as long as the engine lives, so that a second relay cannot open the same store.
+    _lock: std::fs::File,
+}
+
+/// What the writer shares with everybody else.
+struct Shared {
+    queues: RwLock<Arc<Vec<Arc<Queue>>>>,
+    health: ArcSwap<Health>,
+    settle_permits: Semaphore,
+    outstanding: AtomicI64,
+    observe_commit: CommitObserver,
+    failed_commits: AtomicU64,
+}
+
+impl Shared {
+    fn queues(&self) -> Arc<Vec<Arc<Queue>>> {
+        Arc::clone(&self.queues.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keys are given from 0 on, so a key is a place.
+    fn queue(&self, key: DestinationKey) -> Option<Arc<Queue>> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.get(usize::try_from(key.0).ok()?).cloned()
+    }
+
+    fn health(&self) -> Health {
+        Health::clone(&self.health.load())
+    }
+
+    fn commit_succeeded(&self, duration: Duration) {
+        (self.observe_commit)(duration);
+        if **self.health.load() != Health::Good {
+            tracing::info!("the store writes again");
+            self.health.store(Arc::new(Health::Good));
+        }
+    }
+
+    fn commit_failed(&self, error: &rusqlite::Error) -> Unavailable {
+        let failures = self.failed_commits.fetch_add(1, Ordering::Relaxed);
+        let reason = open::plain_words(error);
+        if open::is_final(error) {
+            tracing::error!(%error, "the store has failed and takes nothing more; restart the relay once the disk is well");
+            self.health.store(Arc::new(Health::Failed(reason.clone())));
+            return Unavailable::Failed(reason);
+        }
+        if failures.is_power_of_two() || **self.health.load() == Health::Good {
+            tracing::error!(%error, failures, "the store cannot write; webhooks are refused with 503 and nothing is lost");
+        }
+        self.health.store(Arc::new(Health::CannotWrite(reason.clone())));
+        Unavailable::CannotWrite(reason)
+    }
+
+    fn count_outstanding<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
+        for change in changes {
+            let finished = change.delivered + change.dead;
+            self.outstanding.fetch_add(signed(change.planned) - signed(finished), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Embedded {
+    /// The folder that the store is in.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    async fn run_task<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        task: impl FnOnce(&mut writer::Writer) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let task: Task = Box::new(move |writer| {
+            let _ = reply.send(task(writer));
+        });
+        let closed = |_| StoreError::Engine { doing, error: "the store is closed".to_owned() };
+        self.commands.try_send(Command::Task(task)).map_err(|error| StoreError::Engine { doing, error: error.to_string() })?;
+        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: error.to_string() })
+    }
+
+    fn backlog(&self) -> Result<(), Unavailable> {
+        let waiting = u64::try_from(self.shared.outstanding.load(Ordering::Relaxed)).unwrap_or(0);
+        if waiting >= self.backlog_max { Err(Unavailable::Backlog { waiting, limit: self.backlog_max }) } else { Ok(()) }
+    }
+
+    async fn append_event(&self, new: NewEvent) -> Result<Appended, Unavailable> {
+        self.backlog()?;
+        let wait = async {
+            let _permit = self.append_permits.acquire().await.map_err(|_| Unavailable::Closing)?;
+            let (reply, answer) = oneshot::channel();
+            self.commands.try_send(Command::Append(Box::new(new), reply)).map_err(|_| Unavailable::Closing)?;
+            answer.await.unwrap_or(Err(Unavailable::Closing))
+        };
+        tokio::time::timeout(APPEND_WAIT_MAX, wait).await.unwrap_or(Err(Unavailable::TooSlow(APPEND_WAIT_MAX)))
+    }
+
+    /// Cancel-safe: the queue changes only in the steps between two awaits, and what a dropped read found is read again.
+    async fn claim_deliveries(&self, destination: DestinationKey, at_most: usize) -> Vec<Claim> {
+        let Some(queue) = self.shared.queue(destination) else { return std::future::pending().await };
+        loop {
+            let changed = queue.changed.notified();
+            let now = Timestamp::now().as_millisecond();
+            match queue.take(at_most, now) {
+                Ok(claims) => return claims,
+                Err(Want::Wait { until }) => {
+                    let wait =
+                        until.map_or(CLAIM_SLEEP_MAX, |until| Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)));
+                    let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
+                }
+                Err(Want::Fresh { after }) => {
+                    match self.readers.read("reading the backlog", move |connection| read::fresh(connection, destination, after)).await {
+                        Ok(read) => queue.add_fresh(after, read),
+                        Err(error) => read_failed(&error).await,
+                    }
+                }
+                Err(Want::Retries) => {
+                    let taken = queue.start_reading_retries();
+                    match self.readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await
+                    {
+                        Ok(read) => queue.add_retries(read),
+                        Err(error) => read_failed(&error).await,
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn read_failed(error: &StoreError) {
+    tracing::error!(%error, "the store cannot be read; deliveries wait and it is tried again");
+    tokio::time::sleep(READ_FAILURE_PAUSE).await;
+}
+
+impl Store for Embedded {
+    fn configure(&self, names: Names) -> BoxFuture<'_, Result<Keys, StoreError>> {
+        self.run_task("registering the rules", move |writer| configure::apply(writer, &names)).boxed()
+    }
+
+    fn append(&self, new: NewEvent) -> BoxFuture<'_, Result<Appended, Unavailable>> {
+        self.append_event(new).boxed()
+    }
+
+    fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>> {
+        self.claim_deliveries(destination, at_most).boxed()
+    }
+
+    fn give_back(&self, claims: Vec<Claim>) {
+        for claim in claims {
+            if let Some(queue) = self.shared.queue(claim.destination) {
+                queue.give_back(claim);
+            }
+        }
+    }
+
+    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()> {
+        async move {
+            // The permit comes back with the commit.
+            if let Ok(permit) = self.shared.settle_permits.acquire().await {
+                permit.forget();
+                let _ = self.commands.try_send(Command::Settle(Box::new(settlement)));
+            }
+        }
+        .boxed()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
+        async move {
+            let (reply, answer) = oneshot::channel();
+            self.commands.try_send(Command::Flush(reply)).map_err(|_| Unavailable::Closing)?;
+            answer.await.unwrap_or(Err(Unavailable::Closing))
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = thread {
+                let _ = self.commands.try_send(Command::Close);
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn figures(&self) -> Figures {
+        let destinations = self.shared.queues().iter().map(|queue| (queue.key, queue.figures())).collect();
+        Figures { destinations, bytes: open::bytes_on_disk(&self.folder) }
+    }
+
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>> {
+        let outstanding: Vec<(DestinationKey, i64)> = self
+            .shared
+            .queues()
+            .iter()
+            .filter(|queue| queue.figures().outstanding() > 0)
+            .map(|queue| (queue.key, queue.frontier()))
+            .collect();
+        async move {
+            if outstanding.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.readers
+                .read("looking for the oldest deliveries", move |connection| {
+                    let mut found = Vec::with_capacity(outstanding.len());
+                    for (key, frontier) in outstanding {
+                        if let Some(received_at) = read::oldest(connection, key, frontier)? {
+                            found.push((key, received_at));
+                        }
+                    }
+                    Ok(found)
+                })
+                .await
+        }
+        .boxed()
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health()
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

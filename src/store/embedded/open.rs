@@ -1,0 +1,196 @@
+//! Opening a store: the lock, the tables, what memory needs to know, and the threads.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::sync::Semaphore;
+
+use super::dedupe::{self, Dedupe};
+use super::queue::Queue;
+use super::read::Readers;
+use super::schema::{self, SchemaError};
+use super::writer::Writer;
+use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint, signed};
+use crate::delivery::DestinationKey;
+use crate::store::{DestinationFigures, Health, StoreError};
+
+/// The database's file in the store's folder.
+const FILE_NAME: &str = "relay.db";
+/// Locked for as long as a relay uses the folder. Its content says nothing.
+const LOCK_NAME: &str = "relay.lock";
+/// Tasks and flushes that may wait beside appends and settlements.
+const OTHER_COMMANDS_MAX: usize = 64;
+/// SQLite's page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
+
+/// How to open the engine.
+pub struct Options {
+    /// Waiting deliveries above which webhooks are refused with 503.
+    pub backlog_max: u64,
+    /// Told how long each commit took.
+    pub observe_commit: CommitObserver,
+}
+
+impl Embedded {
+    /// Opens the store in `folder`, making it where there is none, and migrating an older one.
+    ///
+    /// # Errors
+    /// In words for the operator: the folder cannot be used, another relay holds it, a newer version wrote it, or the
+    /// file is damaged.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
+        let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+        let lock = lock(folder).map_err(refuse)?;
+        let path = folder.join(FILE_NAME);
+        let engine = |error: rusqlite::Error| refuse(plain_words(&error));
+
+        let mut connection = Connection::open(&path).map_err(engine)?;
+        prepare(&connection).map_err(engine)?;
+        match schema::migrate(&mut connection) {
+            Ok(0) => tracing::info!(folder = %folder.display(), "made a new store"),
+            Ok(found) if found < schema::newest() => tracing::info!(from = found, to = schema::newest(), "migrated the store"),
+            Ok(_) => {}
+            Err(error) => return Err(refuse(schema_words(&error))),
+        }
+        let dedupe = Dedupe::load(&connection).map_err(engine)?;
+        let last = last_sequence(&connection).map_err(engine)?;
+        let queues = queues(&connection, last).map_err(engine)?;
+        let outstanding: i64 = queues.iter().map(|queue| signed(queue.figures().outstanding())).sum();
+        let background = Connection::open(&path).map_err(engine)?;
+        background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
+        let pacer = checkpoint::Pacer::start(&mut connection, background).map_err(refuse)?;
+
+        let shared = Arc::new(Shared {
+            queues: RwLock::new(Arc::new(queues)),
+            health: ArcSwap::from_pointee(Health::Good),
+            settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
+            outstanding: AtomicI64::new(outstanding),
+            observe_commit: options.observe_commit,
+            failed_commits: AtomicU64::new(0),
+        });
+        let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + SETTLEMENTS_WAITING_MAX + OTHER_COMMANDS_MAX);
+        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, inbox);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            shared,
+            readers: Arc::new(Readers::new(path)),
+            commands,
+            append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
+            thread: Mutex::new(Some(thread)),
+            folder: folder.to_owned(),
+            backlog_max: options.backlog_max,
+            _lock: lock,
+        })
+    }
+
+    /// Whether a store in `folder` could be opened by this version, without opening it for writing.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`]. A folder without a store is fine.
+    pub fn inspect(folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(());
+        }
+        let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
+        let connection =
+            Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| refuse(plain_words(&error)))?;
+        schema::version(&connection).map(|_| ()).map_err(|error| refuse(schema_words(&error)))
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.join(LOCK_NAME);
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err("another process holds it; a store serves one relay at a time".to_owned()),
+        Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "page_size", 4096)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn last_sequence(connection: &Connection) -> rusqlite::Result<i64> {
+    let last: Option<i64> = connection.query_row("SELECT max(sequence) FROM events", [], |row| row.get(0))?;
+    Ok(last.unwrap_or(0).max(dedupe::last_sequence(connection)?))
+}
+
+fn queues(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Arc<Queue>>> {
+    let mut statement = connection
+        .prepare("SELECT key, name, active, planned, redriven, delivered, dead, dead_kept, frontier FROM destinations ORDER BY key")?;
+    let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let queues = statement.query_map([], |row| {
+        let figures = DestinationFigures {
+            name: row.get(1)?,
+            active: row.get(2)?,
+            planned: count(row, 3)?,
+            redriven: count(row, 4)?,
+            delivered: count(row, 5)?,
+            dead: count(row, 6)?,
+            dead_kept: count(row, 7)?,
+        };
+        Ok(Arc::new(Queue::new(DestinationKey(row.get(0)?), figures, row.get(8)?, last)))
+    })?;
+    queues.collect()
+}
+
+/// Bytes of the database, its log and its index.
+pub(super) fn bytes_on_disk(folder: &Path) -> u64 {
+    [FILE_NAME, "relay.db-wal", "relay.db-shm"]
+        .iter()
+        .filter_map(|name| std::fs::metadata(folder.join(name)).ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+/// Whether nothing may be acknowledged any more until a restart has looked at what the disk really holds.
+pub(super) fn is_final(error: &rusqlite::Error) -> bool {
+    let Some(code) = error.sqlite_error() else { return false };
+    matches!(code.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+        || matches!(code.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+}
+
+/// What SQLite's error means to an operator.
+pub(super) fn plain_words(error: &rusqlite::Error) -> String {
+    let fix = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full; free space and it goes on by itself",
+        Some(ErrorCode::ReadOnly) => "the disk or the file is read-only; make it writable for the relay's user",
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => "the file cannot be opened; check the folder's owner and permissions",
+        Some(ErrorCode::NotADatabase) => "the file is not a database of this relay; move it away or name another folder",
+        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a back-up, or move it away to start anew",
+        _ => return error.to_string(),
+    };
+    format!("{fix} ({error})")
+}
+
+fn schema_words(error: &SchemaError) -> String {
+    match error {
+        SchemaError::Newer { found, known } => {
+            format!(
+                "it was written by a newer wiza-relay (store version {found}; this one knows up to {known}); run that version, or start with an empty folder"
+            )
+        }
+        SchemaError::Engine(error) => plain_words(error),
+    }
+}

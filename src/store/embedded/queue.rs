@@ -1,0 +1,328 @@
+//! One destination's queue: a bounded window in memory in front of the durable backlog.
+//!
+//! Deliveries come in two kinds. *Fresh* ones have no row of their own yet: they are planned in their event's row
+//! and nothing more. They are taken in the order of acceptance, and `cursor` is the last event that was looked at;
+//! what lies between `cursor` and `newest` is in the store only and is read back when the window has room.
+//! *Retries* have a row with a time when they are due.
+//!
+//! A delivery is claimed at most once at a time: fresh ones because the cursor only moves on (and `claimed_fresh`
+//! covers the case that it is set back), retries because `taken` holds them until their settlement is committed.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::read;
+use crate::delivery::{Claim, DestinationKey, RouteKey, Settlement};
+use crate::event::Event;
+use crate::store::DestinationFigures;
+
+/// Deliveries that a window holds at most, fresh ones and retries each.
+pub(super) const WINDOW_DELIVERIES_MAX: usize = 512;
+/// Body bytes above which a window takes no more (one event always fits).
+pub(super) const WINDOW_BYTES_MAX: usize = 2 << 20;
+
+/// A delivery that is ready to be claimed.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub sequence: i64,
+    pub event: Arc<Event>,
+    pub route: Option<RouteKey>,
+    pub attempts_made: u32,
+}
+
+/// What a queue wants read from the store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Retries that are due.
+    Retries,
+    /// Fresh deliveries after this event.
+    Fresh { after: i64 },
+    /// Nothing: wait to be notified, or for this time (Unix milliseconds).
+    Wait { until: Option<i64> },
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub key: DestinationKey,
+    state: Mutex<State>,
+    /// Told whenever `claim` may find something that it did not find before.
+    pub changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    figures: DestinationFigures,
+    fresh: VecDeque<Ready>,
+    fresh_bytes: usize,
+    retries: VecDeque<Ready>,
+    /// The last event that this queue has looked at.
+    cursor: i64,
+    /// The last event in the store that was planned for this destination.
+    newest: i64,
+    claimed_fresh: BTreeSet<i64>,
+    /// Retries in the window or claimed.
+    taken: HashSet<i64>,
+    /// When the next retry outside of `taken` is due; `None` if there is none.
+    next_due: Option<i64>,
+    /// When the first retry is due of those that were committed since the last read of retries began.
+    due_since_read: Option<i64>,
+    /// Whether retries go first at the next claim: the kinds take turns, so that neither starves the other.
+    retries_first: bool,
+}
+
+/// Changes to a destination's figures by one commit.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Change {
+    pub planned: u64,
+    pub delivered: u64,
+    pub dead: u64,
+}
+
+impl Queue {
+    /// A queue as the store describes it: all events up to `frontier` are settled or retried, `last` is the newest event.
+    pub fn new(key: DestinationKey, figures: DestinationFigures, frontier: i64, last: i64) -> Self {
+        let nothing_left = figures.outstanding() == 0;
+        Self {
+            key,
+            state: Mutex::new(State {
+                fresh: VecDeque::new(),
+                fresh_bytes: 0,
+                retries: VecDeque::new(),
+                cursor: if nothing_left { last } else { frontier },
+                newest: last,
+                claimed_fresh: BTreeSet::new(),
+                taken: HashSet::new(),
+                // Unknown until the store was asked.
+                next_due: if nothing_left { None } else { Some(i64::MIN) },
+                due_since_read: None,
+                retries_first: true,
+                figures,
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half-way through a change that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn figures(&self) -> DestinationFigures {
+        self.state().figures.clone()
+    }
+
+    /// The figures after `change`, without making it.
+    pub fn figures_after(&self, change: Change) -> DestinationFigures {
+        let mut figures = self.figures();
+        change.apply(&mut figures);
+        figures
+    }
+
+    /// Makes a change whose commit succeeded.
+    pub fn apply(&self, change: Change) {
+        change.apply(&mut self.state().figures);
+    }
+
+    /// Counts dead deliveries that retention has deleted.
+    pub fn forget_dead(&self, count: u64) {
+        let mut state = self.state();
+        state.figures.dead_kept = state.figures.dead_kept.saturating_sub(count);
+    }
+
+    /// Every event up to this one has a row, or is not for this destination. May lag; never runs ahead.
+    pub fn frontier(&self) -> i64 {
+        self.state().frontier()
+    }
+
+    /// Parks or unparks. A parked queue lets go of its window; what is claimed stays claimed.
+    pub fn set_active(&self, active: bool) {
+        let mut state = self.state();
+        state.figures.active = active;
+        if !active {
+            state.cursor = state.frontier();
+            state.fresh.clear();
+            state.fresh_bytes = 0;
+            let waiting: Vec<i64> = state.retries.drain(..).map(|ready| ready.sequence).collect();
+            for sequence in waiting {
+                state.taken.remove(&sequence);
+            }
+            state.next_due = Some(i64::MIN);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Offers an event that was just committed. Events come in the order of acceptance.
+    pub fn offer(&self, ready: Ready) {
+        let mut state = self.state();
+        let caught_up = state.cursor >= state.newest;
+        state.newest = ready.sequence;
+        if caught_up && state.figures.active && state.has_room() {
+            state.cursor = ready.sequence;
+            state.push_fresh(ready);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes what the window holds; if that is nothing, says what is wanted.
+    pub fn take(&self, at_most: usize, now: i64) -> Result<Vec<Claim>, Want> {
+        let mut state = self.state();
+        if !state.figures.active {
+            return Err(Want::Wait { until: None });
+        }
+        let retry_due = state.next_due.is_some_and(|due| due <= now);
+        if state.retries.is_empty() && retry_due {
+            return Err(Want::Retries);
+        }
+        let mut claims = Vec::with_capacity(at_most.min(state.fresh.len() + state.retries.len()));
+        while claims.len() < at_most {
+            let from_retries = if state.retries_first { !state.retries.is_empty() } else { state.fresh.is_empty() };
+            state.retries_first = !state.retries_first;
+            let ready = if from_retries { state.retries.pop_front() } else { state.pop_fresh() };
+            match ready {
+                Some(ready) => claims.push(ready.claim(self.key, from_retries)),
+                None if state.retries.is_empty() && state.fresh.is_empty() => break,
+                None => {}
+            }
+        }
+        if !claims.is_empty() {
+            return Ok(claims);
+        }
+        if state.cursor < state.newest {
+            return Err(Want::Fresh { after: state.cursor });
+        }
+        Err(Want::Wait { until: state.next_due })
+    }
+
+    /// Begins a read of due retries; those returned are to be passed over. What is committed while the read goes on
+    /// is remembered apart, and if the read never ends, nothing has changed.
+    pub fn start_reading_retries(&self) -> HashSet<i64> {
+        let mut state = self.state();
+        state.due_since_read = None;
+        state.taken.clone()
+    }
+
+    /// Adds the retries that a read found.
+    pub fn add_retries(&self, read: read::Retries) {
+        let mut state = self.state();
+        for ready in read.found {
+            if state.taken.insert(ready.sequence) {
+                state.retries.push_back(ready);
+            }
+        }
+        state.next_due = earlier(state.due_since_read, read.next_due);
+    }
+
+    /// Adds the fresh deliveries that a read found after `after`.
+    pub fn add_fresh(&self, after: i64, read: read::Fresh) {
+        let mut state = self.state();
+        if state.cursor != after {
+            return; // Parked meanwhile: the cursor was set back, and what was read will be read again.
+        }
+        if read.looked_at == after {
+            state.newest = after; // Nothing is left after it, whatever the store's description said.
+        }
+        state.cursor = read.looked_at;
+        for ready in read.found {
+            if !state.claimed_fresh.contains(&ready.sequence) {
+                state.push_fresh(ready);
+            }
+        }
+    }
+
+    /// Puts a claim back that was not attempted.
+    pub fn give_back(&self, claim: Claim) {
+        let mut state = self.state();
+        let ready = Ready { sequence: claim.sequence, event: claim.event, route: claim.route, attempts_made: claim.attempts_made };
+        if claim.requeued {
+            if state.figures.active {
+                state.retries.push_front(ready);
+            } else {
+                state.taken.remove(&ready.sequence);
+            }
+        } else {
+            state.claimed_fresh.remove(&ready.sequence);
+            if state.figures.active {
+                state.fresh_bytes += ready.event.body.len();
+                state.fresh.push_front(ready);
+            } else {
+                state.cursor = state.cursor.min(ready.sequence - 1);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Lets go of a claim whose settlement is committed. `retry_at` is the row's due time, if it has one.
+    pub fn settled(&self, settlement: &Settlement, retry_at: Option<i64>) {
+        let mut state = self.state();
+        let sequence = settlement.claim.sequence;
+        if settlement.claim.requeued {
+            state.taken.remove(&sequence);
+        } else {
+            state.claimed_fresh.remove(&sequence);
+        }
+        if retry_at.is_some() {
+            let sooner = state.next_due.is_none_or(|due| retry_at.is_some_and(|at| at < due));
+            state.next_due = earlier(state.next_due, retry_at);
+            state.due_since_read = earlier(state.due_since_read, retry_at);
+            drop(state);
+            if sooner {
+                self.changed.notify_one();
+            }
+        }
+    }
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.fresh.is_empty() || (self.fresh.len() < WINDOW_DELIVERIES_MAX && self.fresh_bytes < WINDOW_BYTES_MAX)
+    }
+
+    fn push_fresh(&mut self, ready: Ready) {
+        self.fresh_bytes += ready.event.body.len();
+        self.fresh.push_back(ready);
+    }
+
+    fn pop_fresh(&mut self) -> Option<Ready> {
+        let ready = self.fresh.pop_front()?;
+        self.fresh_bytes = self.fresh_bytes.saturating_sub(ready.event.body.len());
+        self.claimed_fresh.insert(ready.sequence);
+        Some(ready)
+    }
+
+    fn frontier(&self) -> i64 {
+        let claimed = self.claimed_fresh.first().copied();
+        let waiting = self.fresh.front().map(|ready| ready.sequence);
+        match earlier(claimed, waiting) {
+            Some(first) => self.cursor.min(first - 1),
+            None => self.cursor,
+        }
+    }
+}
+
+impl Ready {
+    fn claim(self, destination: DestinationKey, requeued: bool) -> Claim {
+        Claim { sequence: self.sequence, event: self.event, destination, route: self.route, attempts_made: self.attempts_made, requeued }
+    }
+}
+
+impl Change {
+    fn apply(self, figures: &mut DestinationFigures) {
+        figures.planned += self.planned;
+        figures.delivered += self.delivered;
+        figures.dead += self.dead;
+        figures.dead_kept += self.dead;
+    }
+}
+
+/// The earlier of two times or places, where `None` is none.
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading back what a queue's window does not hold, on connections that never write.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use tokio::sync::Semaphore;
+
+use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
+use super::{plan, schema};
+use crate::delivery::{DestinationKey, RouteKey};
+use crate::event::{Event, EventId};
+use crate::store::StoreError;
+
+/// Connections, and so reads at a time.
+const READERS_MAX: usize = 4;
+/// Events looked at in one read of the backlog: an upper limit for what one read costs.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// The connections for reading.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
+    }
+
+    /// Runs `query` on a thread for blocking work.
+    pub async fn read<T, F>(self: &Arc<Self>, doing: &'static str, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let failed = |error: String| StoreError::Engine { doing, error };
+        let _permit = self.permits.acquire().await.map_err(|error| failed(error.to_string()))?;
+        let readers = Arc::clone(self);
+        let read = move || -> rusqlite::Result<T> {
+            let connection = match readers.pop() {
+                Some(connection) => connection,
+                None => open_reader(&readers.path)?,
+            };
+            let result = query(&connection)?; // A connection that failed is not used again.
+            readers.push(connection);
+            Ok(result)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn push(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "cache_size", -1024)?; // 1 MiB a reader
+    Ok(connection)
+}
+
+/// What a read of the backlog found, and how far it looked.
+pub(super) struct Fresh {
+    pub found: Vec<Ready>,
+    pub looked_at: i64,
+}
+
+/// Deliveries after `after` that have no outcome yet, in the order of acceptance.
+pub(super) fn fresh(connection: &Connection, destination: DestinationKey, after: i64) -> rusqlite::Result<Fresh> {
+    // Columns are decoded only when they are asked for, so events for others cost little.
+    let mut events = connection.prepare_cached(
+        "SELECT sequence, plan, id, received_at, path, query, body FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    )?;
+    let mut settled = connection.prepare_cached("SELECT 1 FROM deliveries WHERE event = ? AND destination = ?")?;
+    let limit = i64::try_from(LOOKED_AT_MAX).unwrap_or(i64::MAX);
+    let mut rows = events.query([after, limit])?;
+    let mut result = Fresh { found: Vec::new(), looked_at: after };
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        if result.found.len() >= WINDOW_DELIVERIES_MAX || bytes >= WINDOW_BYTES_MAX {
+            return Ok(result);
+        }
+        let sequence: i64 = row.get(0)?;
+        let planned = plan::parse_deliveries(row.get_ref(1)?.as_str()?).unwrap_or_default();
+        if let Some(planned) = planned.iter().find(|planned| planned.destination == destination)
+            && settled.query_row(params![sequence, destination.0], |_| Ok(())).optional()?.is_none()
+        {
+            let event = event(row, 2)?;
+            bytes += event.body.len();
+            result.found.push(Ready { sequence, event: Arc::new(event), route: planned.route, attempts_made: 0 });
+        }
+        result.looked_at = sequence;
+    }
+    Ok(result)
+}
+
+/// What a read of due retries found, and when the first is due that it left.
+pub(super) struct Retries {
+    pub found: Vec<Ready>,
+    pub next_due: Option<i64>,
+}
+
+/// Retries that are due at `now`, without those in `taken`, the longest overdue first.
+pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.due_at, d.event, d.route, d.attempts, e.id, e.received_at, e.path, e.query, e.body
+         FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
+         WHERE d.destination = ? AND d.state = 1 ORDER BY d.due_at, d.event",
+    )?;
+    debug_assert_eq!(schema::STATE_RETRYING, 1, "the partial index's predicate is this very text");
+    let mut rows = statement.query([destination.0])?;
+    let mut result = Retries { found: Vec::new(), next_due: None };
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let due: i64 = row.get(0)?;
+        let sequence: i64 = row.get(1)?;
+        if taken.contains(&sequence) {
+            continue;
+        }
+        if due > now || result.found.len() >= WINDOW_DELIVERIES_MAX || bytes >= WINDOW_BYTES_MAX {
+            result.next_due = Some(due);
+            break;
+        }
+        let event = event(row, 4)?;
+        bytes += event.body.len();
+        let route = row.get::<_, Option<u32>>(2)?.map(RouteKey);
+        result.found.push(Ready { sequence, event: Arc::new(event), route, attempts_made: row.get(3)? });
+    }
+    Ok(result)
+}
+
+/// The receipt time of the oldest delivery without a final outcome: the oldest retry, or the first event after the
+/// frontier that waits, whichever came first.
+pub(super) fn oldest(connection: &Connection, destination: DestinationKey, frontier: i64) -> rusqlite::Result<Option<Timestamp>> {
+    let retrying: Option<i64> = connection
+        .prepare_cached("SELECT min(event) FROM deliveries INDEXED BY deliveries_retrying WHERE destination = ? AND state = 1")?
+        .query_row([destination.0], |row| row.get(0))?;
+    let mut received_at = connection.prepare_cached("SELECT received_at FROM events WHERE sequence >= ? ORDER BY sequence LIMIT 1")?;
+    let from = retrying.map_or(frontier.saturating_add(1), |retrying| retrying.min(frontier.saturating_add(1)));
+    let milliseconds = received_at.query_row([from], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()))
+}
+
+/// An event from a row whose columns from `first` on are id, received_at, path, query, body.
+fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
+    let received_at = Timestamp::from_millisecond(row.get(first + 1)?).unwrap_or(Timestamp::UNIX_EPOCH);
+    let body: Vec<u8> = row.get(first + 4)?;
+    Ok(Event::new(EventId::from_bytes(row.get(first)?), received_at, row.get(first + 2)?, row.get(first + 3)?, body.into()))
+}

@@ -1,0 +1,102 @@
+//! The tables, and the way from every older version of them to the newest.
+//!
+//! The version is SQLite's `user_version`. A store of a newer version is refused: this binary does not know what it
+//! would break. An older one is brought up to date step by step, each step in a transaction of its own.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// One step a version, in order. A step that was released is never changed: append a new one.
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+/// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
+/// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
+/// null], ...]`. A planned delivery without a row in `deliveries` has not been attempted yet: that is most of what
+/// makes an append cheap. `status`: 0 routed, 1 unmatched, 2 quarantined. `state`: 1 retrying, 2 delivered, 3 dead.
+/// `dedupe_log.entries` holds 24 bytes an event: 16 of its key, 8 of its sequence (big-endian).
+const VERSION_1: &str = "
+CREATE TABLE rules (key INTEGER PRIMARY KEY, version TEXT NOT NULL UNIQUE, first_used_at INTEGER NOT NULL) STRICT;
+CREATE TABLE routes (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE destinations (
+  key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, active INTEGER NOT NULL DEFAULT 1,
+  planned INTEGER NOT NULL DEFAULT 0, redriven INTEGER NOT NULL DEFAULT 0,
+  delivered INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0, dead_kept INTEGER NOT NULL DEFAULT 0,
+  frontier INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE events (
+  sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, received_at INTEGER NOT NULL, status INTEGER NOT NULL,
+  rules INTEGER, type TEXT, path TEXT NOT NULL, query TEXT NOT NULL,
+  routes TEXT NOT NULL, plan TEXT NOT NULL, note TEXT, body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX events_id ON events (id);
+CREATE INDEX events_quarantined ON events (sequence) WHERE status = 2;
+CREATE TABLE deliveries (
+  event INTEGER NOT NULL, destination INTEGER NOT NULL, route INTEGER, state INTEGER NOT NULL, attempts INTEGER NOT NULL,
+  due_at INTEGER, settled_at INTEGER NOT NULL, latency_us INTEGER, last_status INTEGER, last_error TEXT,
+  PRIMARY KEY (event, destination)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_due ON deliveries (destination, due_at, event) WHERE state = 1;
+CREATE INDEX deliveries_retrying ON deliveries (destination, event) WHERE state = 1;
+CREATE INDEX deliveries_dead ON deliveries (destination, event) WHERE state = 3;
+CREATE TABLE attempts (
+  event INTEGER NOT NULL, destination INTEGER NOT NULL, number INTEGER NOT NULL,
+  started_at INTEGER NOT NULL, latency_us INTEGER NOT NULL, status INTEGER, error TEXT, reply BLOB,
+  PRIMARY KEY (event, destination, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dedupe_log (sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, entries BLOB NOT NULL) STRICT;
+";
+
+/// An event all of whose deliveries are planned and none refused.
+pub(super) const STATUS_ROUTED: i64 = 0;
+/// No route took it.
+pub(super) const STATUS_UNMATCHED: i64 = 1;
+/// Authentic, but no event.
+pub(super) const STATUS_QUARANTINED: i64 = 2;
+
+/// Attempted, and to be attempted again.
+pub(super) const STATE_RETRYING: i64 = 1;
+/// The destination has it.
+pub(super) const STATE_DELIVERED: i64 = 2;
+/// Given up.
+pub(super) const STATE_DEAD: i64 = 3;
+
+/// Why a store cannot be used as it is.
+#[derive(Debug)]
+pub(super) enum SchemaError {
+    /// Written by a later version of the relay.
+    Newer { found: usize, known: usize },
+    /// SQLite refused.
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for SchemaError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The version that this binary writes.
+pub(super) const fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// The version that the store has now; 0 for a new one.
+pub(super) fn version(connection: &Connection) -> Result<usize, SchemaError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    if found > newest() {
+        return Err(SchemaError::Newer { found, known: newest() });
+    }
+    Ok(found)
+}
+
+/// Brings the store to the newest version and returns the version that it had.
+pub(super) fn migrate(connection: &mut Connection) -> Result<usize, SchemaError> {
+    let found = version(connection)?;
+    for (step, statements) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(statements)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(found)
+}

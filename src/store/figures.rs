@@ -1,0 +1,48 @@
+//! The conservation equation's terms.
+
+use crate::delivery::DestinationKey;
+
+/// What the store holds, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// One entry a destination that the store knows, also those that left the file.
+    pub destinations: Vec<(DestinationKey, DestinationFigures)>,
+    /// Bytes of the store's files.
+    pub bytes: u64,
+}
+
+/// One destination's terms. The first four only ever grow and survive restarts and retention.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DestinationFigures {
+    /// The name in routes.yaml.
+    pub name: String,
+    /// Whether the name is in the file now; if not, what is outstanding is parked.
+    pub active: bool,
+    /// Deliveries that rules planned.
+    pub planned: u64,
+    /// Dead deliveries that were taken up again.
+    pub redriven: u64,
+    /// Deliveries that arrived.
+    pub delivered: u64,
+    /// Deliveries given up.
+    pub dead: u64,
+    /// Dead deliveries still kept.
+    pub dead_kept: u64,
+}
+
+impl DestinationFigures {
+    /// Deliveries without a final outcome.
+    pub fn outstanding(&self) -> u64 {
+        (self.planned + self.redriven).saturating_sub(self.delivered + self.dead)
+    }
+
+    /// Outstanding deliveries that are being worked on.
+    pub fn waiting(&self) -> u64 {
+        if self.active { self.outstanding() } else { 0 }
+    }
+
+    /// Outstanding deliveries whose destination is not in the file.
+    pub fn parked(&self) -> u64 {
+        if self.active { 0 } else { self.outstanding() }
+    }
+}

@@ -1,0 +1,198 @@
+//! The one seam towards stable storage. An engine keeps events with their plans, queues what is undelivered, and
+//! writes outcomes down. The flows know these verbs only, so another engine takes over without touching them.
+//!
+//! What every engine promises (its contract tests hold it to this):
+//! 1. [`Store::append`] answers `Accepted` only once the event and its plan are on stable storage.
+//! 2. Every planned delivery is claimed, again and again, until it is settled as delivered or dead; after a crash
+//!    also one whose settlement had not been written yet. At least once, never not at all.
+//! 3. At every moment, per destination: planned + redriven = delivered + dead + waiting + parked ([`Figures`]).
+//! 4. Memory does not grow with the backlog.
+
+pub mod embedded;
+mod figures;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
+use crate::event::{Event, EventId};
+
+pub use figures::{DestinationFigures, Figures};
+
+/// A webhook ready to be stored.
+#[derive(Debug)]
+pub struct NewEvent {
+    /// The event itself.
+    pub event: Event,
+    /// The payload's `type`, for listings.
+    pub kind: Option<String>,
+    /// What makes it a duplicate of an earlier one; `None` stores it in any case.
+    pub dedupe: Option<DedupeKey>,
+    /// What is to become of it.
+    pub disposition: Disposition,
+}
+
+/// What is to become of a new event.
+#[derive(Debug)]
+pub enum Disposition {
+    /// Deliver by this plan, made by the rules with this key. An empty plan is an unmatched event.
+    Route {
+        /// The rules' key, from [`Store::configure`].
+        rules: RulesKey,
+        /// The deliveries.
+        plan: Plan,
+    },
+    /// Authentic, but no event: kept to be looked at, never delivered. The text says why.
+    Quarantine(String),
+}
+
+/// The key of a version of the rules, in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulesKey(pub u32);
+
+/// The first 16 bytes of a SHA-256: enough that two of a billion events collide by chance once in 10^20 stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DedupeKey(pub [u8; 16]);
+
+/// What became of an event that was handed to [`Store::append`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// New, and on stable storage.
+    Accepted(EventId),
+    /// Seen before within the window; this is the first one's id.
+    Duplicate(EventId),
+}
+
+/// Why the store does not take anything just now. The event was not acknowledged, so nothing is lost: the sender
+/// tries again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unavailable {
+    /// The disk is full, or a write failed that may succeed later.
+    #[error("the store cannot write: {0}")]
+    CannotWrite(String),
+    /// The store has failed for good until a restart, for example by a failed fsync.
+    #[error("the store has failed and needs a restart: {0}")]
+    Failed(String),
+    /// More events wait than `--max-backlog` allows.
+    #[error("{waiting} deliveries are waiting, and --max-backlog is {limit}")]
+    Backlog {
+        /// Deliveries waiting now.
+        waiting: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The relay is stopping.
+    #[error("the relay is stopping")]
+    Closing,
+    /// The commit took too long. The event may still be stored: then a repetition of it is a duplicate.
+    #[error("the store did not answer within {0:?}")]
+    TooSlow(Duration),
+}
+
+/// Why a store could not be opened, or a verb other than `append` failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or a file in it cannot be used.
+    #[error("{0}")]
+    Open(String),
+    /// The engine reported an error.
+    #[error("{doing}: {error}")]
+    Engine {
+        /// What the store was doing.
+        doing: &'static str,
+        /// What the engine said.
+        error: String,
+    },
+}
+
+/// The names of the rules that take effect, as [`Store::configure`] needs them.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Every destination of the file.
+    pub destinations: Vec<String>,
+    /// Every route of the file.
+    pub routes: Vec<String>,
+    /// The rules' version.
+    pub version: String,
+    /// How long duplicates are recognised.
+    pub dedupe_window: Duration,
+    /// What is deleted, and when.
+    pub retention: Retention,
+}
+
+/// How long events are kept once nothing of them is undelivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events whose deliveries all arrived, and unmatched ones.
+    pub delivered: Duration,
+    /// Events with a dead delivery, and quarantined ones.
+    pub dead: Duration,
+    /// Bytes in use above which the oldest delivered events go early.
+    pub size: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { delivered: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400), size: 10 << 30 }
+    }
+}
+
+/// The keys that go with [`Names`], in the same order.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// One a destination.
+    pub destinations: Vec<DestinationKey>,
+    /// One a route.
+    pub routes: Vec<RouteKey>,
+    /// The rules' own.
+    pub rules: RulesKey,
+}
+
+/// Whether the store can take events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// The last commit succeeded.
+    Good,
+    /// The last commit failed; the next may succeed.
+    CannotWrite(String),
+    /// Nothing succeeds any more before a restart.
+    Failed(String),
+}
+
+/// The verbs. All futures are cancel-safe: dropping one loses no claim and no settlement that was handed over.
+pub trait Store: Send + Sync + 'static {
+    /// Makes these destinations and routes the ones in effect, and gives their keys. Destinations that are not
+    /// among them are parked: their deliveries stay, and go on when the name comes back.
+    fn configure(&self, names: Names) -> BoxFuture<'_, Result<Keys, StoreError>>;
+
+    /// Stores an event with its plan, unless it is a duplicate.
+    fn append(&self, new: NewEvent) -> BoxFuture<'_, Result<Appended, Unavailable>>;
+
+    /// Waits until deliveries of this destination are due and takes at most `at_most` of them, none twice while it
+    /// is unsettled. Only one caller a destination at a time.
+    fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>>;
+
+    /// Gives claims back that were not attempted, so that they can be claimed again.
+    fn give_back(&self, claims: Vec<Claim>);
+
+    /// Hands an outcome over. It is written with the next commit; a crash before that repeats the attempt.
+    /// Waits only where too many outcomes are unwritten.
+    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()>;
+
+    /// Waits until everything handed over so far is on stable storage, or cannot be.
+    fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Writes what was handed over and takes nothing more.
+    fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// The terms of the conservation equation and the store's size, from memory.
+    fn figures(&self) -> Figures;
+
+    /// The receipt time of each destination's oldest delivery without a final outcome.
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>>;
+
+    /// Whether the store can take events.
+    fn health(&self) -> Health;
+}

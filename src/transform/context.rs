@@ -1,0 +1,80 @@
+//! The names that a template sees.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+
+use crate::event::Event;
+
+use super::printing::RESERVED_PREFIX;
+
+/// What a delivery is rendered from.
+#[derive(Clone)]
+pub struct RenderContext {
+    /// The event, whose payload's top-level keys are the templates' names.
+    pub event: Arc<Event>,
+    /// The name of the route that took the event: `event.route`.
+    pub route: Arc<str>,
+}
+
+/// Names the event, and keeps its content to itself.
+impl fmt::Debug for RenderContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderContext").field("event", &self.event.id).field("route", &self.route).finish()
+    }
+}
+
+impl RenderContext {
+    /// The root of a template's names.
+    pub(super) fn names(&self) -> Value {
+        Value::from_object(Names(self.clone()))
+    }
+}
+
+/// The payload's top-level keys by name; beside them `event`, the relay's own facts, and `payload`, the whole payload.
+/// Where the payload has a key of one of these two names, that key is reached by `payload.event`.
+#[derive(Debug)]
+struct Names(RenderContext);
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "event" => Some(Value::from_object(Facts(self.0.clone()))),
+            "payload" => Some(self.0.event.template_payload().clone()),
+            // Reserved names are the globals that stand for `${...}`; no payload may take their place.
+            _ if name.starts_with(RESERVED_PREFIX) => None,
+            _ => attribute(self.0.event.template_payload(), name),
+        }
+    }
+}
+
+/// `event`: the facts of conditions (`id`, `received_at`, `path`, `query`) and `route`.
+#[derive(Debug)]
+struct Facts(RenderContext);
+
+impl Object for Facts {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "route" => Some(Value::from(self.0.route.as_ref())),
+            _ => attribute(self.0.event.template_facts(), name),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["id", "received_at", "path", "query", "route"])
+    }
+}
+
+fn attribute(map: &Value, name: &str) -> Option<Value> {
+    map.get_attr(name).ok().filter(|value| !value.is_undefined())
+}

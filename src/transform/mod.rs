@@ -1,0 +1,171 @@
+//! Renders the HTTP request of a delivery: a destination's url, headers and body, filled in from an event.
+//!
+//! - **Templates** are Jinja (minijinja), strict: an undefined name is an error, and so is a printed null;
+//!   `default("...", true)` allows both. `${...}` values are text and are never read as template.
+//! - **Selections** (`$...`) pick values out of the payload and keep their JSON types. One that can find one value at
+//!   most and finds none drops its key; one that can find many gives a list.
+//! - **Bodies**: a tree is sent as `application/json`, a text as `text/plain; charset=utf-8`, and without a body the
+//!   payload goes out byte for byte as `application/json`, unless the headers say otherwise. GET and HEAD send no body
+//!   unless one is given; DELETE sends the payload as other methods do.
+//!
+//! No error tells a value of the payload or a secret. Reading order: `context` (the names), `template` with `source`,
+//! `lexer`, `vocabulary` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
+
+use std::cell::OnceCell;
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use crate::config::{Destination, Shape};
+
+mod address;
+mod body;
+mod context;
+mod failure;
+mod header;
+mod lexer;
+mod printing;
+mod selection;
+mod source;
+mod template;
+mod vocabulary;
+
+#[cfg(test)]
+mod compliance_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod template_tests;
+#[cfg(test)]
+mod tests;
+
+pub use address::URL_BYTES_MAX;
+pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
+pub use context::RenderContext;
+pub use header::HEADER_BYTES_MAX;
+pub use selection::{Selected, Selection};
+pub use template::{
+    Escape, RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, Template, TemplateError, Templates,
+};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A request, ready to send but for what delivery adds (`webhook-id` and the like, signature, authentication).
+#[derive(Clone)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    /// Values that hold a `${...}` are marked sensitive.
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Shows what kind of request it is, and neither secrets nor personal data: a URL's path can be the one (Slack's
+/// webhooks) or the other.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("headers", &self.headers.keys())
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// Why a request cannot be rendered. Never holds values of the payload or secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderError {
+    /// Which part of the request: `url`, `headers.authorization`, `body.text`, `body.items[2]`. Empty where a template
+    /// was rendered by itself.
+    pub place: String,
+    /// What is wrong, and the fix where there is one.
+    pub message: String,
+}
+
+impl RenderError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { place: String::new(), message: message.into() }
+    }
+
+    fn under_key(mut self, key: &str) -> Self {
+        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        let step = if plain && !key.is_empty() { format!(".{key}") } else { format!("[{key:?}]") };
+        self.place.insert_str(0, &step);
+        self
+    }
+
+    fn under_index(mut self, index: usize) -> Self {
+        self.place.insert_str(0, &format!("[{index}]"));
+        self
+    }
+
+    fn under(mut self, part: &str) -> Self {
+        self.place.insert_str(0, part);
+        self
+    }
+}
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.place, self.message) }
+    }
+}
+
+impl std::error::Error for RenderError {}
+
+/// Renders the request of one delivery. What `target_shape` gives stands in place of the destination's own: url and
+/// body as a whole, headers by name.
+///
+/// # Errors
+/// The first part that cannot be rendered, in the order url, headers, body.
+pub fn render(
+    templates: &Templates,
+    destination: &Destination,
+    target_shape: Option<&Shape>,
+    context: &RenderContext,
+) -> Result<Request, RenderError> {
+    let shape = &destination.shape;
+    // All templates of a request share one view of the event, made when the first of them needs it.
+    let view = OnceCell::new();
+    let names = || view.get_or_init(|| context.names()).clone();
+
+    let url = target_shape.and_then(|shape| shape.url.as_ref()).or(shape.url.as_ref());
+    let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, &names));
+    let url = url.map_err(|error| error.under("url"))?;
+
+    let own = target_shape.map_or(&[][..], |shape| shape.headers.as_slice());
+    let inherited = shape.headers.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
+    let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + 1);
+    for (name, template) in inherited.chain(own) {
+        let value = template.header(templates, &names).map_err(|error| error.under(&place_of(name)))?;
+        headers.insert(name.clone(), value);
+    }
+
+    let body = target_shape.and_then(|shape| shape.body.as_ref()).or(shape.body.as_ref());
+    let (body, content_type) = match body {
+        Some(Body::Tree(tree)) => {
+            let writer = body::Writer { templates, payload: context.event.payload(), names };
+            let json = writer.json(tree).map_err(|error| error.under("body"))?;
+            (Bytes::from(json), Some(JSON))
+        }
+        Some(Body::Text(template)) => {
+            let text = template.text(templates, &names).map_err(|error| error.under("body"))?;
+            (Bytes::from(text.into_owned()), Some(PLAIN_TEXT))
+        }
+        None if matches!(destination.method, Method::GET | Method::HEAD) => (Bytes::new(), None),
+        None => (context.event.body.clone(), Some(JSON)),
+    };
+    if let Some(content_type) = content_type {
+        headers.entry(CONTENT_TYPE).or_insert(content_type);
+    }
+    Ok(Request { method: destination.method.clone(), url, headers, body })
+}
+
+fn place_of(header: &HeaderName) -> String {
+    format!("headers.{header}")
+}

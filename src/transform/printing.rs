@@ -1,0 +1,163 @@
+//! How values become text: what `{{ }}` prints, and what the filters that read text see.
+//!
+//! minijinja prints as Python does (`None`, `True`, `{'a': 1}`). A webhook's reader expects JSON's spelling, so booleans
+//! print as `true` and `false`, lists and maps as JSON. A null is refused as an undefined name is: nobody wants `None`
+//! in a message, and `default("...", true)` says what to print instead.
+
+use std::borrow::Cow;
+
+use minijinja::value::{Kwargs, StringInput, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
+use serde::Serialize;
+
+/// Names that templates cannot use, and payloads cannot provide.
+pub(super) const RESERVED_PREFIX: &str = "__relay_";
+/// Turns a value into the text that printing it would give.
+pub(super) const TEXT_FILTER: &str = "__relay_text";
+/// The same for each item of a list.
+pub(super) const ITEMS_FILTER: &str = "__relay_items";
+/// The filters that read their input as text, and would read a null as `None`.
+pub(super) const TEXT_FILTERS: [&str; 12] =
+    ["upper", "lower", "title", "capitalize", "trim", "replace", "split", "lines", "indent", "string", "escape", "e"];
+/// The filters that read each item of their input as text.
+pub(super) const JOINING_FILTERS: [&str; 1] = ["join"];
+
+/// The name of the escaping of URL templates.
+pub(super) const URL_ESCAPING: &str = "url";
+
+/// The details of errors raised here, told apart by identity of text when they are put into words.
+pub(super) const NULL_PRINTED: &str = "null printed";
+pub(super) const FUNCTION_PRINTED: &str = "function printed";
+
+/// The levels of indentation that `tojson(indent=...)` grants at most, in spaces.
+const INDENT_MAX: usize = 16;
+/// One unit of fuel pays for this many bytes of JSON, as in minijinja's own `tojson`.
+const JSON_BYTES_PER_FUEL: usize = 4;
+
+/// Makes an environment print by these rules.
+pub(super) fn install(environment: &mut Environment<'static>) {
+    environment.set_formatter(print);
+    environment.add_filter(TEXT_FILTER, |state: &State, value: &Value| text_value(state, value));
+    environment.add_filter(ITEMS_FILTER, item_texts);
+    environment.add_filter("tojson", to_json);
+    environment.add_filter("urlencode", url_encode);
+}
+
+fn encodes(state: &State) -> bool {
+    matches!(state.auto_escape(), AutoEscape::Custom(name) if name == URL_ESCAPING)
+}
+
+fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    let text = match value.as_str() {
+        Some(text) => Cow::Borrowed(text),
+        None => text_of(state, value)?,
+    };
+    if encodes(state) && !value.is_safe() {
+        let mut encoded = String::with_capacity(text.len());
+        push_encoded(&mut encoded, &text);
+        out.write_str(&encoded).map_err(Error::from)
+    } else {
+        out.write_str(&text).map_err(Error::from)
+    }
+}
+
+/// The text that a value prints as.
+fn text_of<'v>(state: &State, value: &'v Value) -> Result<Cow<'v, str>, Error> {
+    match value.kind() {
+        ValueKind::String => Ok(value.as_str().map_or(Cow::Borrowed(""), Cow::Borrowed)),
+        // minijinja's own conversion remembers which name was undefined.
+        ValueKind::Undefined => StringInput::new(state, value).map(|text| Cow::Owned(text.as_str().to_owned())),
+        ValueKind::None => Err(Error::new(ErrorKind::InvalidOperation, NULL_PRINTED)),
+        ValueKind::Bool => Ok(Cow::Borrowed(if value.is_true() { "true" } else { "false" })),
+        ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => json(state, value, None).map(Cow::Owned),
+        ValueKind::Number | ValueKind::Bytes => Ok(Cow::Owned(value.to_string())),
+        _ => Err(Error::new(ErrorKind::InvalidOperation, FUNCTION_PRINTED)),
+    }
+}
+
+fn text_value(state: &State, value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        // An undefined value goes on, to the operator or filter that refuses it by name.
+        ValueKind::String | ValueKind::Undefined => Ok(value.clone()),
+        _ => text_of(state, value).map(Value::from),
+    }
+}
+
+fn item_texts(state: &State, value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            let texts: Result<Vec<Value>, Error> = value.try_iter()?.map(|item| text_value(state, &item)).collect();
+            texts.map(Value::from)
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+/// `tojson`: plain JSON, without the escapes for HTML of minijinja's own, and so percent-encoded in a URL as any text.
+fn to_json(state: &State, value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
+    let indent = indent.or(options.get("indent")?);
+    options.assert_all_used()?;
+    json(state, value, indent)
+}
+
+fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let written = match indent {
+        None => value.serialize(&mut serde_json::Serializer::new(&mut bytes)),
+        Some(width) => {
+            let spaces = " ".repeat(width.min(INDENT_MAX));
+            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+        }
+    };
+    let text = written.ok().and_then(|()| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| Error::from(ErrorKind::BadSerialization))?;
+    state.consume_fuel(u64::try_from(text.len() / JSON_BYTES_PER_FUEL).unwrap_or(u64::MAX))?;
+    Ok(text)
+}
+
+/// `urlencode`: everything but RFC 3986's unreserved characters is percent-encoded; a map becomes `a=1&b=2`. What it
+/// gives is not encoded again in a URL.
+fn url_encode(state: &State, value: &Value) -> Result<Value, Error> {
+    let mut encoded = String::new();
+    if value.kind() == ValueKind::Map {
+        for key in value.try_iter()? {
+            let item = value.get_item(&key)?;
+            if item.is_none() {
+                continue;
+            }
+            if !encoded.is_empty() {
+                encoded.push('&');
+            }
+            push_encoded(&mut encoded, &text_of(state, &key)?);
+            encoded.push('=');
+            push_encoded(&mut encoded, &text_of(state, &item)?);
+        }
+    } else {
+        push_encoded(&mut encoded, &text_of(state, value)?);
+    }
+    Ok(Value::from_safe_string(encoded))
+}
+
+/// RFC 3986, 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Percent-encodes `text` (RFC 3986, 2.1) behind what is in `encoded`.
+fn push_encoded(encoded: &mut String, text: &str) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Unreserved characters are ASCII, so a run of them ends at the border of a character.
+        let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_unreserved(byte)).unwrap_or(rest.len()));
+        encoded.push_str(plain);
+        let Some(character) = after.chars().next() else { break };
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            encoded.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                encoded.push(char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+        rest = after.get(character.len_utf8()..).unwrap_or_default();
+    }
+}

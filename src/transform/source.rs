@@ -1,0 +1,368 @@
+//! Turns a text of routes.yaml into the source of a minijinja template, in which every `${...}` has become the name of
+//! a reserved global: its value is never parsed, and never stands in a source that an error could quote.
+//!
+//! Two things are added to what was written, because Jinja would print a JSON null as `None`: the operands of `~` and
+//! the input of filters that read text pass through a reserved filter that refuses nulls (see `printing`).
+
+use std::ops::Range;
+
+use crate::config::text::{Part, Text};
+
+use super::lexer::{self, Kind, Tag, Token};
+use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
+use super::template::TemplateError;
+use super::vocabulary::Mention;
+
+/// The longest tag that an error quotes whole, in bytes.
+const EXCERPT_BYTES_MAX: usize = 160;
+
+/// The source of a minijinja template, and where its pieces came from.
+pub(super) struct Source {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+    /// The values of `${...}`, in the order of the globals that stand for them.
+    pub(super) values: Vec<String>,
+    /// The names of filters, tests and functions that were written.
+    pub(super) mentions: Vec<Mention>,
+    /// The names that the template itself gives to values and macros.
+    pub(super) bound: Vec<String>,
+    /// The text before the first tag or comment, values included.
+    pub(super) head: String,
+    /// Where that first tag or comment begins, in the scalar.
+    pub(super) head_end: usize,
+}
+
+/// Leads from a place in a template's source back to what was written.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    runs: Vec<Run>,
+    /// What was written, with `${NAME}` in place of values.
+    masked: String,
+}
+
+/// A stretch of the source that was copied from the text.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    source: usize,
+    length: usize,
+    scalar: usize,
+    masked: usize,
+}
+
+impl Origin {
+    /// The byte offset in the scalar of a place in the source. What was added counts as the end of what is before it.
+    pub(super) fn scalar_offset(&self, source: usize) -> usize {
+        self.run_before(source).map_or(0, |(run, within)| run.scalar + within)
+    }
+
+    /// What was written in the tag that a place in the source belongs to, without its braces.
+    pub(super) fn tag_around(&self, source: usize) -> Option<&str> {
+        let (run, within) = self.run_before(source)?;
+        // The place is behind the marker that opens the tag, and may be right behind it.
+        let (before, after) = self.masked.split_at_checked(run.masked + within)?;
+        let start = before.rfind("{{").max(before.rfind("{%"))? + 2;
+        let end = after.find("}}").into_iter().chain(after.find("%}")).min()? + before.len();
+        let tag = self.masked.get(start..end)?.trim_matches(['-', '+']).trim();
+        (!tag.is_empty() && tag.len() <= EXCERPT_BYTES_MAX).then_some(tag)
+    }
+
+    /// The whole text, with `${NAME}` in place of values.
+    pub(super) fn masked(&self) -> &str {
+        &self.masked
+    }
+
+    fn run_before(&self, source: usize) -> Option<(&Run, usize)> {
+        let count = self.runs.partition_point(|run| run.source < source);
+        match count.checked_sub(1).and_then(|at| self.runs.get(at)) {
+            Some(run) => Some((run, (source - run.source).min(run.length))),
+            None => self.runs.first().map(|run| (run, 0)),
+        }
+    }
+}
+
+/// Whether a text has a tag or a comment in what was written, and so must be compiled.
+pub(super) fn has_tags(text: &Text) -> bool {
+    stretches(text).iter().any(|stretch| match stretch {
+        Stretch::Written(pieces) => next_marker(&pieces.text, 0).is_some(),
+        Stretch::Value { .. } => false,
+    })
+}
+
+/// Reads a text that has tags. The globals of its values are numbered from `first_value`.
+pub(super) fn read(text: &Text, first_value: usize) -> Result<Source, TemplateError> {
+    let mut reader = Reader::new(first_value);
+    for stretch in stretches(text) {
+        match stretch {
+            Stretch::Written(pieces) => reader.written(&pieces)?,
+            Stretch::Value { name, value } => reader.value(&name, value)?,
+        }
+    }
+    Ok(reader.source)
+}
+
+/// Written parts that follow each other are one stretch: an escaped `$${` divides them, and may stand inside a tag.
+enum Stretch<'t> {
+    Written(Pieces),
+    Value { name: String, value: &'t str },
+}
+
+#[derive(Default)]
+struct Pieces {
+    text: String,
+    /// Where each piece begins in `text`, and in the scalar.
+    starts: Vec<(usize, usize)>,
+}
+
+impl Pieces {
+    fn scalar_offset(&self, at: usize) -> usize {
+        let count = self.starts.partition_point(|(start, _)| *start <= at);
+        let start = count.checked_sub(1).and_then(|index| self.starts.get(index));
+        start.map_or(0, |(start, scalar)| scalar + (at - start))
+    }
+}
+
+fn stretches(text: &Text) -> Vec<Stretch<'_>> {
+    let mut stretches = Vec::new();
+    for part in &text.parts {
+        match part {
+            Part::Written { text, offset } => {
+                if !matches!(stretches.last(), Some(Stretch::Written(_))) {
+                    stretches.push(Stretch::Written(Pieces::default()));
+                }
+                if let Some(Stretch::Written(pieces)) = stretches.last_mut() {
+                    pieces.starts.push((pieces.text.len(), *offset));
+                    pieces.text.push_str(text);
+                }
+            }
+            Part::Value(secret) => {
+                stretches.push(Stretch::Value { name: secret.name.clone(), value: secret.expose() });
+            }
+        }
+    }
+    stretches
+}
+
+/// Where the next tag or comment begins, and the second character of its marker.
+fn next_marker(text: &str, from: usize) -> Option<(usize, u8)> {
+    let bytes = text.as_bytes();
+    bytes.windows(2).enumerate().skip(from).find_map(|(at, pair)| match pair {
+        [b'{', kind @ (b'{' | b'%' | b'#')] => Some((at, *kind)),
+        _ => None,
+    })
+}
+
+/// Where the reader is between two stretches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Outside,
+    Comment,
+    Raw,
+    /// In a tag that its stretch did not close; the marker that opened it, and where in the scalar.
+    Tag { opening: &'static str, offset: usize },
+}
+
+struct Reader {
+    source: Source,
+    state: State,
+    first_value: usize,
+    in_head: bool,
+}
+
+impl Reader {
+    fn new(first_value: usize) -> Self {
+        let source = Source {
+            text: String::new(),
+            origin: Origin::default(),
+            values: Vec::new(),
+            mentions: Vec::new(),
+            bound: Vec::new(),
+            head: String::new(),
+            head_end: 0,
+        };
+        Self { source, state: State::Outside, first_value, in_head: true }
+    }
+
+    fn written(&mut self, pieces: &Pieces) -> Result<(), TemplateError> {
+        let text = pieces.text.as_str();
+        let mut at = 0;
+        while at < text.len() {
+            at = match self.state {
+                State::Outside => self.outside(pieces, at)?,
+                State::Comment => self.pass(pieces, at, end_of_comment(text, at), State::Outside),
+                State::Raw => self.pass(pieces, at, end_of_raw(text, at), State::Outside),
+                // Only a value can follow a tag that is still open, and it is refused.
+                State::Tag { .. } => self.pass(pieces, at, None, self.state),
+            };
+        }
+        Ok(())
+    }
+
+    /// Copies up to `end`, where `then` begins; without an end, all that is left.
+    fn pass(&mut self, pieces: &Pieces, at: usize, end: Option<usize>, then: State) -> usize {
+        let stop = end.unwrap_or(pieces.text.len());
+        self.copy(pieces, at..stop);
+        if end.is_some() {
+            self.state = then;
+        }
+        stop
+    }
+
+    /// Copies text up to the next tag or comment, and that tag; returns where to go on.
+    fn outside(&mut self, pieces: &Pieces, at: usize) -> Result<usize, TemplateError> {
+        let text = pieces.text.as_str();
+        let marker = next_marker(text, at);
+        let stop = marker.map_or(text.len(), |(start, _)| start);
+        if self.in_head {
+            self.source.head.push_str(text.get(at..stop).unwrap_or_default());
+        }
+        self.copy(pieces, at..stop);
+        let Some((start, kind)) = marker else { return Ok(stop) };
+        if self.in_head {
+            self.in_head = false;
+            self.source.head_end = pieces.scalar_offset(start);
+        }
+        let (opening, closing) = match kind {
+            b'{' => ("{{", "}}"),
+            b'%' => ("{%", "%}"),
+            _ => {
+                self.copy(pieces, start..start + 2);
+                self.state = State::Comment;
+                return Ok(start + 2);
+            }
+        };
+        let inside = start + 2;
+        let inside = if text.get(inside..).is_some_and(|rest| rest.starts_with(['-', '+'])) { inside + 1 } else { inside };
+        let Some(tag) = lexer::read_tag(text, inside, closing) else {
+            self.copy(pieces, start..text.len());
+            self.state = State::Tag { opening, offset: pieces.scalar_offset(start) };
+            return Ok(text.len());
+        };
+        self.note(pieces, &tag, kind == b'%')?;
+        self.copy_tag(pieces, start, &tag);
+        if kind == b'%' && matches!(tag.tokens.as_slice(), [only] if only.is(Kind::Name, "raw")) {
+            self.state = State::Raw;
+        }
+        Ok(tag.end)
+    }
+
+    /// Notes the names that a tag mentions and binds, and refuses what may not be named.
+    fn note(&mut self, pieces: &Pieces, tag: &Tag<'_>, is_block: bool) -> Result<(), TemplateError> {
+        for token in tag.tokens.iter().filter(|token| token.kind == Kind::Name) {
+            if token.text.starts_with(RESERVED_PREFIX) {
+                return Err(TemplateError::new(
+                    pieces.scalar_offset(token.start),
+                    format!("names that begin with `{RESERVED_PREFIX}` are the relay's own"),
+                ));
+            }
+        }
+        Mention::find(&tag.tokens, is_block, |at| pieces.scalar_offset(at), &mut self.source.mentions);
+        let binds = |token: &Token<'_>| matches!(token.text, "set" | "for" | "macro" | "call" | "with");
+        if is_block && tag.tokens.first().is_some_and(binds) {
+            let names = tag.tokens.iter().filter(|token| token.kind == Kind::Name);
+            self.source.bound.extend(names.map(|token| token.text.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Copies a tag, with the reserved filters added where nulls would become text.
+    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>) {
+        let mut additions: Vec<(usize, String)> = Vec::new();
+        for operand in lexer::joined_operands(&tag.tokens) {
+            additions.push((operand.start, "(".to_owned()));
+            additions.push((operand.end, format!(")|{TEXT_FILTER}")));
+        }
+        for pair in tag.tokens.windows(2) {
+            let [pipe, name] = pair else { continue };
+            if pipe.is(Kind::Symbol, "|") && name.kind == Kind::Name {
+                if TEXT_FILTERS.contains(&name.text) {
+                    additions.push((pipe.start, format!("|{TEXT_FILTER}")));
+                } else if JOINING_FILTERS.contains(&name.text) {
+                    additions.push((pipe.start, format!("|{ITEMS_FILTER}")));
+                }
+            }
+        }
+        additions.sort_by_key(|(at, _)| *at);
+        let mut at = start;
+        for (place, addition) in additions {
+            self.copy(pieces, at..place);
+            self.source.text.push_str(&addition);
+            at = place;
+        }
+        self.copy(pieces, at..tag.end);
+    }
+
+    fn value(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {
+        if let State::Tag { opening, offset } = self.state {
+            let closing = if opening == "{{" { "}}" } else { "%}" };
+            return Err(TemplateError::new(offset, format!("`${{{name}}}` stands inside `{opening} {closing}`")).hint(
+                format!("put it outside of the braces: `${{{name}}}{{{{ ... }}}}`; a value from outside is never read as template"),
+            ));
+        }
+        let placeholder = format!("{{{{ {RESERVED_PREFIX}value_{} }}}}", self.first_value + self.source.values.len());
+        let source = &mut self.source.text;
+        match self.state {
+            State::Comment => source.push(' '),
+            State::Raw => {
+                source.push_str("{% endraw %}");
+                source.push_str(&placeholder);
+                source.push_str("{% raw %}");
+                self.source.values.push(value.to_owned());
+            }
+            State::Outside | State::Tag { .. } => {
+                // A brace right before the placeholder would be taken for a part of its marker.
+                if source.ends_with('{') {
+                    source.pop();
+                    source.push_str("{% raw %}{{% endraw %}");
+                }
+                source.push_str(&placeholder);
+                self.source.values.push(value.to_owned());
+                if self.in_head {
+                    self.source.head.push_str(value);
+                }
+            }
+        }
+        self.source.origin.masked.push_str(&format!("${{{name}}}"));
+        Ok(())
+    }
+
+    /// Copies written text into the source, piece by piece so that each place can be found again.
+    fn copy(&mut self, pieces: &Pieces, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let next = pieces.starts.iter().map(|(start, _)| *start).find(|start| *start > at);
+            let stop = next.unwrap_or(range.end).min(range.end);
+            let Some(piece) = pieces.text.get(at..stop) else { return };
+            let Source { text, origin, .. } = &mut self.source;
+            let run = Run {
+                source: text.len(),
+                length: piece.len(),
+                scalar: pieces.scalar_offset(at),
+                masked: origin.masked.len(),
+            };
+            origin.runs.push(run);
+            origin.masked.push_str(piece);
+            text.push_str(piece);
+            at = stop;
+        }
+    }
+}
+
+/// Behind the `#}` that closes a comment.
+fn end_of_comment(text: &str, from: usize) -> Option<usize> {
+    text.get(from..)?.find("#}").map(|at| from + at + 2)
+}
+
+/// Behind the `{% endraw %}` that closes a raw block.
+fn end_of_raw(text: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += text.get(at..)?.find("{%")? + 2;
+        let rest = text.get(at..)?;
+        let word = rest.strip_prefix(['-', '+']).unwrap_or(rest).trim_ascii_start();
+        let Some(after) = word.strip_prefix("endraw") else { continue };
+        let after = after.trim_ascii_start();
+        if let Some(end) = after.strip_prefix(['-', '+']).unwrap_or(after).strip_prefix("%}") {
+            return Some(text.len() - end.len());
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Templates: strings of routes.yaml with `{{ }}`, compiled once while a file loads.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::HeaderValue;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use url::Url;
+
+use crate::config::text::{Part, Text};
+
+use super::context::RenderContext;
+use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
+use super::source::{self, Origin, Source};
+use super::vocabulary::Vocabulary;
+use super::{RenderError, address, failure, header};
+
+/// The work that one rendering may cost: an instruction costs 1, as do 64 bytes of text made or 4 bytes of JSON.
+pub const TEMPLATE_FUEL_MAX: u64 = 500_000;
+/// The longest text that a template may render to, in bytes.
+pub const RENDERED_BYTES_MAX: usize = 1024 * 1024;
+/// How deep loops, macros and other blocks may nest while rendering.
+pub const TEMPLATE_DEPTH_MAX: usize = 100;
+
+/// The compiled templates of one file, and what they share. Built while the file loads, then only read.
+pub struct Templates {
+    environment: Environment<'static>,
+    templates: usize,
+    values: usize,
+}
+
+impl Templates {
+    /// No templates yet.
+    pub fn new() -> Self {
+        let mut environment = Environment::new();
+        if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+            environment.set_syntax(syntax);
+        }
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_reload(false);
+        environment.set_fuel(Some(TEMPLATE_FUEL_MAX));
+        environment.set_recursion_limit(TEMPLATE_DEPTH_MAX);
+        // Makes errors name what is undefined.
+        environment.set_debug(true);
+        // It would print every name that a template sees, secrets included.
+        environment.remove_global("debug");
+        environment.set_auto_escape_callback(|name| {
+            if name.starts_with(URL_ESCAPING) { AutoEscape::Custom(URL_ESCAPING.into()) } else { AutoEscape::None }
+        });
+        printing::install(&mut environment);
+        Self { environment, templates: 0, values: 0 }
+    }
+
+    fn render(&self, name: &str, origin: &Origin, names: Value) -> Result<String, RenderError> {
+        let rendered = self.environment.get_template(name).and_then(|template| template.render(names));
+        let text = rendered.map_err(|error| failure::while_rendering(&error, origin))?;
+        if text.len() > RENDERED_BYTES_MAX {
+            return Err(RenderError::new(format!("the text would be longer than {RENDERED_BYTES_MAX} bytes")));
+        }
+        Ok(text)
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Templates").field("templates", &self.templates).finish_non_exhaustive()
+    }
+}
+
+/// What a template is for, which decides how printed values are written and what is checked when the file loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// Text: values as they are.
+    None,
+    /// A URL: printed values are percent-encoded, everything but RFC 3986's unreserved characters; `| safe` opts out.
+    Url,
+    /// A header's value: as they are, but a control character is an error (no header can be injected).
+    Header,
+}
+
+/// A string of routes.yaml, ready to render. Shown as it was written, with `${NAME}` in place of values.
+pub struct Template {
+    form: Form,
+    masked: String,
+    holds_value: bool,
+}
+
+enum Form {
+    /// A text without tags.
+    Literal(String),
+    LiteralUrl(String, Box<Url>),
+    LiteralHeader(String, HeaderValue),
+    Compiled {
+        /// Its name in the environment.
+        name: String,
+        origin: Origin,
+        /// Where it must lead, for a URL.
+        base: Option<Box<Url>>,
+    },
+}
+
+impl Template {
+    /// Compiles a text. A text without tags costs nothing to render; a literal URL or header value is read here, once.
+    ///
+    /// # Errors
+    /// What can never render: a syntax error, an unknown filter, test or function, a `${...}` inside a tag, a URL whose
+    /// host a value could change, a literal that is not a URL or not a header's value.
+    pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
+        let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
+        let form = if source::has_tags(text) {
+            Self::compile_tags(templates, text, escape)?
+        } else {
+            let literal = text.expose();
+            match escape {
+                Escape::None => Form::Literal(literal),
+                Escape::Url => {
+                    let url = Box::new(address::literal(&literal)?);
+                    Form::LiteralUrl(literal, url)
+                }
+                Escape::Header => {
+                    let value = header::literal(text, holds_value)?;
+                    Form::LiteralHeader(literal, value)
+                }
+            }
+        };
+        Ok(Self { form, masked: text.masked(), holds_value })
+    }
+
+    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Form, TemplateError> {
+        let Source { text: source, origin, values, mentions, bound, head, head_end } = source::read(text, templates.values)?;
+        let base = match escape {
+            Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
+            Escape::None | Escape::Header => None,
+        };
+        let kind = if escape == Escape::Url { URL_ESCAPING } else { "text" };
+        let name = format!("{kind}{}", templates.templates);
+        templates
+            .environment
+            .add_template_owned(name.clone(), source.clone())
+            .map_err(|error| failure::while_compiling(&error, &source, &origin))?;
+        Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
+        templates.templates += 1;
+        for value in values {
+            let global = format!("{RESERVED_PREFIX}value_{}", templates.values);
+            templates.environment.add_global(global, Value::from_safe_string(value));
+            templates.values += 1;
+        }
+        Ok(Form::Compiled { name, origin, base })
+    }
+
+    /// Renders the template.
+    ///
+    /// # Errors
+    /// A name that this event does not have, a null printed, a limit exceeded; see [`RenderError`].
+    pub fn render(&self, templates: &Templates, context: &RenderContext) -> Result<Cow<'_, str>, RenderError> {
+        self.text(templates, || context.names())
+    }
+
+    /// The template as it was written, with `${NAME}` in place of values.
+    pub fn masked(&self) -> &str {
+        &self.masked
+    }
+
+    pub(super) fn text(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Cow<'_, str>, RenderError> {
+        match &self.form {
+            Form::Literal(text) | Form::LiteralUrl(text, _) | Form::LiteralHeader(text, _) => Ok(Cow::Borrowed(text)),
+            Form::Compiled { name, origin, .. } => templates.render(name, origin, names()).map(Cow::Owned),
+        }
+    }
+
+    pub(super) fn url(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Url, RenderError> {
+        match &self.form {
+            Form::LiteralUrl(_, url) => Ok(url.as_ref().clone()),
+            Form::Compiled { name, origin, base: Some(base) } => {
+                address::rendered(base, &templates.render(name, origin, names())?)
+            }
+            Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => {
+                Err(RenderError::new("this template was not compiled as a URL"))
+            }
+        }
+    }
+
+    pub(super) fn header(
+        &self,
+        templates: &Templates,
+        names: impl FnOnce() -> Value,
+    ) -> Result<HeaderValue, RenderError> {
+        match &self.form {
+            Form::LiteralHeader(_, value) => Ok(value.clone()),
+            _ => header::value(&self.text(templates, names)?, self.holds_value),
+        }
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({:?})", self.masked)
+    }
+}
+
+/// Why a text cannot be a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateError {
+    /// The byte offset in the scalar's parsed string.
+    pub offset: usize,
+    /// What is wrong, in plain words. Never holds a value of a `${...}`.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl TemplateError {
+    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at byte {}: {}", self.offset, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}

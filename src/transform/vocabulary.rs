@@ -1,0 +1,193 @@
+//! The filters, tests and functions that templates know. minijinja looks their names up while it renders; a template
+//! that names one that does not exist can never render, so the names are checked when the file loads.
+
+use minijinja::{Environment, ErrorKind};
+
+use super::lexer::{Kind, Token};
+use super::template::TemplateError;
+
+/// What a name is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Filter,
+    Test,
+    Function,
+}
+
+/// A name that must be known, and its place in the scalar.
+#[derive(Debug, Clone)]
+pub(super) struct Mention {
+    role: Role,
+    name: String,
+    offset: usize,
+}
+
+/// minijinja's filters, for suggestions; what exists is asked of minijinja itself.
+const FILTERS: [&str; 46] = [
+    "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape", "first",
+    "float", "format", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list", "lower", "map",
+    "max", "min", "pprint", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr",
+    "slice", "sort", "split", "string", "sum", "title", "tojson", "trim", "upper",
+];
+const MORE_FILTERS: [&str; 3] = ["unique", "urlencode", "zip"];
+
+/// minijinja's tests, for suggestions.
+const TESTS: [&str; 30] = [
+    "boolean", "defined", "divisibleby", "endingwith", "eq", "equalto", "escaped", "even", "false", "float", "ge", "gt",
+    "in", "integer", "iterable", "le", "lower", "lt", "mapping", "ne", "none", "number", "odd", "safe", "sameas",
+    "sequence", "startingwith", "string", "true", "undefined",
+];
+
+/// Names of other template languages, and what to write instead.
+const FOREIGN: [(&str, &str); 10] = [
+    ("uppercase", "upper"),
+    ("lowercase", "lower"),
+    ("upcase", "upper"),
+    ("downcase", "lower"),
+    ("json", "tojson"),
+    ("to_json", "tojson"),
+    ("strip", "trim"),
+    ("size", "length"),
+    ("url_encode", "urlencode"),
+    ("startswith", "startingwith"),
+];
+
+impl Mention {
+    /// Adds the names that the tokens of a tag mention; `is_block` for `{% %}`.
+    pub(super) fn find(
+        tokens: &[Token<'_>],
+        is_block: bool,
+        scalar_offset: impl Fn(usize) -> usize,
+        mentions: &mut Vec<Self>,
+    ) {
+        let token = |at: Option<usize>| at.and_then(|at| tokens.get(at));
+        let mut add = |role, name: &str, start| {
+            mentions.push(Self { role, name: name.to_owned(), offset: scalar_offset(start) });
+        };
+        for (at, this) in tokens.iter().enumerate() {
+            let before = token(at.checked_sub(1));
+            let after = token(at.checked_add(1));
+            let is_attribute = before.is_some_and(|before| before.is(Kind::Symbol, "."));
+            if this.is(Kind::Symbol, "|") || (is_block && at == 0 && this.is(Kind::Name, "filter")) {
+                if let Some(name) = after.filter(|name| name.kind == Kind::Name) {
+                    add(Role::Filter, name.text, name.start);
+                    if let Some((role, inner)) = named_in_arguments(name.text, tokens.get(at + 2..).unwrap_or_default()) {
+                        add(role, inner.text.trim_matches(['"', '\'']), inner.start + 1);
+                    }
+                }
+            } else if this.is(Kind::Name, "is") && before.is_some() && !is_attribute {
+                let skip = usize::from(after.is_some_and(|after| after.is(Kind::Name, "not")));
+                if let Some(name) = token(Some(at + 1 + skip)).filter(|name| name.kind == Kind::Name) {
+                    add(Role::Test, name.text, name.start);
+                }
+            } else if this.kind == Kind::Name
+                && after.is_some_and(|after| after.is(Kind::Symbol, "("))
+                && !is_attribute
+                && !before.is_some_and(|before| {
+                    before.is(Kind::Symbol, "|") || before.is(Kind::Name, "is") || before.is(Kind::Name, "not")
+                })
+                && !(is_block && at == 0)
+                && !is_keyword(this.text)
+                && !(is_block && at == 1 && before.is_some_and(|before| matches!(before.text, "filter" | "macro")))
+            {
+                add(Role::Function, this.text, this.start);
+            }
+        }
+    }
+}
+
+/// The filter or test that `map("title")`, `select("odd")` or `selectattr("x", "eq", 1)` names in a string.
+fn named_in_arguments<'t>(filter: &str, rest: &[Token<'t>]) -> Option<(Role, Token<'t>)> {
+    let (role, at) = match filter {
+        "map" => (Role::Filter, 1),
+        "select" | "reject" => (Role::Test, 1),
+        "selectattr" | "rejectattr" => (Role::Test, 3),
+        _ => return None,
+    };
+    rest.first().filter(|first| first.is(Kind::Symbol, "("))?;
+    rest.get(at).filter(|token| token.kind == Kind::Quoted).map(|token| (role, *token))
+}
+
+fn is_keyword(name: &str) -> bool {
+    matches!(name, "and" | "or" | "in" | "if" | "elif" | "else" | "recursive" | "with" | "do")
+}
+
+/// Answers which names exist.
+pub(super) struct Vocabulary<'e> {
+    environment: &'e Environment<'static>,
+}
+
+impl<'e> Vocabulary<'e> {
+    pub(super) fn new(environment: &'e Environment<'static>) -> Self {
+        Self { environment }
+    }
+
+    /// Checks every mention; `bound` are the names that the template itself gives to values and macros.
+    pub(super) fn check(&self, mentions: &[Mention], bound: &[String]) -> Result<(), TemplateError> {
+        for mention in mentions {
+            let is_bound = mention.role == Role::Function && bound.contains(&mention.name);
+            if !is_bound && !self.has(mention.role, &mention.name) {
+                return Err(self.unknown(mention));
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, role: Role, name: &str) -> bool {
+        let mut state = self.environment.empty_state();
+        // Called without a value they fail in one way or another; only the kind of failure matters.
+        match role {
+            Role::Filter => {
+                !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter)
+            }
+            Role::Test => {
+                !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest)
+            }
+            Role::Function => {
+                matches!(name, "loop" | "caller") || self.environment.globals().any(|(known, _)| known == name)
+            }
+        }
+    }
+
+    fn unknown(&self, mention: &Mention) -> TemplateError {
+        let name = mention.name.as_str();
+        let (noun, known): (_, Vec<&str>) = match mention.role {
+            Role::Filter => ("filter", FILTERS.iter().chain(&MORE_FILTERS).copied().collect()),
+            Role::Test => ("test", TESTS.to_vec()),
+            Role::Function => ("function", self.environment.globals().map(|(name, _)| name).collect()),
+        };
+        let error = TemplateError::new(mention.offset, format!("there is no {noun} `{name}`"));
+        if mention.role == Role::Function && self.has(Role::Filter, name) {
+            return error.hint(format!("`{name}` is a filter: write `value | {name}`"));
+        }
+        let foreign = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
+        let near = foreign.map(|(_, ours)| *ours).or_else(|| nearest(name, &known));
+        match near {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None if mention.role == Role::Function => error.hint(format!("functions are: {}", listed(&known))),
+            None => error.hint(format!("{noun}s are those of Jinja, such as {}", listed(known.get(..6).unwrap_or(&known)))),
+        }
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    let names: Vec<&str> = names.iter().copied().filter(|name| !name.starts_with('_')).collect();
+    names.join(", ")
+}
+
+/// The known name that a misspelled one most resembles.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let limit = (name.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|known| (strsim::osa_distance(name, known), *known))
+        .filter(|(distance, known)| *distance <= limit && !known.starts_with('_'))
+        .min()
+        .map(|(_, known)| known)
+}
+
+/// Every name that a suggestion can give, for the test that minijinja knows them all.
+#[cfg(test)]
+pub(super) fn suggestions() -> (Vec<&'static str>, Vec<&'static str>) {
+    (FILTERS.iter().chain(&MORE_FILTERS).copied().collect(), TESTS.to_vec())
+}
