@@ -85,7 +85,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     Ok(())
 }
 
-fn spawn_server(listener: TcpListener, router: Router, connections_max: usize, counts_timeouts: Option<Arc<Metrics>>, stop: CancellationToken) -> JoinHandle<()> {
+fn spawn_server(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    counts_timeouts: Option<Arc<Metrics>>,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let on_header_timeout: Arc<dyn Fn() + Send + Sync> = match counts_timeouts {
         Some(metrics) => Arc::new(move || metrics.webhook(WebhookOutcome::Timeout)),
         None => Arc::new(|| {}),

@@ -77,7 +77,9 @@ impl Breaker {
             (state, Signal::Nothing) => state,
             (_, Signal::Success) => State::Closed { failures: 0 },
             (_, Signal::Refused) => self.open(now),
-            (State::Closed { failures }, Signal::Failure) if failures + 1 < self.settings.failures => State::Closed { failures: failures + 1 },
+            (State::Closed { failures }, Signal::Failure) if failures + 1 < self.settings.failures => {
+                State::Closed { failures: failures + 1 }
+            }
             (State::Closed { .. }, Signal::Failure) => self.open(now),
             // A straggler from before it opened changes nothing; a failed probe starts the rest anew.
             (State::Open { until }, Signal::Failure) if now < until => State::Open { until },

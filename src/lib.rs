@@ -19,11 +19,11 @@ pub mod rules;
 
 pub mod store;
 
-pub mod deliver;
-pub mod transform;
-pub mod send;
-pub mod retry;
 pub mod circuit;
+pub mod deliver;
+pub mod retry;
+pub mod send;
+pub mod transform;
 
 pub mod admin;
 pub mod metrics;

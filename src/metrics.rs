@@ -16,8 +16,10 @@ const FAST_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.
 /// From 1 ms to a minute: one attempt.
 const ATTEMPT_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// From 5 ms to three days: a delivery over all its attempts.
-const DELIVERY_BUCKETS: &[f64] =
-    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0];
+const DELIVERY_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0,
+    259_200.0,
+];
 
 /// Declares a struct of metrics: the doc comment is the help text, the field's name the metric's.
 macro_rules! families {
@@ -219,7 +221,8 @@ impl Stored {
             self.waiting.with_label_values(&[name]).set(gauge(destination.waiting()));
             self.parked.with_label_values(&[name]).set(gauge(destination.parked()));
             self.dead_letters.with_label_values(&[name]).set(gauge(destination.dead_kept));
-            let age = oldest.iter().find(|(of, _)| of == key).map_or(0.0, |(_, received_at)| now.duration_since(*received_at).as_secs_f64());
+            let age =
+                oldest.iter().find(|(of, _)| of == key).map_or(0.0, |(_, received_at)| now.duration_since(*received_at).as_secs_f64());
             self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
         }
         self.store_bytes.set(gauge(figures.bytes));

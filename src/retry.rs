@@ -54,7 +54,11 @@ fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<
         429 if retry_after.is_some() => again(policy, progress, retry_after, &words, Signal::Nothing),
         429 | 503 => again(policy, progress, retry_after, &words, Signal::Failure),
         408 | 425 | 500..=599 => again(policy, progress, None, &words, Signal::Failure),
-        410 => Verdict { outcome: Outcome::Dead("status 410: the destination is gone for good".to_owned()), hold_until: None, signal: Signal::Gone },
+        410 => Verdict {
+            outcome: Outcome::Dead("status 410: the destination is gone for good".to_owned()),
+            hold_until: None,
+            signal: Signal::Gone,
+        },
         300..=399 => dead(format!("{words}: redirects are not followed")),
         _ => dead(format!("{words}: not worth repeating")),
     }

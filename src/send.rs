@@ -69,7 +69,11 @@ impl Sender {
             Err(error) => return AttemptResult::Failed(plain_words(&error)),
         };
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| parse_retry_after(value, now));
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| parse_retry_after(value, now));
         // What is missing of a reply whose status is known is no failure.
         let mut reply = BytesMut::new();
         let _ = tokio::time::timeout(REPLY_WAIT_MAX.min(self.timeout / 2), read_reply(&mut response, &mut reply)).await;

@@ -75,7 +75,8 @@ mod tests {
         let keys = [hash_api_key("abc")];
         let longer = format!("{HASH_OF_ABC}0");
         let not_hex = HASH_OF_ABC.replace('b', "g");
-        for header in [None, Some(""), Some("abc"), Some(&HASH_OF_ABC[..63]), Some(longer.as_str()), Some(not_hex.as_str()), Some("\u{e9}")] {
+        for header in [None, Some(""), Some("abc"), Some(&HASH_OF_ABC[..63]), Some(longer.as_str()), Some(not_hex.as_str()), Some("\u{e9}")]
+        {
             assert!(!is_authentic(header.map(str::as_bytes), &keys), "{header:?}");
         }
         assert!(!is_authentic(Some(HASH_OF_ABC.as_bytes()), &[]), "no keys, no entry");

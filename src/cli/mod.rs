@@ -1,1 +1,82 @@
-//! Command line.
+//! The command line: what a user types, and one file a command.
+
+mod check;
+mod demo;
+mod load;
+mod logs;
+mod narrator;
+mod receivers;
+mod send;
+mod serve;
+mod wiza;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Receives Wiza's webhooks durably and forwards them, by rules in one YAML file, to several places at once.
+#[derive(Debug, Parser)]
+#[command(name = "wiza-relay", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay.
+    Serve(serve::Serve),
+    /// See it work: a relay, receivers and sample webhooks on this machine, with nothing else to start.
+    Demo(demo::Demo),
+    /// Play Wiza: post signed sample webhooks to a relay.
+    Send(send::Send),
+    /// Validate a routes.yaml, and find all its errors.
+    Check(check::Check),
+}
+
+/// How a command ended.
+enum Ending {
+    /// Fine.
+    Good,
+    /// The answer is no: a check or a run that failed. What was wrong has been said.
+    No,
+    /// The command could not do its work, for this reason.
+    Failed(String),
+    /// The command was called in a way that makes no sense, for this reason.
+    Misused(String),
+}
+
+/// Runs the command of the process' arguments. Exit codes: 0 fine, 1 the answer is no or it failed, 2 misuse.
+pub fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let ending = match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Send(send) => send.run(),
+        Command::Check(check) => check.run(),
+    };
+    match ending {
+        Ending::Good => ExitCode::SUCCESS,
+        Ending::No => ExitCode::from(1),
+        Ending::Failed(reason) => say(&reason, 1),
+        Ending::Misused(reason) => say(&reason, 2),
+    }
+}
+
+fn say(reason: &str, code: u8) -> ExitCode {
+    eprintln!("wiza-relay: {reason}");
+    ExitCode::from(code)
+}
+
+/// Runs a command's asynchronous part.
+fn block_on(work: impl Future<Output = Ending>) -> Ending {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let ending = runtime.block_on(work);
+            // A blocking read of the store must not hold up the end.
+            runtime.shutdown_background();
+            ending
+        }
+        Err(error) => Ending::Failed(format!("cannot start threads: {error}")),
+    }
+}

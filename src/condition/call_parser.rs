@@ -79,7 +79,7 @@ impl Parser<'_> {
     fn call(&mut self, name_span: &Range<usize>) -> Parsed<Primary> {
         let name = self.slice(name_span);
         if !FUNCTIONS.contains(&name) {
-            return Err(problems::unknown_function(self, name, name_span));
+            return Err(problems::unknown_function(name, name_span));
         }
         // The name and its parenthesis.
         self.next += 2;

@@ -51,6 +51,8 @@ fn operators_of_other_languages() {
         ("a | b", "|", "no operator", "`||`"),
         ("a AND b", "AND", "expected", "`and`"),
         ("a == 1 OR b", "OR", "expected", "`or`"),
+        ("NOT(a)", "NOT", "no function", "`not`"),
+        ("a IN [1]", "IN", "expected", "`in`"),
         ("NOT a", "NOT", "small letters", "`not`"),
         ("a == None", "None", "not a word", "`null`"),
         ("a == nil or b", "nil", "not a word", "`null`"),

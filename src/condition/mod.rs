@@ -24,7 +24,7 @@
 //! What surprises: `absent == null` is false, `absent != 5` is true, and a path alone tests for existence, so a `null`
 //! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
 //!
-//! Reading order: `lexer` and `strings` (text to tokens), `parser` and `path_parser` (tokens to `ast`), `problems`
+//! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
 //! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing).
 
 use std::fmt;

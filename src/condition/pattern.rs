@@ -28,7 +28,7 @@ pub(super) fn compile(pattern: &str, whole: bool) -> Result<Regex, String> {
 fn build(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).nest_limit(GROUP_DEPTH_MAX).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {
-            format!("compiled, it takes more than {limit} bytes")
+            format!("compiled, it takes more than {limit} bytes; repeat it fewer times, or a smaller class such as `[a-z]`")
         }
         // The crate draws a picture over several lines; the last one says what is wrong.
         other => {

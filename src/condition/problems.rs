@@ -45,7 +45,8 @@ const FOREIGN_OPERATOR_WORDS: [(&str, &str); 16] = [
 ];
 
 /// Function names of other languages, in lower case, with what stands for them here.
-const FOREIGN_FUNCTIONS: [(&str, &str); 10] = [
+const FOREIGN_FUNCTIONS: [(&str, &str); 11] = [
+    ("not", "`not`, in small letters"),
     ("len", "`length(...)`"),
     ("size", "`length(...)`, or `count(...)` for the values of a path"),
     ("exists", "the path alone: it holds when something is there"),
@@ -172,7 +173,7 @@ pub(super) fn bare_path_inside(parser: &Parser<'_>, span: &Range<usize>) -> Synt
         .hint(format!("write `@.{written}` for the element under test, `$.{written}` for the payload, or quotes around a text"))
 }
 
-pub(super) fn unknown_function(parser: &Parser<'_>, name: &str, span: &Range<usize>) -> SyntaxError {
+pub(super) fn unknown_function(name: &str, span: &Range<usize>) -> SyntaxError {
     let error = SyntaxError::new(span.clone(), format!("there is no function `{name}()`"));
     let lower = name.to_ascii_lowercase().replace('_', "");
     if let Some((_, instead)) = FOREIGN_FUNCTIONS.iter().find(|(foreign, _)| *foreign == lower) {
@@ -182,7 +183,6 @@ pub(super) fn unknown_function(parser: &Parser<'_>, name: &str, span: &Range<usi
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     match scored.first() {
         Some((similarity, known)) if *similarity >= SIMILARITY_MIN => error.hint(format!("did you mean `{known}()`?")),
-        _ if parser.filters == 0 && lower == "not" => error.hint("write `not`"),
         _ => error.hint("there are length(), count(), match(), search() and value()"),
     }
 }

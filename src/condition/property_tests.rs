@@ -6,6 +6,7 @@
 //! - several selectors in one segment over several nodes give another order: found values are compared in any order;
 //! - integers from 2^53 on, in literals a syntax error, in payloads compared as floats: numbers stay small;
 //! - `count()` of a path that finds nothing is Nothing instead of 0: every `count(path)` comes behind `path and`;
+//! - inside lists and objects 1 and 1.0 count as different: payloads hold no whole floats;
 //! - floats closer than 2.2e-16 count as equal: no such pair is generated.
 
 use jsonpath_rust::JsonPath;

@@ -240,6 +240,32 @@ fn queries_know_whether_they_are_singular() {
     }
 }
 
+#[test]
+fn queries_select_in_order() {
+    let payload = json!({"list": [0, 1, 2, 3, 4, 5, 6], "o": {"b": {"x": 1}, "a": [{"x": 2}, {"x": 3}]}});
+    for (text, expected) in [
+        ("$.list[1:6:2]", json!([1, 3, 5])),
+        ("$.list[::-3]", json!([6, 3, 0])),
+        ("$.list[-2:]", json!([5, 6])),
+        ("$.list[:2]", json!([0, 1])),
+        ("$.list[5:1:-2]", json!([5, 3])),
+        ("$.list[-100:100:3]", json!([0, 3, 6])),
+        ("$.list[1:3:0]", json!([])),
+        ("$.list[9007199254740991, -1, 0, 0]", json!([6, 0, 0])),
+        ("$.list[?@ > 2 and @ <= 4, 1]", json!([3, 4, 1])),
+        ("$.o['a', 'b'][0, 'x']", json!([{"x": 2}, 1])),
+        ("$.o..x", json!([1, 2, 3])),
+        ("$.o..[0, 'x']", json!([1, {"x": 2}, 2, 3])),
+        ("$.o.a[*].x", json!([2, 3])),
+        ("$.o.missing", json!([])),
+        ("$", json!([payload])),
+    ] {
+        let query = Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let found = query.select(&payload).expect("small");
+        assert_eq!(json!(found), expected, "{text}");
+    }
+}
+
 fn explained(text: &str) -> Vec<Finding> {
     let payload = reveal();
     let facts = json!({"path": "/emea"});

@@ -99,12 +99,7 @@ const LATER: [&str; 6] = ["success", "sign", "auth", "tls", "order_by", "batch"]
 
 /// A destination without its name, over `defaults`. `url` may be missing only where `place` is `None`: in `defaults`
 /// themselves.
-fn decode(
-    decoder: &mut Decoder<'_>,
-    key: Option<&Key>,
-    own: Option<&Node>,
-    defaults: Option<&Node>,
-) -> Option<Destination> {
+fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
     let mut layers = Layers::open(decoder, own, defaults, if key.is_some() { "a destination" } else { "`defaults`" });
     let method = layers.take("method");
     let timeout = layers.take("timeout");
@@ -173,9 +168,8 @@ pub(super) fn decode_all<'n>(
 fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
     let name = key.text.as_str();
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits = name.len() <= NAME_BYTES_MAX
-        && name.starts_with(alphanumeric)
-        && name.chars().all(|c| alphanumeric(c) || c == '_' || c == '-');
+    let fits =
+        name.len() <= NAME_BYTES_MAX && name.starts_with(alphanumeric) && name.chars().all(|c| alphanumeric(c) || c == '_' || c == '-');
     if fits {
         return;
     }
@@ -188,10 +182,7 @@ fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
         .collect();
     let rule = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
     let hint = if mended.is_empty() { rule.to_owned() } else { format!("{rule}: `{}`", mended.trim_end_matches('-')) };
-    decoder
-        .report
-        .error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name)))
-        .hint(hint);
+    decoder.report.error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name))).hint(hint);
 }
 
 fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {
@@ -254,10 +245,11 @@ fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2])
         && retry.max < retry.first
     {
         let shown = |duration| humantime::format_duration(duration).to_string();
-        decoder
-            .report
-            .error(node.span.clone(), "the longest wait is shorter than the first")
-            .hint(format!("make `max` at least as long as `first`; without them they are {} and {}", shown(default.max), shown(default.first)));
+        decoder.report.error(node.span.clone(), "the longest wait is shorter than the first").hint(format!(
+            "make `max` at least as long as `first`; without them they are {} and {}",
+            shown(default.max),
+            shown(default.first)
+        ));
         return None;
     }
     Some(retry)
@@ -272,8 +264,5 @@ fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2
     let default = Circuit::default();
     let failures = failures.map(|node| decoder.integer(node, 1..=FAILURES_MAX));
     let cooldown = cooldown.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
-    Some(Circuit {
-        failures: optional(failures)?.unwrap_or(default.failures),
-        cooldown: optional(cooldown)?.unwrap_or(default.cooldown),
-    })
+    Some(Circuit { failures: optional(failures)?.unwrap_or(default.failures), cooldown: optional(cooldown)?.unwrap_or(default.cooldown) })
 }

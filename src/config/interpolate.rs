@@ -100,10 +100,7 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, (String, String
     };
     check_name(inside, name)?;
     if default.is_some_and(|default| default.contains("${")) {
-        return Err((
-            format!("the default of {} holds another `${{`", quoted(&format!("${{{name}}}"))),
-            "a default is plain text".into(),
-        ));
+        return Err((format!("the default of {} holds another `${{`", quoted(&format!("${{{name}}}"))), "a default is plain text".into()));
     }
     // As in a shell, `:-` also covers a variable that is set but empty.
     match (lookup(name), default) {
@@ -119,8 +116,8 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, (String, String
 }
 
 fn check_name(inside: &str, name: &str) -> Result<(), (String, String)> {
-    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && name.chars().next().is_some_and(|first| !first.is_ascii_digit());
+    let fits =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.chars().next().is_some_and(|first| !first.is_ascii_digit());
     if fits {
         return Ok(());
     }
@@ -138,10 +135,7 @@ fn check_name(inside: &str, name: &str) -> Result<(), (String, String)> {
 /// A file's text without one trailing line break.
 fn read_file(path: &str) -> Result<String, (String, String)> {
     if !path.starts_with('/') {
-        return Err((
-            format!("{} is not an absolute path", quoted(path)),
-            "write the whole path: `${file:/run/secrets/name}`".into(),
-        ));
+        return Err((format!("{} is not an absolute path", quoted(path)), "write the whole path: `${file:/run/secrets/name}`".into()));
     }
     let unreadable = |reason: String| {
         (format!("cannot read {}: {reason}", quoted(path)), "the relay needs the file, readable, when it loads the rules".into())
@@ -207,13 +201,9 @@ mod tests {
 
     #[test]
     fn doubled_dollar_is_literal() {
-        for (scalar, expected) in [
-            ("$${A}", "${A}"),
-            ("a$${A}${A}", "a${A}alpha"),
-            ("$${", "${"),
-            ("${A}$${A}", "alpha${A}"),
-            ("$$${A}", "$${A}"),
-        ] {
+        for (scalar, expected) in
+            [("$${A}", "${A}"), ("a$${A}${A}", "a${A}alpha"), ("$${", "${"), ("${A}$${A}", "alpha${A}"), ("$$${A}", "$${A}")]
+        {
             assert_eq!(exposed(scalar), expected, "{scalar}");
         }
         // A value that ends in `$` escapes nothing.

@@ -121,8 +121,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         }
     }
     let source = source.and_then(|node| source::decode(decoder, node));
-    let (names, destinations) =
-        destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
+    let (names, destinations) = destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
     let mut known = route::Destinations::new(names);
     let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
     let unmatched = match unmatched {
@@ -138,14 +137,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         Some(node) => test_case::decode_all(decoder, node),
         None => Some(Vec::new()),
     };
-    Some(Sections {
-        source: source?,
-        destinations,
-        routes: routes?,
-        unmatched: unmatched?,
-        retention: retention?,
-        tests: tests?,
-    })
+    Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
 }
 
 fn version(text: &str) -> String {

@@ -45,9 +45,7 @@ impl<'a> Report<'a> {
 
     /// Everything found, by position. One defect seen twice (through an alias, or through `defaults`) is said once.
     pub fn finish(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|a, b| {
-            (a.line, a.column, a.severity, &a.message).cmp(&(b.line, b.column, b.severity, &b.message))
-        });
+        self.findings.sort_by(|a, b| (a.line, a.column, a.severity, &a.message).cmp(&(b.line, b.column, b.severity, &b.message)));
         self.findings.dedup();
         self.findings.truncate(FINDINGS_MAX);
         self.findings
@@ -66,15 +64,7 @@ impl<'a> Report<'a> {
         let column = 1 + self.text.get(line_start..span.start).map_or(0, |before| before.chars().count());
         let width = self.text.get(span.start..span.end.min(line_end)).map_or(0, |marked| marked.trim_end().chars().count());
         let at = self.findings.len();
-        self.findings.push(Finding {
-            severity,
-            file: self.file.to_owned(),
-            line,
-            column,
-            message,
-            hint: None,
-            width: width.max(1),
-        });
+        self.findings.push(Finding { severity, file: self.file.to_owned(), line, column, message, hint: None, width: width.max(1) });
         &mut self.findings[at]
     }
 }

@@ -19,11 +19,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         const DAY_SECONDS: u64 = 24 * 60 * 60;
-        Self {
-            delivered: Duration::from_secs(7 * DAY_SECONDS),
-            dead: Duration::from_secs(30 * DAY_SECONDS),
-            size: 10 << 30,
-        }
+        Self { delivered: Duration::from_secs(7 * DAY_SECONDS), dead: Duration::from_secs(30 * DAY_SECONDS), size: 10 << 30 }
     }
 }
 

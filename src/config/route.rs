@@ -78,11 +78,7 @@ impl<'n> Destinations<'n> {
     }
 }
 
-pub(super) fn decode_all(
-    decoder: &mut Decoder<'_>,
-    node: &Node,
-    destinations: &mut Destinations<'_>,
-) -> Option<Vec<Route>> {
+pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, destinations: &mut Destinations<'_>) -> Option<Vec<Route>> {
     let items = decoder.list(node, "routes")?;
     if items.is_empty() {
         decoder
@@ -133,10 +129,7 @@ fn decode(
     let name = match name {
         Some(name) => decode_name(decoder, name, first_lines),
         None => {
-            decoder
-                .report
-                .error(node.span.clone(), "a route needs a `name`")
-                .hint("it is shown by `explain`, in metrics and on the page");
+            decoder.report.error(node.span.clone(), "a route needs a `name`").hint("it is shown by `explain`, in metrics and on the page");
             None
         }
     };
@@ -278,11 +271,7 @@ impl Decoder<'_> {
     }
 }
 
-pub(super) fn decode_targets(
-    decoder: &mut Decoder<'_>,
-    node: &Arc<Node>,
-    destinations: &mut Destinations<'_>,
-) -> Option<Vec<Target>> {
+pub(super) fn decode_targets(decoder: &mut Decoder<'_>, node: &Arc<Node>, destinations: &mut Destinations<'_>) -> Option<Vec<Target>> {
     let items = match &node.content {
         // One name needs no list around it.
         Content::Scalar(scalar) if scalar.kind != Kind::Null => std::slice::from_ref(node),

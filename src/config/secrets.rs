@@ -63,10 +63,7 @@ mod tests {
     #[test]
     fn masks_the_longest_first() {
         let secrets = secrets(&[("SHORT", "s3cret"), ("LONG", "s3cret-and-more"), ("OTHER", "\u{e9}\u{e9}t\u{e9}")]);
-        assert_eq!(
-            secrets.mask("a s3cret-and-more, s3cret \u{e9}\u{e9}t\u{e9}\u{e9}"),
-            "a ${LONG}, ${SHORT} ${OTHER}\u{e9}"
-        );
+        assert_eq!(secrets.mask("a s3cret-and-more, s3cret \u{e9}\u{e9}t\u{e9}\u{e9}"), "a ${LONG}, ${SHORT} ${OTHER}\u{e9}");
     }
 
     #[test]

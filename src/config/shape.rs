@@ -126,10 +126,7 @@ fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderN
     for (key, value) in entries {
         let name = match HeaderName::from_bytes(key.text.as_bytes()) {
             Ok(name) if RESERVED_HEADERS.contains(&name.as_str()) => {
-                decoder
-                    .report
-                    .error(key.span.clone(), format!("the relay sets the header `{name}` itself"))
-                    .hint("take it out");
+                decoder.report.error(key.span.clone(), format!("the relay sets the header `{name}` itself")).hint("take it out");
                 None
             }
             Ok(name) => Some(name),

@@ -74,12 +74,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
         Some(node) => decode_dedupe(decoder, node),
         None => Some(Dedupe { window: WINDOW_DEFAULT, key: Vec::new() }),
     };
-    Some(Source {
-        path: path?,
-        api_key_hashes: api_key_hashes?,
-        body_bytes_max: usize::try_from(body_bytes_max?).ok()?,
-        dedupe: dedupe?,
-    })
+    Some(Source { path: path?, api_key_hashes: api_key_hashes?, body_bytes_max: usize::try_from(body_bytes_max?).ok()?, dedupe: dedupe? })
 }
 
 fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
@@ -96,10 +91,7 @@ fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
     } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
         (format!("{} is not in its shortest form", quoted(&path)), "no `//`, `.` or `..`".into())
     } else if let Some(character) = path.chars().find(|c| !fits(*c)) {
-        (
-            format!("{} cannot stand in the path", quoted(&character.to_string())),
-            "letters, digits, `/`, `-`, `.`, `_` and `~`".into(),
-        )
+        (format!("{} cannot stand in the path", quoted(&character.to_string())), "letters, digits, `/`, `-`, `.`, `_` and `~`".into())
     } else if path.len() > PATH_BYTES_MAX {
         (format!("the path is longer than {PATH_BYTES_MAX} characters"), "any short one will do".into())
     } else {

@@ -15,15 +15,8 @@ fn unreadable(reason: impl Into<String>, hint: impl Into<String>) -> Unreadable 
     Unreadable { reason: reason.into(), hint: hint.into() }
 }
 
-const UNITS: [(&str, u64); 7] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-];
+const UNITS: [(&str, u64); 7] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
 
 /// `500ms`, `10s`, `1h30m`, `7d`.
 pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
@@ -38,7 +31,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
 pub(super) fn size(text: &str) -> Result<u64, Unreadable> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let not_a_size = || unreadable("is not a size", "a whole number and a unit: `512KiB`, `1MiB`, `10GiB`, or `KB`, `MB`, `GB` for powers of 1000");
+    let not_a_size =
+        || unreadable("is not a size", "a whole number and a unit: `512KiB`, `1MiB`, `10GiB`, or `KB`, `MB`, `GB` for powers of 1000");
     if unit.starts_with('.') {
         return Err(unreadable("is not a whole number", "take the next smaller unit: `1536KiB` for one and a half `MiB`"));
     }
@@ -75,9 +69,8 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), Unreadable> {
         _ => return Err(not_a_rate()),
     };
     let count: u32 = count.trim().parse().map_err(|_| not_a_rate())?;
-    let count = NonZeroU32::new(count).ok_or_else(|| {
-        unreadable("would never send anything", "resume and pause are for the page; a rate is at least `1/h`")
-    })?;
+    let count = NonZeroU32::new(count)
+        .ok_or_else(|| unreadable("would never send anything", "resume and pause are for the page; a rate is at least `1/h`"))?;
     if count.get() > RATE_COUNT_MAX {
         return Err(unreadable("is too high a rate", format!("at most `{RATE_COUNT_MAX}`; leave `rate_limit` out for no limit")));
     }

@@ -34,7 +34,9 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
             }
             attempt
         }
-        Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error.to_string()) },
+        Err(error) => {
+            Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error.to_string()) }
+        }
     };
     Attempted { claim, route, attempt }
 }

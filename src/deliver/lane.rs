@@ -53,7 +53,13 @@ enum Next {
 }
 
 impl Lane {
-    pub fn new(key: DestinationKey, store: Arc<dyn Store>, metrics: Arc<Metrics>, settings: watch::Receiver<LaneSettings>, stop: CancellationToken) -> Self {
+    pub fn new(
+        key: DestinationKey,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        settings: watch::Receiver<LaneSettings>,
+        stop: CancellationToken,
+    ) -> Self {
         let breaker = Breaker::new(settings.borrow().destination.circuit);
         let mut lane = Self { key, store, metrics, settings, stop, breaker, limiter: None, hold_until: None, in_flight: JoinSet::new() };
         lane.take_settings();

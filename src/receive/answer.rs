@@ -79,16 +79,19 @@ impl IntoResponse for Answer {
             }
             Self::TooLarge(limit) => problem(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {limit} bytes (source.max_body)")),
             Self::TooSlow(limit) => problem(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
-            Self::Unavailable(reason) => retry_after(problem(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE),
+            Self::Unavailable(reason) => {
+                retry_after(problem(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE)
+            }
             Self::WrongMethod => {
                 let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks come by POST");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 response
             }
             Self::WrongPath => problem(StatusCode::NOT_FOUND, "nothing is here"),
-            Self::Misdirected(path) => {
-                problem(StatusCode::MISDIRECTED_REQUEST, &format!("the key is right, but webhooks belong under {path}: correct the URL in Wiza's settings"))
-            }
+            Self::Misdirected(path) => problem(
+                StatusCode::MISDIRECTED_REQUEST,
+                &format!("the key is right, but webhooks belong under {path}: correct the URL in Wiza's settings"),
+            ),
         }
     }
 }

@@ -110,7 +110,9 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_joined_up_to_the_limit() {
-        let chunks = |count: usize| Body::from_stream(futures_util::stream::iter((0..count).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"abcd")))));
+        let chunks = |count: usize| {
+            Body::from_stream(futures_util::stream::iter((0..count).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"abcd")))))
+        };
         assert_eq!(read(&HeaderMap::new(), chunks(3), 12).await.unwrap(), Bytes::from_static(b"abcdabcdabcd"));
         for (count, limit) in [(1, 3), (2, 7), (3, 11), (1000, 12)] {
             assert!(matches!(read(&HeaderMap::new(), chunks(count), limit).await, Err(Answer::TooLarge(_))), "{count}");

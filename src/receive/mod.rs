@@ -42,7 +42,12 @@ pub struct Receiver {
 
 impl Receiver {
     /// The webhook port's handler.
-    pub fn router(store: Arc<dyn Store>, rules: CurrentRules, metrics: Arc<Metrics>, draining: tokio_util::sync::CancellationToken) -> Router {
+    pub fn router(
+        store: Arc<dyn Store>,
+        rules: CurrentRules,
+        metrics: Arc<Metrics>,
+        draining: tokio_util::sync::CancellationToken,
+    ) -> Router {
         let receiver = Arc::new(Self { store, rules, metrics, wrong_keys: WrongKeys::new(), draining });
         // The path is part of the rules and can change while the relay runs, so the handler compares it itself.
         Router::new().fallback(webhook).with_state(receiver)
@@ -129,6 +134,13 @@ impl Receiver {
         }
         if decision.unmatched {
             self.metrics.counted.unmatched_total.inc();
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let destination =
+                |(place, _): &(usize, Option<usize>)| rules.config.destinations.get(*place).map(|destination| destination.name.as_str());
+            let routes: Vec<&str> = decision.matched.iter().filter_map(name).collect();
+            let destinations: Vec<&str> = decision.deliveries.iter().filter_map(destination).collect();
+            tracing::debug!(event_id = %id, routes = routes.join(", "), destinations = destinations.join(", "), "stored");
         }
         for route in decision.undecided.iter().filter_map(name) {
             tracing::warn!(event_id = %id, route, "the condition took too many steps on this event and counts as not matched");
@@ -220,7 +232,12 @@ mod tests {
     #[test]
     fn path_query_and_body_are_each_part_of_the_key_and_do_not_run_together() {
         let body = Bytes::from_static(b"{}");
-        let keys = [content_key("a", "b", &body), content_key("ab", "", &body), content_key("", "ab", &body), content_key("a", "b", &Bytes::from_static(b"{ }"))];
+        let keys = [
+            content_key("a", "b", &body),
+            content_key("ab", "", &body),
+            content_key("", "ab", &body),
+            content_key("a", "b", &Bytes::from_static(b"{ }")),
+        ];
         for (place, key) in keys.iter().enumerate() {
             assert_eq!(keys.iter().position(|other| other == key), Some(place));
         }

@@ -55,7 +55,13 @@ pub(super) fn rendered(base: &Url, text: &str) -> Result<Url, RenderError> {
     }
     let url = parse(text).map_err(RenderError::new)?;
     let fixed = |url: &Url| {
-        (url.scheme().to_owned(), url.username().to_owned(), url.password().map(str::to_owned), url.host().map(|host| host.to_owned()), url.port())
+        (
+            url.scheme().to_owned(),
+            url.username().to_owned(),
+            url.password().map(str::to_owned),
+            url.host().map(|host| host.to_owned()),
+            url.port(),
+        )
     };
     if fixed(&url) == fixed(base) { Ok(url) } else { Err(RenderError::new("a value changed the URL's host, port or user")) }
 }

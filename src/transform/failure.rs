@@ -31,10 +31,11 @@ pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> T
     let before = source.get(..at).unwrap_or_default();
     // The parser may stop at the second character of a double one.
     let foreign = FOREIGN.iter().find(|(text, _)| {
-        place.starts_with(text) || text.char_indices().nth(1).is_some_and(|(second, _)| {
-            let (first, rest) = text.split_at(second);
-            before.ends_with(first) && place.starts_with(rest)
-        })
+        place.starts_with(text)
+            || text.char_indices().nth(1).is_some_and(|(second, _)| {
+                let (first, rest) = text.split_at(second);
+                before.ends_with(first) && place.starts_with(rest)
+            })
     });
     if let Some((_, hint)) = foreign {
         return result.hint(*hint);

@@ -162,9 +162,7 @@ fn ends_operand(tokens: &[Token<'_>], at: usize) -> bool {
         Kind::Name => {
             matches!(token.text, "and" | "or" | "not" | "in" | "if" | "elif" | "else" | "do" | "call" | "for" | "set")
                 && !before.is_some_and(|before| {
-                    before.is(Kind::Symbol, ".")
-                        || before.is(Kind::Name, "is")
-                        || (before.is(Kind::Name, "not") && token.text == "in")
+                    before.is(Kind::Symbol, ".") || before.is(Kind::Name, "is") || (before.is(Kind::Name, "not") && token.text == "in")
                 })
         }
         Kind::Number | Kind::Quoted => false,

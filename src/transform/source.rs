@@ -158,7 +158,10 @@ enum State {
     Comment,
     Raw,
     /// In a tag that its stretch did not close; the marker that opened it, and where in the scalar.
-    Tag { opening: &'static str, offset: usize },
+    Tag {
+        opening: &'static str,
+        offset: usize,
+    },
 }
 
 struct Reader {
@@ -294,9 +297,9 @@ impl Reader {
     fn value(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {
         if let State::Tag { opening, offset } = self.state {
             let closing = if opening == "{{" { "}}" } else { "%}" };
-            return Err(TemplateError::new(offset, format!("`${{{name}}}` stands inside `{opening} {closing}`")).hint(
-                format!("put it outside of the braces: `${{{name}}}{{{{ ... }}}}`; a value from outside is never read as template"),
-            ));
+            return Err(TemplateError::new(offset, format!("`${{{name}}}` stands inside `{opening} {closing}`")).hint(format!(
+                "put it outside of the braces: `${{{name}}}{{{{ ... }}}}`; a value from outside is never read as template"
+            )));
         }
         let placeholder = format!("{{{{ {RESERVED_PREFIX}value_{} }}}}", self.first_value + self.source.values.len());
         let source = &mut self.source.text;
@@ -333,12 +336,7 @@ impl Reader {
             let stop = next.unwrap_or(range.end).min(range.end);
             let Some(piece) = pieces.text.get(at..stop) else { return };
             let Source { text, origin, .. } = &mut self.source;
-            let run = Run {
-                source: text.len(),
-                length: piece.len(),
-                scalar: pieces.scalar_offset(at),
-                masked: origin.masked.len(),
-            };
+            let run = Run { source: text.len(), length: piece.len(), scalar: pieces.scalar_offset(at), masked: origin.masked.len() };
             origin.runs.push(run);
             origin.masked.push_str(piece);
             text.push_str(piece);

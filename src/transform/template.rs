@@ -178,20 +178,14 @@ impl Template {
     pub(super) fn url(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Url, RenderError> {
         match &self.form {
             Form::LiteralUrl(_, url) => Ok(url.as_ref().clone()),
-            Form::Compiled { name, origin, base: Some(base) } => {
-                address::rendered(base, &templates.render(name, origin, names())?)
-            }
+            Form::Compiled { name, origin, base: Some(base) } => address::rendered(base, &templates.render(name, origin, names())?),
             Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => {
                 Err(RenderError::new("this template was not compiled as a URL"))
             }
         }
     }
 
-    pub(super) fn header(
-        &self,
-        templates: &Templates,
-        names: impl FnOnce() -> Value,
-    ) -> Result<HeaderValue, RenderError> {
+    pub(super) fn header(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<HeaderValue, RenderError> {
         match &self.form {
             Form::LiteralHeader(_, value) => Ok(value.clone()),
             _ => header::value(&self.text(templates, names)?, self.holds_value),

@@ -131,7 +131,10 @@ fn names_and_printing() {
         ("{{ 'x' ~ data.id if data.id is not none else 'y' ~ data.id }}", "x123456"),
         ("{% set a = data.id ~ '-' %}{{ a }}", "123456-"),
         // Blocks.
-        ("{% for e in data.emails %}{{ loop.index }}:{{ e.email }}{% if not loop.last %}, {% endif %}{% endfor %}", "1:tom@acme.io, 2:t@acme.io"),
+        (
+            "{% for e in data.emails %}{{ loop.index }}:{{ e.email }}{% if not loop.last %}, {% endif %}{% endfor %}",
+            "1:tom@acme.io, 2:t@acme.io",
+        ),
         ("{% for e in data.emails %}{% if loop.index == 2 %}{% break %}{% endif %}{{ e.email }}{% endfor %}", "tom@acme.io"),
         ("{% macro hi(x) %}hi {{ x }}{% endmacro %}{{ hi(data.id) }}", "hi 123456"),
         ("{% macro m() %}<{{ caller() }}>{% endmacro %}{% call m() %}{{ data.id }}{% endcall %}", "<123456>"),

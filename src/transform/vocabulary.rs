@@ -24,18 +24,87 @@ pub(super) struct Mention {
 
 /// minijinja's filters, for suggestions; what exists is asked of minijinja itself.
 const FILTERS: [&str; 46] = [
-    "abs", "attr", "batch", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e", "escape", "first",
-    "float", "format", "groupby", "indent", "int", "items", "join", "last", "length", "lines", "list", "lower", "map",
-    "max", "min", "pprint", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr",
-    "slice", "sort", "split", "string", "sum", "title", "tojson", "trim", "upper",
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "upper",
 ];
 const MORE_FILTERS: [&str; 3] = ["unique", "urlencode", "zip"];
 
 /// minijinja's tests, for suggestions.
 const TESTS: [&str; 30] = [
-    "boolean", "defined", "divisibleby", "endingwith", "eq", "equalto", "escaped", "even", "false", "float", "ge", "gt",
-    "in", "integer", "iterable", "le", "lower", "lt", "mapping", "ne", "none", "number", "odd", "safe", "sameas",
-    "sequence", "startingwith", "string", "true", "undefined",
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "float",
+    "ge",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "safe",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+    "undefined",
 ];
 
 /// Names of other template languages, and what to write instead.
@@ -54,12 +123,7 @@ const FOREIGN: [(&str, &str); 10] = [
 
 impl Mention {
     /// Adds the names that the tokens of a tag mention; `is_block` for `{% %}`.
-    pub(super) fn find(
-        tokens: &[Token<'_>],
-        is_block: bool,
-        scalar_offset: impl Fn(usize) -> usize,
-        mentions: &mut Vec<Self>,
-    ) {
+    pub(super) fn find(tokens: &[Token<'_>], is_block: bool, scalar_offset: impl Fn(usize) -> usize, mentions: &mut Vec<Self>) {
         let token = |at: Option<usize>| at.and_then(|at| tokens.get(at));
         let mut add = |role, name: &str, start| {
             mentions.push(Self { role, name: name.to_owned(), offset: scalar_offset(start) });
@@ -83,9 +147,7 @@ impl Mention {
             } else if this.kind == Kind::Name
                 && after.is_some_and(|after| after.is(Kind::Symbol, "("))
                 && !is_attribute
-                && !before.is_some_and(|before| {
-                    before.is(Kind::Symbol, "|") || before.is(Kind::Name, "is") || before.is(Kind::Name, "not")
-                })
+                && !before.is_some_and(|before| before.is(Kind::Symbol, "|") || before.is(Kind::Name, "is") || before.is(Kind::Name, "not"))
                 && !(is_block && at == 0)
                 && !is_keyword(this.text)
                 && !(is_block && at == 1 && before.is_some_and(|before| matches!(before.text, "filter" | "macro")))
@@ -137,15 +199,9 @@ impl<'e> Vocabulary<'e> {
         let mut state = self.environment.empty_state();
         // Called without a value they fail in one way or another; only the kind of failure matters.
         match role {
-            Role::Filter => {
-                !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter)
-            }
-            Role::Test => {
-                !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest)
-            }
-            Role::Function => {
-                matches!(name, "loop" | "caller") || self.environment.globals().any(|(known, _)| known == name)
-            }
+            Role::Filter => !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter),
+            Role::Test => !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest),
+            Role::Function => matches!(name, "loop" | "caller") || self.environment.globals().any(|(known, _)| known == name),
         }
     }
 

@@ -183,8 +183,7 @@ impl Builder<'_, '_, '_> {
             }
             Event::SequenceStart(_, anchor, tag) => self.open(span, anchor, tag.is_some(), Open::Sequence(Vec::new())),
             Event::MappingStart(_, anchor, tag) => {
-                let open =
-                    Open::Mapping { entries: Vec::new(), places: HashMap::new(), key: None, merges: Vec::new(), invalid: false };
+                let open = Open::Mapping { entries: Vec::new(), places: HashMap::new(), key: None, merges: Vec::new(), invalid: false };
                 self.open(span, anchor, tag.is_some(), open);
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(range.end)?,
@@ -356,9 +355,7 @@ impl Builder<'_, '_, '_> {
 
 /// The weight and depth of a node with these children.
 fn measure<'n>(children: impl Iterator<Item = &'n Arc<Node>>) -> (usize, usize) {
-    children.fold((1, 1), |(weight, depth): (usize, usize), child| {
-        (weight.saturating_add(child.weight), depth.max(child.depth + 1))
-    })
+    children.fold((1, 1), |(weight, depth): (usize, usize), child| (weight.saturating_add(child.weight), depth.max(child.depth + 1)))
 }
 
 #[cfg(test)]

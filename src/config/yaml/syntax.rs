@@ -30,11 +30,7 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
         }
         ErrorKind::UnexpectedCharacter { character: character @ ('@' | '`' | '%') } => (
             format!("a value cannot begin with `{character}`"),
-            Some(if *character == '@' {
-                "put it in quotes; a path needs no `@.` at its start".into()
-            } else {
-                "put it in quotes".into()
-            }),
+            Some(if *character == '@' { "put it in quotes; a path needs no `@.` at its start".into() } else { "put it in quotes".into() }),
         ),
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
             (format!("the control character {} cannot stand in YAML", quoted(&character.to_string())), None)
@@ -42,10 +38,9 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
         ErrorKind::UnclosedQuotedScalar => ("this quote is never closed".into(), None),
         ErrorKind::UnclosedFlowCollection { open } => (format!("this `{open}` is never closed"), None),
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => (format!("`{open}` is closed with `{close}`"), None),
-        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "the value goes on behind its closing quote".into(),
-            Some("put the whole value in quotes: `'\"a\" == b'`".into()),
-        ),
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            ("the value goes on behind its closing quote".into(), Some("put the whole value in quotes: `'\"a\" == b'`".into()))
+        }
         ErrorKind::UnknownQuotedScalarEscape => {
             place = unknown_escape(file, at);
             let shown = place.and_then(|at| file.get(at..)).map_or_else(String::new, |rest| rest.chars().take(2).collect());
@@ -54,9 +49,7 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
                 Some("write `\\\\` for a backslash, or use single quotes".into()),
             )
         }
-        ErrorKind::RecursionLimitExceeded => {
-            (format!("nested more than {} levels deep", super::parse::DEPTH_MAX), None)
-        }
+        ErrorKind::RecursionLimitExceeded => (format!("nested more than {} levels deep", super::parse::DEPTH_MAX), None),
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::InvalidIndentation => (
             "this line fits no level of indentation above it".into(),
             Some("entries of one list or mapping begin in the same column".into()),

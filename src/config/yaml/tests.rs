@@ -38,14 +38,10 @@ fn escapes_and_folds_have_places() {
     let pairs = |file: &str| {
         places(file).into_iter().filter(|(c, place)| c.to_string() != *place).map(|(c, p)| format!("{c}={p}")).collect::<Vec<_>>()
     };
-    assert_eq!(pairs("v: \"a\\n\\x41\\u00e9\\uD83D\\uDE00\\_b\\\"\"\n"), [
-        "\n=\\n",
-        "A=\\x41",
-        "\u{e9}=\\u00e9",
-        "\u{1f600}=\\uD83D\\uDE00",
-        "\u{a0}=\\_",
-        "\"=\\\"",
-    ]);
+    assert_eq!(
+        pairs("v: \"a\\n\\x41\\u00e9\\uD83D\\uDE00\\_b\\\"\"\n"),
+        ["\n=\\n", "A=\\x41", "\u{e9}=\\u00e9", "\u{1f600}=\\uD83D\\uDE00", "\u{a0}=\\_", "\"=\\\"",]
+    );
     assert_eq!(pairs("v: 'it''s'\n"), ["'=''"]);
     assert_eq!(pairs("v: a  b\n  c\n\n  d\nw: 1\n"), [" =\n"]);
     assert_eq!(pairs("v: \"a \\\n  b\"\n"), Vec::<String>::new());
@@ -168,11 +164,14 @@ fn walk(node: &Node, file: &str) {
 
 #[test]
 fn every_duplicate_key_is_found() {
-    assert_eq!(messages("a: 1\nb: {c: 1, c: 2, 'c': 3}\na: 2\n"), [
-        "f:2:11: error: the key `c` stands here a second time",
-        "f:2:17: error: the key `c` stands here a second time",
-        "f:3:1: error: the key `a` stands here a second time",
-    ]);
+    assert_eq!(
+        messages("a: 1\nb: {c: 1, c: 2, 'c': 3}\na: 2\n"),
+        [
+            "f:2:11: error: the key `c` stands here a second time",
+            "f:2:17: error: the key `c` stands here a second time",
+            "f:3:1: error: the key `a` stands here a second time",
+        ]
+    );
 }
 
 #[test]

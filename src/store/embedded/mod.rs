@@ -31,6 +31,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::open::Options;
 use self::queue::{Change, Queue, Want};
 use self::read::Readers;
 use self::writer::{Command, Task};

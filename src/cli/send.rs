@@ -1,0 +1,193 @@
+//! `wiza-relay send`: plays Wiza.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use governor::{Quota, RateLimiter};
+use hdrhistogram::Histogram;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+
+use super::wiza::{Ids, Posted, SAMPLES, Sample, Wiza};
+use super::{Ending, block_on};
+
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// What to send, one after the other: a sample's name (valid, risky, unfound, failed, billing, phone, full), or a
+    /// file with a JSON payload. Without it: all samples.
+    #[arg(long, env = "WIZA_RELAY_SAMPLE", value_name = "NAME|FILE")]
+    sample: Vec<String>,
+    /// Where to: the relay's webhook URL; a deeper path and a query are welcome.
+    #[arg(long, env = "WIZA_RELAY_URL", default_value = "http://127.0.0.1:8080/webhooks/wiza")]
+    url: reqwest::Url,
+    /// The API key that the relay knows; its SHA-256 is sent.
+    #[arg(long, env = "WIZA_API_KEY", hide_env_values = true)]
+    api_key: String,
+    /// How many webhooks; by default one of each sample.
+    #[arg(long, env = "WIZA_RELAY_COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Webhooks a second; by default as fast as they are answered.
+    #[arg(long, env = "WIZA_RELAY_RATE")]
+    rate: Option<NonZeroU32>,
+    /// Connections.
+    #[arg(long, env = "WIZA_RELAY_CONCURRENCY", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    concurrency: u32,
+    /// Send every payload as it is. By default each gets a `data.id` of its own, so that none is a duplicate.
+    #[arg(long, env = "WIZA_RELAY_SAME")]
+    same: bool,
+}
+
+/// What all connections share.
+struct Work {
+    samples: Vec<Sample>,
+    ids: Option<Ids>,
+    count: u64,
+    next: AtomicU64,
+    wiza: Wiza,
+    progress: ProgressBar,
+    limiter: Option<governor::DefaultDirectRateLimiter>,
+}
+
+impl Send {
+    pub fn run(self) -> Ending {
+        let samples = match samples(&self.sample) {
+            Ok(samples) => samples,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        block_on(self.send(samples))
+    }
+
+    async fn send(self, samples: Vec<Sample>) -> Ending {
+        let wiza = match Wiza::new(self.url.clone(), &self.api_key) {
+            Ok(wiza) => wiza,
+            Err(reason) => return Ending::Failed(reason),
+        };
+        let count = self.count.unwrap_or_else(|| u64::try_from(samples.len()).unwrap_or(u64::MAX));
+        let progress = ProgressBar::new(count);
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}") {
+            progress.set_style(style);
+        }
+        let work = Arc::new(Work {
+            samples,
+            ids: (!self.same).then(Ids::new),
+            count,
+            next: AtomicU64::new(0),
+            wiza,
+            progress,
+            limiter: self.rate.map(|rate| RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::MIN))),
+        });
+        let clock = Instant::now();
+        let mut connections = JoinSet::new();
+        for _ in 0..self.concurrency {
+            connections.spawn(connection(Arc::clone(&work)));
+        }
+        let mut summary = Summary::default();
+        while let Some(posted) = connections.join_next().await {
+            match posted {
+                Ok(part) => summary.add(part),
+                Err(error) => return Ending::Failed(error.to_string()),
+            }
+        }
+        work.progress.finish_and_clear();
+        summary.print(clock.elapsed());
+        if summary.good == count { Ending::Good } else { Ending::No }
+    }
+}
+
+/// The payloads that were asked for.
+fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
+    if wanted.is_empty() {
+        return SAMPLES.iter().map(|(name, text)| Sample::parse(text).map_err(|error| format!("sample {name}: {error}"))).collect();
+    }
+    wanted
+        .iter()
+        .map(|wanted| {
+            if let Some((_, text)) = SAMPLES.iter().find(|(name, _)| name == wanted) {
+                return Sample::parse(text);
+            }
+            let text = std::fs::read_to_string(Path::new(wanted)).map_err(|error| {
+                let names: Vec<&str> = SAMPLES.iter().map(|(name, _)| *name).collect();
+                format!("--sample {wanted}: neither a sample ({}) nor a file that can be read: {error}", names.join(", "))
+            })?;
+            Sample::parse(&text).map_err(|error| format!("--sample {wanted}: not JSON: {error}"))
+        })
+        .collect()
+}
+
+/// One connection's share of the work: posts until all are posted.
+async fn connection(work: Arc<Work>) -> Summary {
+    let mut summary = Summary::default();
+    loop {
+        let number = work.next.fetch_add(1, Ordering::Relaxed);
+        let samples = u64::try_from(work.samples.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(number % samples).unwrap_or(0);
+        let (true, Some(sample)) = (number < work.count, work.samples.get(place)) else { return summary };
+        if let Some(limiter) = &work.limiter {
+            limiter.until_ready().await;
+        }
+        let body = work.ids.as_ref().map_or_else(|| sample.as_it_is(), |ids| sample.numbered(ids.next()));
+        summary.note(work.wiza.post(body).await);
+        work.progress.inc(1);
+    }
+}
+
+/// What came of everything that was posted.
+struct Summary {
+    good: u64,
+    answers: BTreeMap<String, u64>,
+    /// Microseconds.
+    latencies: Histogram<u64>,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        // One microsecond to a minute, three digits; the bounds are constants, so this cannot fail.
+        let latencies = Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"));
+        Self { good: 0, answers: BTreeMap::new(), latencies }
+    }
+}
+
+impl Summary {
+    fn note(&mut self, posted: Posted) {
+        self.latencies.saturating_record(u64::try_from(posted.latency.as_micros()).unwrap_or(u64::MAX).max(1));
+        let answer = match posted.answer {
+            Ok((200, word)) => {
+                self.good += 1;
+                format!("200 {}", word.unwrap_or_default())
+            }
+            Ok((status, _)) => status.to_string(),
+            Err(reason) => reason,
+        };
+        *self.answers.entry(answer).or_default() += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.good += other.good;
+        for (answer, count) in other.answers {
+            *self.answers.entry(answer).or_default() += count;
+        }
+        let _ = self.latencies.add(other.latencies);
+    }
+
+    fn print(&self, elapsed: Duration) {
+        let total: u64 = self.answers.values().sum();
+        println!("{total} webhooks in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed));
+        for (answer, count) in &self.answers {
+            println!("  {count:>8}  {answer}");
+        }
+        let at = |quantile| format!("{:.2} ms", Duration::from_micros(self.latencies.value_at_quantile(quantile)).as_secs_f64() * 1000.0);
+        println!("  latency   p50 {}   p90 {}   p99 {}   max {}", at(0.5), at(0.9), at(0.99), at(1.0));
+    }
+}
+
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    // Exact enough for any count that fits in a day.
+    #[allow(clippy::cast_precision_loss)]
+    let count = count as f64;
+    count / elapsed.as_secs_f64().max(1e-9)
+}

@@ -1,0 +1,124 @@
+//! `wiza-relay serve`: the relay.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ending, block_on, load, logs};
+use crate::app::{self, Parts};
+use crate::config::Config;
+use crate::metrics::{Metrics, seconds};
+use crate::store::embedded::{Embedded, Options};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The rules.
+    #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Where webhooks come in.
+    #[arg(long, env = "WIZA_RELAY_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where metrics and health are.
+    #[arg(long, env = "WIZA_RELAY_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
+    admin: SocketAddr,
+    /// The folder that keeps events. On a disk of its own it cannot be filled by others.
+    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
+    store: PathBuf,
+    /// How long what is in flight may take after SIGTERM.
+    #[arg(long, env = "WIZA_RELAY_GRACE", default_value = "25s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    grace: Duration,
+    /// Waiting deliveries above which webhooks get 503.
+    #[arg(long, env = "WIZA_RELAY_MAX_BACKLOG", default_value_t = 50_000_000, value_name = "COUNT")]
+    max_backlog: u64,
+    /// Connections for webhooks at a time.
+    #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
+    max_connections: u32,
+    #[command(flatten)]
+    logs: logs::Logs,
+}
+
+impl Serve {
+    pub fn run(self) -> Ending {
+        if let Err(reason) = self.logs.start() {
+            return Ending::Misused(reason);
+        }
+        let file = match load::read(&self.config) {
+            Ok(file) => file,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        file.show_findings();
+        let config = match file.into_config() {
+            Ok(config) => config,
+            Err(errors) => return Ending::Failed(format!("{} has {errors} errors; nothing was started", self.config.display())),
+        };
+        block_on(self.serve(config))
+    }
+
+    async fn serve(self, config: Config) -> Ending {
+        match self.start(config).await {
+            Ok(()) => Ending::Good,
+            Err(reason) => Ending::Failed(reason),
+        }
+    }
+
+    async fn start(self, config: Config) -> Result<(), String> {
+        let metrics = Metrics::new().map_err(|error| error.to_string())?;
+        // Ports before the store: a second relay by mistake fails before it touches anything.
+        let webhooks = listen(self.listen, "--listen").await?;
+        let admin = listen(self.admin, "--admin").await?;
+        let store = open(&self.store, self.max_backlog, &metrics)?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            webhooks = %format_args!("http://{}{}", self.listen, config.source.path),
+            admin = %format_args!("http://{}", self.admin),
+            store = %self.store.display(),
+            rules = config.version,
+            "started"
+        );
+        let connections_max = usize::try_from(self.max_connections).unwrap_or(usize::MAX);
+        let parts = Parts { config, store: Arc::new(store), metrics, webhooks, admin, connections_max, grace: self.grace };
+        app::run(parts, stop_signal()?).await
+    }
+}
+
+/// Opens the embedded store and lets the metrics watch its commits.
+pub(super) fn open(folder: &Path, backlog_max: u64, metrics: &Arc<Metrics>) -> Result<Embedded, String> {
+    let metrics = Arc::clone(metrics);
+    let observe_commit = Box::new(move |duration| metrics.counted.store_commit_seconds.observe(seconds(duration)));
+    Embedded::open(folder, Options { backlog_max, observe_commit }).map_err(|error| error.to_string())
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let fix = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("; something else has the port, choose another with {flag}"),
+            std::io::ErrorKind::PermissionDenied => format!("; ports below 1024 need a privilege, choose another with {flag}"),
+            std::io::ErrorKind::AddrNotAvailable => format!("; no interface has that address, choose another with {flag}"),
+            _ => String::new(),
+        };
+        format!("cannot listen on {address}: {error}{fix}")
+    })
+}
+
+/// Cancelled by SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> Result<CancellationToken, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cannot = |error: std::io::Error| format!("cannot watch for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,114 @@
+//! Playing Wiza: the sample webhooks, and posting them as Wiza does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::receive::AUTH_HEADER;
+use crate::verify;
+
+/// A sample's name and its text, as in the folder `samples`.
+pub(super) const SAMPLES: [(&str, &str); 7] = [
+    ("valid", include_str!("../../samples/valid.json")),
+    ("risky", include_str!("../../samples/risky.json")),
+    ("unfound", include_str!("../../samples/unfound.json")),
+    ("failed", include_str!("../../samples/failed.json")),
+    ("billing", include_str!("../../samples/billing.json")),
+    ("phone", include_str!("../../samples/phone.json")),
+    ("full", include_str!("../../samples/full.json")),
+];
+
+/// How long Wiza's stand-in waits for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One webhook to post.
+pub(super) struct Sample {
+    pub payload: Value,
+}
+
+impl Sample {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map(|payload| Self { payload }).map_err(|error| error.to_string())
+    }
+
+    /// The body with an id of its own, so that the relay does not take it for a repetition.
+    pub fn numbered(&self, id: u64) -> Bytes {
+        let mut payload = self.payload.clone();
+        if let Some(data) = payload.get_mut("data").and_then(Value::as_object_mut) {
+            data.insert("id".to_owned(), id.into());
+        }
+        payload.to_string().into()
+    }
+
+    /// The body as it is.
+    pub fn as_it_is(&self) -> Bytes {
+        self.payload.to_string().into()
+    }
+}
+
+/// Ids for samples, none twice: they begin at the time of day in microseconds.
+pub(super) struct Ids(AtomicU64);
+
+impl Ids {
+    pub fn new() -> Self {
+        Self(AtomicU64::new(u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or(1)))
+    }
+
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Posts webhooks.
+#[derive(Clone)]
+pub(super) struct Wiza {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    auth_key: String,
+}
+
+/// What came of a post.
+pub(super) struct Posted {
+    pub latency: Duration,
+    /// The status and the body's `status` member, or why there was no answer.
+    pub answer: Result<(u16, Option<String>), String>,
+}
+
+impl Wiza {
+    /// # Errors
+    /// Where no client can be made.
+    pub fn new(url: reqwest::Url, api_key: &str) -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .timeout(ANSWER_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { client, url, auth_key: verify::to_hex(&verify::hash_api_key(api_key)) })
+    }
+
+    /// Posts one webhook.
+    pub async fn post(&self, body: Bytes) -> Posted {
+        let clock = Instant::now();
+        let request =
+            self.client.post(self.url.clone()).header("content-type", "application/json").header(AUTH_HEADER, &self.auth_key).body(body);
+        let answer = match request.send().await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body: Option<Value> = response.bytes().await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let word = body.as_ref().and_then(|body| body.get("status")).and_then(Value::as_str).map(str::to_owned);
+                Ok((status, word))
+            }
+            Err(error) if error.is_connect() => Err("cannot connect".to_owned()),
+            Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),
+            Err(error) => Err(error.without_url().to_string()),
+        };
+        Posted { latency: clock.elapsed(), answer }
+    }
+}
