@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::condition::SyntaxError;
 use crate::transform::Templates;
 
-use super::finding::{Finding, quoted};
+use super::finding::quoted;
 use super::interpolate::{Lookup, interpolate};
-use super::report::Report;
+use super::report::{Draft, Report};
 use super::secrets::Secrets;
 use super::text::Text;
 use super::units::{self, Unreadable};
@@ -33,12 +33,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reports an error in a range of a scalar's parsed string, at its place in the file.
-    pub fn error_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Finding {
+    pub fn error_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Draft {
         let place = node.place_in(self.report.text, range);
         self.report.error(place, message)
     }
 
-    pub fn warning_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Finding {
+    pub fn warning_in(&mut self, node: &Node, range: Range<usize>, message: impl Into<String>) -> &mut Draft {
         let place = node.place_in(self.report.text, range);
         self.report.warning(place, message)
     }
@@ -146,13 +146,12 @@ impl<'a> Decoder<'a> {
     }
 
     pub fn duration(&mut self, node: &Node, range: RangeInclusive<Duration>) -> Option<Duration> {
-        let shown = |value: &Duration| humantime::format_duration(*value).to_string();
-        self.read(node, "a duration", |text| within(units::duration(text)?, &range, shown))
+        self.read(node, "a duration", |text| within(units::duration(text)?, &range, |value| units::shown_duration(*value)))
     }
 
     /// A number of bytes.
     pub fn size(&mut self, node: &Node, range: RangeInclusive<u64>) -> Option<u64> {
-        self.read(node, "a size", |text| within(units::size(text)?, &range, |bytes| shown_size(*bytes)))
+        self.read(node, "a size", |text| within(units::size(text)?, &range, |bytes| units::shown_size(*bytes)))
     }
 
     pub fn rate(&mut self, node: &Node) -> Option<(std::num::NonZeroU32, Duration)> {
@@ -194,7 +193,7 @@ impl<'a> Decoder<'a> {
                 return None;
             }
         };
-        Some(Table { of, entries, known: Vec::new() })
+        Some(Table::new(of, entries))
     }
 }
 
@@ -203,28 +202,40 @@ pub(super) struct Table<'n> {
     of: &'static str,
     entries: &'n [(Key, Arc<Node>)],
     known: Vec<&'static str>,
+    /// Keys that are known, and were refused.
+    refused: Vec<&'static str>,
 }
 
+/// The keys that an unknown one was probably meant for: that they are missing needs no saying.
+pub(super) type Misspelt = Vec<&'static str>;
+
 impl<'n> Table<'n> {
-    /// The value of a key, if it is there.
-    pub fn take(&mut self, name: &'static str) -> Option<&'n Arc<Node>> {
-        self.take_entry(name).map(|(_, node)| node)
+    fn new(of: &'static str, entries: &'n [(Key, Arc<Node>)]) -> Self {
+        Self { of, entries, known: Vec::new(), refused: Vec::new() }
     }
 
-    pub fn take_entry(&mut self, name: &'static str) -> Option<(&'n Key, &'n Arc<Node>)> {
+    /// The value of a key, if it is there.
+    pub fn take(&mut self, name: &'static str) -> Option<&'n Arc<Node>> {
         self.known.push(name);
-        self.entries.iter().find(|(key, _)| key.text == name).map(|(key, node)| (key, node))
+        self.entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
     }
 
     /// Reports the keys that nobody took.
-    pub fn finish(self, decoder: &mut Decoder<'_>) {
-        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.text.as_str())) {
+    pub fn finish(self, decoder: &mut Decoder<'_>) -> Misspelt {
+        let mut misspelt = Vec::new();
+        let is_known = |key: &Key| self.known.iter().chain(&self.refused).any(|known| key.text == *known);
+        for (key, _) in self.entries.iter().filter(|(key, _)| !is_known(key)) {
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
             match near(&key.text, self.known.iter().copied()) {
-                Some(known) => finding.hint(format!("did you mean `{known}`?")),
+                Some(known) => {
+                    finding.hint(format!("did you mean `{known}`?"));
+                    misspelt.push(known);
+                }
+                None if self.known.len() == 1 => finding.hint(format!("its only key is {}", listed(&self.known))),
                 None => finding.hint(format!("its keys are {}", listed(&self.known))),
             }
         }
+        misspelt
     }
 }
 
@@ -238,7 +249,7 @@ impl<'n> Layers<'n> {
     pub fn open(decoder: &mut Decoder<'_>, own: Option<&'n Node>, base: Option<&'n Node>, of: &'static str) -> Self {
         // The base was decoded by itself before, and its defects were reported then.
         let base = base.and_then(|node| match &node.content {
-            Content::Mapping(entries) => Some(Table { of, entries, known: Vec::new() }),
+            Content::Mapping(entries) => Some(Table::new(of, entries)),
             _ => None,
         });
         Self { own: own.and_then(|node| decoder.table(node, of)), base }
@@ -259,7 +270,8 @@ impl<'n> Layers<'n> {
     pub fn refuse(&mut self, decoder: &mut Decoder<'_>, names: &[&'static str]) {
         let Some(table) = &mut self.own else { return };
         for name in names {
-            if let Some((key, _)) = table.take_entry(name) {
+            table.refused.push(name);
+            if let Some((key, _)) = table.entries.iter().find(|(key, _)| key.text == *name) {
                 decoder
                     .report
                     .error(key.span.clone(), format!("`{name}` is not supported yet"))
@@ -268,10 +280,8 @@ impl<'n> Layers<'n> {
         }
     }
 
-    pub fn finish(self, decoder: &mut Decoder<'_>) {
-        if let Some(own) = self.own {
-            own.finish(decoder);
-        }
+    pub fn finish(self, decoder: &mut Decoder<'_>) -> Misspelt {
+        self.own.map(|own| own.finish(decoder)).unwrap_or_default()
     }
 }
 
@@ -309,13 +319,4 @@ fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, shown: impl Fn(&T)
     }
     let hint = format!("from {} to {}", shown(range.start()), shown(range.end()));
     Err(Unreadable { reason: "is out of range".into(), hint })
-}
-
-fn shown_size(bytes: u64) -> String {
-    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
-        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
-            return format!("{}{unit}", bytes >> shift);
-        }
-    }
-    format!("{bytes}B")
 }

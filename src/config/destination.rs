@@ -9,7 +9,7 @@ use http::Method;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
-use super::units::Unreadable;
+use super::units::{Unreadable, shown_duration};
 use super::yaml::{Content, Key, Node};
 
 /// A place that events are delivered to.
@@ -97,8 +97,7 @@ const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::
 /// Keys of a destination that a later version reads.
 const LATER: [&str; 6] = ["success", "sign", "auth", "tls", "order_by", "batch"];
 
-/// A destination without its name, over `defaults`. `url` may be missing only where `place` is `None`: in `defaults`
-/// themselves.
+/// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
     let mut layers = Layers::open(decoder, own, defaults, if key.is_some() { "a destination" } else { "`defaults`" });
     let method = layers.take("method");
@@ -107,12 +106,16 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = layers.take("rate_limit");
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
-    let shape = shape::decode(decoder, &mut layers);
+    let (shape, has_url) = shape::decode(decoder, &mut layers);
     layers.refuse(decoder, &LATER);
-    let has_url = layers.take("url").is_some();
-    layers.finish(decoder);
+    let misspelt = layers.finish(decoder);
 
-    if let (Some(key), false) = (key, has_url) {
+    let is_mapping = own.is_some_and(|own| matches!(own.content, Content::Mapping(_)) || own.is_null());
+    if let Some(key) = key
+        && !has_url
+        && is_mapping
+        && !misspelt.contains(&"url")
+    {
         let message = format!("the destination {} has no `url`", quoted(&key.text));
         decoder.report.error(key.span.clone(), message).hint("for example `url: https://crm.example.com/v1/contacts`");
     }
@@ -202,9 +205,12 @@ fn decode_rate_limit(decoder: &mut Decoder<'_>, node: &Node) -> Option<RateLimit
         let mut table = decoder.table(node, "`rate_limit`")?;
         let rate = table.take("rate");
         let burst = table.take("burst");
-        table.finish(decoder);
+        let misspelt = table.finish(decoder);
         let Some(rate) = rate else {
-            decoder.report.error(node.span.clone(), "`rate_limit` has no `rate`").hint("{rate: 10/s, burst: 20}");
+            if !misspelt.contains(&"rate") {
+                let finding = decoder.report.error(node.span.clone(), "`rate_limit` has no `rate`");
+                finding.hint("`{rate: 10/s, burst: 20}`, or `10/s` alone");
+            }
             return None;
         };
         (decoder.rate(rate), burst.map(|node| decoder.integer(node, 1..=BURST_MAX)))
@@ -244,11 +250,10 @@ fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2])
     if let Some(node) = max.or(first)
         && retry.max < retry.first
     {
-        let shown = |duration| humantime::format_duration(duration).to_string();
         decoder.report.error(node.span.clone(), "the longest wait is shorter than the first").hint(format!(
-            "make `max` at least as long as `first`; without them they are {} and {}",
-            shown(default.max),
-            shown(default.first)
+            "`first` is {}; a `max` that is not given is {}",
+            shown_duration(retry.first),
+            shown_duration(default.max)
         ));
         return None;
     }

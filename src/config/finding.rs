@@ -82,11 +82,6 @@ impl Finding {
         }
         out
     }
-
-    /// Adds how to mend it.
-    pub(super) fn hint(&mut self, hint: impl Into<String>) {
-        self.hint = Some(hint.into());
-    }
 }
 
 impl fmt::Display for Finding {

@@ -10,6 +10,9 @@ use super::text::{Part, Secret, Text};
 /// What a `${file:...}` may hold.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// What is reported of one string. Nobody reads more.
+const PROBLEMS_MAX: usize = 10;
+
 /// Gives the value of a variable, where it is set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -37,7 +40,9 @@ pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>) -> Interpolated {
     // Where the stretch that is being collected begins.
     let mut written = 0;
     let mut at = 0;
-    while let Some(found) = scalar.get(at..).and_then(|rest| rest.find("${")) {
+    while result.problems.len() < PROBLEMS_MAX
+        && let Some(found) = scalar.get(at..).and_then(|rest| rest.find("${"))
+    {
         let open = at + found;
         if scalar.get(..open).is_some_and(|before| before.ends_with('$')) && open > written {
             // `$${`: drop the first `$`, and go on behind the brace.

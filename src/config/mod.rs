@@ -105,7 +105,7 @@ struct Sections {
 
 fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     let root = yaml::parse(&mut decoder.report)?;
-    let mut table = decoder.table(&root, "routes.yaml")?;
+    let mut table = decoder.table(&root, "the file")?;
     let source = table.take("source");
     let defaults = table.take("defaults");
     let destinations = table.take("destinations");
@@ -113,11 +113,15 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     let unmatched = table.take("unmatched");
     let retention = table.take("retention");
     let tests = table.take("tests");
-    table.finish(decoder);
+    let misspelt = table.finish(decoder);
 
-    for (name, section) in [("source", source), ("destinations", destinations), ("routes", routes)] {
-        if section.is_none() {
-            decoder.report.error(0..0, format!("`{name}` is missing"));
+    for (name, section, hint) in [
+        ("source", source, "it says where webhooks come in: `path` and `api_keys`"),
+        ("destinations", destinations, "it names the places that events are sent to, each with its `url`"),
+        ("routes", routes, "it says which events go where: a list of `name`, `when` and `to`"),
+    ] {
+        if section.is_none() && !misspelt.contains(&name) {
+            decoder.report.error(root.span.start..root.span.start, format!("`{name}` is missing")).hint(hint);
         }
     }
     let source = source.and_then(|node| source::decode(decoder, node));
@@ -128,7 +132,10 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         Some(node) => route::decode_targets(decoder, node, &mut known),
         None => Some(Vec::new()),
     };
-    known.warn_of_unused(decoder);
+    // Where a route is broken, it may well be the one that uses a destination.
+    if routes.as_ref().is_some_and(|routes| !routes.is_empty()) {
+        known.warn_of_unused(decoder);
+    }
     let retention = match retention {
         Some(node) => retention::decode(decoder, node),
         None => Some(Retention::default()),

@@ -124,10 +124,11 @@ fn decode(
     let to = table.take("to");
     let stop_node = table.take("stop");
     let shadow = table.take("shadow");
-    table.finish(decoder);
+    let misspelt = table.finish(decoder);
 
     let name = match name {
         Some(name) => decode_name(decoder, name, first_lines),
+        None if misspelt.contains(&"name") => None,
         None => {
             decoder.report.error(node.span.clone(), "a route needs a `name`").hint("it is shown by `explain`, in metrics and on the page");
             None
@@ -138,6 +139,7 @@ fn decode(
     let shadow = shadow.map(|shadow| decoder.boolean(shadow));
     let targets = match to {
         Some(to) => decode_targets(decoder, to, destinations),
+        None if misspelt.contains(&"to") => None,
         None => {
             decoder
                 .report
@@ -229,7 +231,7 @@ fn decode_condition(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition>
     let text = decoder.text(node, "a condition")?;
     if let Some(value) = text.first_value() {
         let message = format!("a condition cannot hold `{value}`: values are never read as conditions");
-        decoder.error_in(node, text.place_of_first_value(), message).hint("write it out");
+        decoder.error_in(node, shape::word_at(node, text.offset_of_first_value()), message).hint("write it out");
         return None;
     }
     let condition = text.expose();
@@ -301,13 +303,15 @@ fn decode_target(decoder: &mut Decoder<'_>, node: &Node, destinations: &mut Dest
     }
     let mut layers = Layers::open(decoder, Some(node), None, "a target of a route");
     let name = layers.take("destination");
-    let shape = shape::decode(decoder, &mut layers);
-    layers.finish(decoder);
+    let (shape, _) = shape::decode(decoder, &mut layers);
+    let misspelt = layers.finish(decoder);
     let Some(name) = name else {
-        decoder
-            .report
-            .error(node.span.clone(), "a target needs a `destination`")
-            .hint("`{destination: a-name, body: {...}}`, or the name alone");
+        if !misspelt.contains(&"destination") {
+            decoder
+                .report
+                .error(node.span.clone(), "a target needs a `destination`")
+                .hint("`{destination: a-name, body: {...}}`, or the name alone");
+        }
         return None;
     };
     let destination = destinations.find(decoder, name);

@@ -1,6 +1,7 @@
 //! `url`, `headers` and `body`: what a request looks like, of a destination or of a route's target.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -35,9 +36,10 @@ const RESERVED_HEADERS: [&str; 8] = [
     "connection",
 ];
 
-/// Takes `url`, `headers` and `body`.
-pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> Option<Shape> {
+/// Takes `url`, `headers` and `body`. Also tells whether there is a `url`, be it valid or not.
+pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> (Option<Shape>, bool) {
     let url = layers.take("url");
+    let has_url = url.is_some();
     let [headers, base_headers] = layers.take_both("headers");
     let body = layers.take("body");
 
@@ -46,12 +48,15 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> Opti
     let headers = headers.map(|node| decode_headers(decoder, node));
     let body = body.map(|node| decode_body(decoder, node));
 
-    let mut merged = optional(base_headers)?.unwrap_or_default();
-    for (name, value) in optional(headers)?.unwrap_or_default() {
-        merged.retain(|(known, _)| *known != name);
-        merged.push((name, value));
-    }
-    Some(Shape { url: optional(url)?, headers: merged, body: optional(body)? })
+    let shape = || {
+        let mut merged = optional(base_headers)?.unwrap_or_default();
+        for (name, value) in optional(headers)?.unwrap_or_default() {
+            merged.retain(|(known, _)| *known != name);
+            merged.push((name, value));
+        }
+        Some(Shape { url: optional(url)?, headers: merged, body: optional(body)? })
+    };
+    (shape(), has_url)
 }
 
 /// What is absent is fine; what is there must be valid.
@@ -67,7 +72,7 @@ impl Decoder<'_> {
         match Template::compile(&mut self.templates, text, escape) {
             Ok(template) => Some(template),
             Err(TemplateError { offset, message, hint }) => {
-                self.error_in(node, offset..offset + 1, message).hint = hint;
+                self.error_in(node, word_at(node, offset), message).hint = hint;
                 None
             }
         }
@@ -82,7 +87,7 @@ impl Decoder<'_> {
     fn selection_from(&mut self, node: &Node, text: &Text) -> Option<Selection> {
         if let Some(value) = text.first_value() {
             let message = format!("a path cannot hold `{value}`: values are never read as paths");
-            self.error_in(node, text.place_of_first_value(), message).hint("write the path out");
+            self.error_in(node, word_at(node, text.offset_of_first_value()), message).hint("write the path out");
             return None;
         }
         let path = text.expose();
@@ -102,6 +107,17 @@ impl Decoder<'_> {
             }
         }
     }
+}
+
+/// The word, number or `${...}` that begins at this offset of a scalar's parsed string, or else one character.
+pub(super) fn word_at(node: &Node, offset: usize) -> Range<usize> {
+    let Content::Scalar(scalar) = &node.content else { return offset..offset + 1 };
+    let rest = scalar.text.get(offset..).unwrap_or_default();
+    let length = match rest.strip_prefix("${").and_then(|inside| inside.find('}')) {
+        Some(inside) => "${".len() + inside + "}".len(),
+        None => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()),
+    };
+    offset..offset + length.max(1)
 }
 
 fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {

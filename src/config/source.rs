@@ -47,10 +47,11 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
     let api_keys = table.take("api_keys");
     let max_body = table.take("max_body");
     let dedupe_node = table.take("dedupe");
-    table.finish(decoder);
+    let misspelt = table.finish(decoder);
 
     let path = match path {
         Some(path) => decode_path(decoder, path),
+        None if misspelt.contains(&"path") => None,
         None => {
             decoder.report.error(node.span.clone(), "`source` has no `path`").hint("for example `path: /webhooks/wiza`");
             None
@@ -58,6 +59,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
     };
     let api_key_hashes = match api_keys {
         Some(keys) => decode_keys(decoder, keys),
+        None if misspelt.contains(&"api_keys") => None,
         None => {
             decoder
                 .report
@@ -78,18 +80,20 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
 }
 
 fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
-    let path = decoder.public_text(node, "a path")?;
+    let text = decoder.text(node, "a path")?;
+    let path = text.expose();
+    let shown = text.masked();
     let fits = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
     let (message, hint) = if !path.starts_with('/') {
         if path.contains("://") {
-            (format!("{} is a URL", quoted(&path)), "only its path: `/webhooks/wiza`".to_owned())
+            (format!("{} is a URL", quoted(&shown)), "only its path: `/webhooks/wiza`".to_owned())
         } else {
-            (format!("{} does not begin with `/`", quoted(&path)), format!("write `/{path}`"))
+            (format!("{} does not begin with `/`", quoted(&shown)), format!("write `/{shown}`"))
         }
     } else if path.contains(['?', '#']) {
-        (format!("{} holds a query", quoted(&path)), "Wiza's callback URL may carry any query; leave it out here".into())
+        (format!("{} holds a query", quoted(&shown)), "Wiza's callback URL may carry any query; leave it out here".into())
     } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
-        (format!("{} is not in its shortest form", quoted(&path)), "no `//`, `.` or `..`".into())
+        (format!("{} is not in its shortest form", quoted(&shown)), "no `//`, `.` or `..`".into())
     } else if let Some(character) = path.chars().find(|c| !fits(*c)) {
         (format!("{} cannot stand in the path", quoted(&character.to_string())), "letters, digits, `/`, `-`, `.`, `_` and `~`".into())
     } else if path.len() > PATH_BYTES_MAX {
@@ -119,9 +123,11 @@ fn decode_key(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<[u8; 32]> {
     if matches!(node.content, Content::Mapping(_)) {
         let mut table = decoder.table(node, "an API key")?;
         let hash = table.take("sha256");
-        table.finish(decoder);
+        let misspelt = table.finish(decoder);
         let Some(hash) = hash else {
-            decoder.report.error(node.span.clone(), "an API key is a string, or `sha256: ...`");
+            if !misspelt.contains(&"sha256") {
+                decoder.report.error(node.span.clone(), "an API key is a string, or `sha256: ...`");
+            }
             return None;
         };
         let text = decoder.text(hash, "a SHA-256 in hex")?;

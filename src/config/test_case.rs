@@ -32,10 +32,10 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<TestCase> {
     let payload = table.take("payload");
     let expect = table.take("expect");
     let event = table.take("event");
-    table.finish(decoder);
+    let misspelt = table.finish(decoder);
 
     for (key, value) in [("name", name), ("payload", payload), ("expect", expect)] {
-        if value.is_none() {
+        if value.is_none() && !misspelt.contains(&key) {
             decoder
                 .report
                 .error(node.span.clone(), format!("a test needs {}", quoted(key)))

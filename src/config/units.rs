@@ -80,6 +80,29 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), Unreadable> {
 /// More than any relay sends, and far from where arithmetic on it overflows.
 const RATE_COUNT_MAX: u32 = 1_000_000;
 
+/// `90s` as `1m30s`: in the units that durations are written in, up to days.
+pub(super) fn shown_duration(duration: Duration) -> String {
+    let mut milliseconds = duration.as_millis();
+    let mut text = String::new();
+    for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+        if milliseconds >= length {
+            text.push_str(&format!("{}{unit}", milliseconds / length));
+            milliseconds %= length;
+        }
+    }
+    if text.is_empty() { "0s".into() } else { text }
+}
+
+/// A size in the largest binary unit that holds it exactly.
+pub(super) fn shown_size(bytes: u64) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes >= 1 << shift && bytes.is_multiple_of(1 << shift) {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +139,16 @@ mod tests {
         }
         for bad in ["", "MiB", "-1MiB", "1.5MiB", "1XB", "99999999999999999999", "99999999999GiB", "1 Mi B"] {
             assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_and_sizes_are_shown_as_they_are_written() {
+        for text in ["0s", "250ms", "1m30s", "3d", "1d2h3m4s5ms"] {
+            assert_eq!(shown_duration(duration(text).unwrap()), text);
+        }
+        for text in ["0B", "1000B", "1KiB", "1536KiB", "10GiB"] {
+            assert_eq!(shown_size(size(text).unwrap()), text);
         }
     }
 

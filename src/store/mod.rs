@@ -8,6 +8,8 @@
 //! 3. At every moment, per destination: planned + redriven = delivered + dead + waiting + parked ([`Figures`]).
 //! 4. Memory does not grow with the backlog.
 
+#[cfg(test)]
+mod contract_tests;
 pub mod embedded;
 mod figures;
 

@@ -6,8 +6,8 @@ use std::error::Error as _;
 use minijinja::{Error, ErrorKind};
 
 use super::RenderError;
+use super::origin::Origin;
 use super::printing::{FUNCTION_PRINTED, NULL_PRINTED};
-use super::source::Origin;
 use super::template::{RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, TemplateError};
 
 /// What people write who come from other languages, and what Jinja calls it.
@@ -39,9 +39,6 @@ pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> T
     });
     if let Some((_, hint)) = foreign {
         return result.hint(*hint);
-    }
-    if detail.contains("include") || detail.contains("import") || detail.contains("extends") {
-        return result.hint("a template stands alone: it cannot use another");
     }
     if detail.contains("end of input") {
         return result.hint("every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`, every `{% for %}` its `{% endfor %}`");

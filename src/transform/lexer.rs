@@ -153,18 +153,28 @@ fn operand_length(tokens: &[Token<'_>], walk: impl Iterator<Item = usize>, brack
 
 fn ends_operand(tokens: &[Token<'_>], at: usize) -> bool {
     let Some(token) = tokens.get(at) else { return true };
-    let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+    let before = |count| at.checked_sub(count).and_then(|at| tokens.get(at));
     match token.kind {
-        Kind::Symbol => {
-            matches!(token.text, "," | ":" | "=" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "+" | "-" | "~")
-        }
-        // `data.in` is an attribute, and the words of `x is not in y` belong to the test.
+        // A sign belongs to its operand; a minus between two operands does not.
+        Kind::Symbol if token.text == "-" => before(1).is_some_and(|before| match before.kind {
+            Kind::Symbol => matches!(before.text, ")" | "]" | "}"),
+            Kind::Name => !at.checked_sub(1).is_some_and(|at| is_word(tokens, at)),
+            Kind::Number | Kind::Quoted => true,
+        }),
+        Kind::Symbol => matches!(token.text, "," | ":" | "=" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "+" | "~"),
         Kind::Name => {
-            matches!(token.text, "and" | "or" | "not" | "in" | "if" | "elif" | "else" | "do" | "call" | "for" | "set")
-                && !before.is_some_and(|before| {
-                    before.is(Kind::Symbol, ".") || before.is(Kind::Name, "is") || (before.is(Kind::Name, "not") && token.text == "in")
-                })
+            // The words of `x is not in y` belong to the test, unlike those of `x not in y`.
+            let is_before = |count, text| before(count).is_some_and(|token| token.is(Kind::Name, text));
+            let is_of_test = is_before(1, "is") || (is_before(1, "not") && is_before(2, "is"));
+            is_word(tokens, at) && !is_of_test
         }
         Kind::Number | Kind::Quoted => false,
     }
+}
+
+/// Whether a name stands between operands or before one. `data.in` is an attribute.
+fn is_word(tokens: &[Token<'_>], at: usize) -> bool {
+    let is_attribute = at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|token| token.is(Kind::Symbol, "."));
+    let name = tokens.get(at).map_or("", |token| token.text);
+    !is_attribute && matches!(name, "and" | "or" | "not" | "in" | "if" | "elif" | "else" | "do" | "call" | "for" | "set" | "print" | "with")
 }

@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names), `template` with `source`,
-//! `lexer`, `vocabulary` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
+//! `origin`, `lexer`, `vocabulary` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -27,6 +27,7 @@ mod context;
 mod failure;
 mod header;
 mod lexer;
+mod origin;
 mod printing;
 mod selection;
 mod source;
@@ -133,14 +134,14 @@ pub fn render(
     let names = || view.get_or_init(|| context.names()).clone();
 
     let url = target_shape.and_then(|shape| shape.url.as_ref()).or(shape.url.as_ref());
-    let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, &names));
+    let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, names));
     let url = url.map_err(|error| error.under("url"))?;
 
     let own = target_shape.map_or(&[][..], |shape| shape.headers.as_slice());
     let inherited = shape.headers.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
     let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + 1);
     for (name, template) in inherited.chain(own) {
-        let value = template.header(templates, &names).map_err(|error| error.under(&place_of(name)))?;
+        let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)))?;
         headers.insert(name.clone(), value);
     }
 
@@ -152,7 +153,7 @@ pub fn render(
             (Bytes::from(json), Some(JSON))
         }
         Some(Body::Text(template)) => {
-            let text = template.text(templates, &names).map_err(|error| error.under("body"))?;
+            let text = template.text(templates, names).map_err(|error| error.under("body"))?;
             (Bytes::from(text.into_owned()), Some(PLAIN_TEXT))
         }
         None if matches!(destination.method, Method::GET | Method::HEAD) => (Bytes::new(), None),

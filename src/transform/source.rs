@@ -9,12 +9,19 @@ use std::ops::Range;
 use crate::config::text::{Part, Text};
 
 use super::lexer::{self, Kind, Tag, Token};
+use super::origin::Origin;
 use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
 use super::template::TemplateError;
 use super::vocabulary::Mention;
 
-/// The longest tag that an error quotes whole, in bytes.
-const EXCERPT_BYTES_MAX: usize = 160;
+/// Tags that Jinja has and the relay has not, and why.
+const REFUSED_TAGS: [(&str, &str); 5] = [
+    ("include", "a template stands alone: it cannot use another"),
+    ("import", "a template stands alone: it cannot use another"),
+    ("from", "a template stands alone: it cannot use another"),
+    ("extends", "a template stands alone: it cannot use another"),
+    ("autoescape", "values are percent-encoded in a URL and nowhere else; `| safe` opts out of it for one value"),
+];
 
 /// The source of a minijinja template, and where its pieces came from.
 pub(super) struct Source {
@@ -30,54 +37,6 @@ pub(super) struct Source {
     pub(super) head: String,
     /// Where that first tag or comment begins, in the scalar.
     pub(super) head_end: usize,
-}
-
-/// Leads from a place in a template's source back to what was written.
-#[derive(Debug, Default)]
-pub(super) struct Origin {
-    runs: Vec<Run>,
-    /// What was written, with `${NAME}` in place of values.
-    masked: String,
-}
-
-/// A stretch of the source that was copied from the text.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    source: usize,
-    length: usize,
-    scalar: usize,
-    masked: usize,
-}
-
-impl Origin {
-    /// The byte offset in the scalar of a place in the source. What was added counts as the end of what is before it.
-    pub(super) fn scalar_offset(&self, source: usize) -> usize {
-        self.run_before(source).map_or(0, |(run, within)| run.scalar + within)
-    }
-
-    /// What was written in the tag that a place in the source belongs to, without its braces.
-    pub(super) fn tag_around(&self, source: usize) -> Option<&str> {
-        let (run, within) = self.run_before(source)?;
-        // The place is behind the marker that opens the tag, and may be right behind it.
-        let (before, after) = self.masked.split_at_checked(run.masked + within)?;
-        let start = before.rfind("{{").max(before.rfind("{%"))? + 2;
-        let end = after.find("}}").into_iter().chain(after.find("%}")).min()? + before.len();
-        let tag = self.masked.get(start..end)?.trim_matches(['-', '+']).trim();
-        (!tag.is_empty() && tag.len() <= EXCERPT_BYTES_MAX).then_some(tag)
-    }
-
-    /// The whole text, with `${NAME}` in place of values.
-    pub(super) fn masked(&self) -> &str {
-        &self.masked
-    }
-
-    fn run_before(&self, source: usize) -> Option<(&Run, usize)> {
-        let count = self.runs.partition_point(|run| run.source < source);
-        match count.checked_sub(1).and_then(|at| self.runs.get(at)) {
-            Some(run) => Some((run, (source - run.source).min(run.length))),
-            None => self.runs.first().map(|run| (run, 0)),
-        }
-    }
 }
 
 /// Whether a text has a tag or a comment in what was written, and so must be compiled.
@@ -258,6 +217,15 @@ impl Reader {
                 ));
             }
         }
+        if let Some((token, hint)) = tag
+            .tokens
+            .first()
+            .filter(|_| is_block)
+            .and_then(|token| REFUSED_TAGS.iter().find(|(name, _)| token.is(Kind::Name, name)).map(|(_, hint)| (token, hint)))
+        {
+            let message = format!("`{{% {} %}}` cannot be used here", token.text);
+            return Err(TemplateError::new(pieces.scalar_offset(token.start), message).hint(*hint));
+        }
         Mention::find(&tag.tokens, is_block, |at| pieces.scalar_offset(at), &mut self.source.mentions);
         let binds = |token: &Token<'_>| matches!(token.text, "set" | "for" | "macro" | "call" | "with");
         if is_block && tag.tokens.first().is_some_and(binds) {
@@ -324,7 +292,7 @@ impl Reader {
                 }
             }
         }
-        self.source.origin.masked.push_str(&format!("${{{name}}}"));
+        self.source.origin.add_value(name);
         Ok(())
     }
 
@@ -336,9 +304,7 @@ impl Reader {
             let stop = next.unwrap_or(range.end).min(range.end);
             let Some(piece) = pieces.text.get(at..stop) else { return };
             let Source { text, origin, .. } = &mut self.source;
-            let run = Run { source: text.len(), length: piece.len(), scalar: pieces.scalar_offset(at), masked: origin.masked.len() };
-            origin.runs.push(run);
-            origin.masked.push_str(piece);
+            origin.add_written(piece, text.len(), pieces.scalar_offset(at));
             text.push_str(piece);
             at = stop;
         }

@@ -11,8 +11,9 @@ use url::Url;
 use crate::config::text::{Part, Text};
 
 use super::context::RenderContext;
+use super::origin::Origin;
 use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
-use super::source::{self, Origin, Source};
+use super::source::{self, Source};
 use super::vocabulary::Vocabulary;
 use super::{RenderError, address, failure, header};
 

@@ -23,89 +23,13 @@ pub(super) struct Mention {
 }
 
 /// minijinja's filters, for suggestions; what exists is asked of minijinja itself.
-const FILTERS: [&str; 46] = [
-    "abs",
-    "attr",
-    "batch",
-    "bool",
-    "capitalize",
-    "chain",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "format",
-    "groupby",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "lines",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "pprint",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "split",
-    "string",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "upper",
-];
-const MORE_FILTERS: [&str; 3] = ["unique", "urlencode", "zip"];
+const FILTERS: &str = "abs attr batch bool capitalize chain count d default dictsort e escape first float format groupby \
+    indent int items join last length lines list lower map max min pprint reject rejectattr replace reverse round safe \
+    select selectattr slice sort split string sum title tojson trim unique upper urlencode zip";
 
 /// minijinja's tests, for suggestions.
-const TESTS: [&str; 30] = [
-    "boolean",
-    "defined",
-    "divisibleby",
-    "endingwith",
-    "eq",
-    "equalto",
-    "escaped",
-    "even",
-    "false",
-    "float",
-    "ge",
-    "gt",
-    "in",
-    "integer",
-    "iterable",
-    "le",
-    "lower",
-    "lt",
-    "mapping",
-    "ne",
-    "none",
-    "number",
-    "odd",
-    "safe",
-    "sameas",
-    "sequence",
-    "startingwith",
-    "string",
-    "true",
-    "undefined",
-];
+const TESTS: &str = "boolean defined divisibleby endingwith eq equalto escaped even false float ge gt in integer iterable \
+    le lower lt mapping ne none number odd safe sameas sequence startingwith string true undefined";
 
 /// Names of other template languages, and what to write instead.
 const FOREIGN: [(&str, &str); 10] = [
@@ -144,14 +68,15 @@ impl Mention {
                 if let Some(name) = token(Some(at + 1 + skip)).filter(|name| name.kind == Kind::Name) {
                     add(Role::Test, name.text, name.start);
                 }
-            } else if this.kind == Kind::Name
-                && after.is_some_and(|after| after.is(Kind::Symbol, "("))
-                && !is_attribute
-                && !before.is_some_and(|before| before.is(Kind::Symbol, "|") || before.is(Kind::Name, "is") || before.is(Kind::Name, "not"))
-                && !(is_block && at == 0)
-                && !is_keyword(this.text)
-                && !(is_block && at == 1 && before.is_some_and(|before| matches!(before.text, "filter" | "macro")))
-            {
+            } else if this.kind == Kind::Name && !is_attribute && after.is_some_and(|after| after.is(Kind::Symbol, "(")) {
+                let is_other = before
+                    .is_some_and(|before| before.is(Kind::Symbol, "|") || before.is(Kind::Name, "is") || before.is(Kind::Name, "not"));
+                // `{% call(x) f() %}`, and the name that a macro is defined by.
+                let is_of_block =
+                    is_block && (at == 0 || (at == 1 && before.is_some_and(|before| matches!(before.text, "filter" | "macro"))));
+                if is_other || is_of_block || is_keyword(this.text) {
+                    continue;
+                }
                 add(Role::Function, this.text, this.start);
             }
         }
@@ -171,7 +96,7 @@ fn named_in_arguments<'t>(filter: &str, rest: &[Token<'t>]) -> Option<(Role, Tok
 }
 
 fn is_keyword(name: &str) -> bool {
-    matches!(name, "and" | "or" | "in" | "if" | "elif" | "else" | "recursive" | "with" | "do")
+    matches!(name, "and" | "or" | "not" | "in" | "is" | "if" | "elif" | "else" | "recursive" | "with" | "do")
 }
 
 /// Answers which names exist.
@@ -208,8 +133,8 @@ impl<'e> Vocabulary<'e> {
     fn unknown(&self, mention: &Mention) -> TemplateError {
         let name = mention.name.as_str();
         let (noun, known): (_, Vec<&str>) = match mention.role {
-            Role::Filter => ("filter", FILTERS.iter().chain(&MORE_FILTERS).copied().collect()),
-            Role::Test => ("test", TESTS.to_vec()),
+            Role::Filter => ("filter", FILTERS.split_whitespace().collect()),
+            Role::Test => ("test", TESTS.split_whitespace().collect()),
             Role::Function => ("function", self.environment.globals().map(|(name, _)| name).collect()),
         };
         let error = TemplateError::new(mention.offset, format!("there is no {noun} `{name}`"));
@@ -245,5 +170,5 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 /// Every name that a suggestion can give, for the test that minijinja knows them all.
 #[cfg(test)]
 pub(super) fn suggestions() -> (Vec<&'static str>, Vec<&'static str>) {
-    (FILTERS.iter().chain(&MORE_FILTERS).copied().collect(), TESTS.to_vec())
+    (FILTERS.split_whitespace().collect(), TESTS.split_whitespace().collect())
 }

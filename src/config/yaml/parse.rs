@@ -19,9 +19,12 @@ pub(super) const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 100_000;
 
 /// `${NAME}` may stand unquoted between `{ }` and `[ ]`, where YAML gives braces a meaning of their own. So the
-/// parser is shown these two characters of a private use area in place of such braces, and they are put back into
-/// what it finds.
-const BRACES: [(char, char); 2] = [('{', '\u{e000}'), ('}', '\u{e001}')];
+/// parser is shown characters of a private use area in place of the syntax within a `${...}`, and what it finds
+/// gets the true ones back.
+const STAND_INS: [(char, char); 7] =
+    [('{', '\u{e000}'), ('}', '\u{e001}'), ('[', '\u{e002}'), (']', '\u{e003}'), (',', '\u{e004}'), (':', '\u{e005}'), ('#', '\u{e006}')];
+/// A stand-in is that many bytes longer than what it stands for.
+const STAND_IN_BYTES_MORE: usize = 2;
 
 /// The file's one document as a tree, with every duplicate key, tag and unknown alias reported; `None` where there
 /// is no tree.
@@ -46,6 +49,10 @@ pub(in crate::config) fn parse(report: &mut Report<'_>) -> Option<Arc<Node>> {
                 let at = input.offset(error.marker());
                 let explanation = syntax::explain(&error, file, at);
                 let at = explanation.at.unwrap_or(at);
+                if builder.report.has_error_on_line_of(at) {
+                    // What this stumbles over was reported already, in better words.
+                    return None;
+                }
                 builder.report.error(at..at + 1, explanation.message).hint = explanation.hint;
                 return None;
             }
@@ -68,7 +75,7 @@ struct Input<'a> {
 impl<'a> Input<'a> {
     fn new(file: &'a str) -> Self {
         let unchanged = Self { text: Cow::Borrowed(file), replaced: Vec::new() };
-        if BRACES.iter().any(|(_, stand_in)| file.contains(*stand_in)) {
+        if STAND_INS.iter().any(|(_, stand_in)| file.contains(*stand_in)) {
             return unchanged;
         }
         let mut text = String::with_capacity(file.len());
@@ -76,20 +83,24 @@ impl<'a> Input<'a> {
         let mut rest = file;
         while let Some((before, after)) = rest.split_once("${") {
             text.push_str(before);
-            text.push('$');
             // Only what looks like a variable is touched, so that everything else means what YAML says.
             let closed = after.find(['{', '}', '\n']).filter(|at| after.get(*at..).is_some_and(|end| end.starts_with('}')));
             match closed.and_then(|at| Some((after.get(..at)?, after.get(at + 1..)?))) {
                 Some((inside, behind)) => {
-                    replaced.push(text.len());
-                    text.push(BRACES[0].1);
-                    text.push_str(inside);
-                    replaced.push(text.len());
-                    text.push(BRACES[1].1);
+                    text.push('$');
+                    for character in ['{'].into_iter().chain(inside.chars()).chain(['}']) {
+                        match STAND_INS.iter().find(|(syntax, _)| *syntax == character) {
+                            Some((_, stand_in)) => {
+                                replaced.push(text.len());
+                                text.push(*stand_in);
+                            }
+                            None => text.push(character),
+                        }
+                    }
                     rest = behind;
                 }
                 None => {
-                    text.push('{');
+                    text.push_str("${");
                     rest = after;
                 }
             }
@@ -105,7 +116,7 @@ impl<'a> Input<'a> {
     fn offset(&self, marker: &Marker) -> usize {
         let offset = marker.byte_offset().unwrap_or(0);
         let before = self.replaced.partition_point(|at| *at < offset);
-        offset - before * (BRACES[0].1.len_utf8() - BRACES[0].0.len_utf8())
+        offset - before * STAND_IN_BYTES_MORE
     }
 
     fn range(&self, span: &granit_parser::Span) -> Range<usize> {
@@ -117,7 +128,7 @@ impl<'a> Input<'a> {
         if self.replaced.is_empty() {
             return text.to_owned();
         }
-        text.chars().map(|c| BRACES.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(brace, _)| *brace)).collect()
+        text.chars().map(|c| STAND_INS.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(syntax, _)| *syntax)).collect()
     }
 }
 
@@ -205,18 +216,10 @@ impl Builder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A tag has no meaning here; most are a `!` whose quotes were forgotten.
     fn tag(&mut self, span: &granit_parser::Span) {
         let range = span.tag_span().map_or_else(|| self.input.range(span), |tag| self.input.range(&tag));
         let written = self.report.text.get(range.clone()).unwrap_or("!").to_owned();
-        let (message, hint) = if self.pending_key() == Some("when") {
-            (
-                format!("YAML reads the `!` at the start of {} as a tag, so this is no condition", quoted(&written)),
-                format!("write `not {}`, or put the whole condition in quotes", written.trim_start_matches('!')),
-            )
-        } else {
-            (format!("the YAML tag {} has no meaning here", quoted(&written)), "put a value that begins with `!` in quotes".into())
-        };
+        let (message, hint) = syntax::tag(self.pending_key().unwrap_or_default(), &written);
         self.report.error(range, message).hint(hint);
     }
 
@@ -365,10 +368,10 @@ mod tests {
 
     #[test]
     fn stand_ins_keep_offsets() {
-        let file = "a: {b: ${B}, c: x${C:-d}}\n# ${\nd: ${{ x }}\n";
+        let file = "a: {b: ${B}, c: x${C:-d, [#]}}\n# ${\nd: ${{ x }}\n";
         let input = Input::new(file);
         assert_eq!(input.restore(&input.text), file);
-        assert_eq!(input.replaced.len(), 4);
+        assert_eq!(input.replaced.len(), 9);
         for needle in ["c:", "}\n", "# ", "{{ x"] {
             let shown = input.text.find(needle).unwrap();
             let marker = Marker::new(0, 1, 0).with_byte_offset(Some(shown));

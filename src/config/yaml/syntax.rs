@@ -36,6 +36,12 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
             (format!("the control character {} cannot stand in YAML", quoted(&character.to_string())), None)
         }
         ErrorKind::UnclosedQuotedScalar => ("this quote is never closed".into(), None),
+        ErrorKind::UnclosedFlowCollection { open: '{' } | ErrorKind::MismatchedFlowCollectionEnd { open: '{', .. }
+            if file.get(..at).is_some_and(|before| before.ends_with('$')) =>
+        {
+            place = Some(at - 1);
+            ("`${` without `}`".into(), Some("close it: `${NAME}`".into()))
+        }
         ErrorKind::UnclosedFlowCollection { open } => (format!("this `{open}` is never closed"), None),
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => (format!("`{open}` is closed with `{close}`"), None),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
@@ -56,13 +62,34 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
         ),
         _ => (format!("not YAML: {}", error.info()), None),
     };
-    let braces = line.trim_start().trim_start_matches("- ").split_once(": ").map_or(line, |(_, value)| value).trim_start();
-    let hint = if braces.starts_with("{{") {
+    let entry = line.trim_start().trim_start_matches("- ").trim_start();
+    let (key, value) = entry.split_once(": ").unwrap_or(("", entry));
+    let value = value.trim_start();
+    let hint = if value.starts_with("{{") {
         Some("put a value that begins with `{{` in quotes: YAML reads `{` as a mapping".into())
+    } else if value.starts_with(['{', '[']) && value.contains("{{") {
+        Some("between `{ }` or `[ ]`, put a value that holds `{{` in quotes".into())
     } else {
         hint
     };
+    if value.starts_with('!') {
+        let (message, hint) = tag(key, value.split(' ').next().unwrap_or(value));
+        return Explanation { at: place, message, hint: Some(hint) };
+    }
     Explanation { at: place, message, hint }
+}
+
+/// What to say of a tag: a word that begins with `!`. It has no meaning here; most are a `not` whose quotes were
+/// forgotten.
+pub(super) fn tag(key: &str, written: &str) -> (String, String) {
+    if key == "when" {
+        (
+            "YAML reads the `!` at its start as a tag, so this is no condition".into(),
+            "write `not` in place of the `!`, or put the whole condition in quotes".into(),
+        )
+    } else {
+        (format!("the YAML tag {} has no meaning here", quoted(written)), "put a value that begins with `!` in quotes".into())
+    }
 }
 
 fn line_around(file: &str, at: usize) -> &str {

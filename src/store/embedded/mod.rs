@@ -19,6 +19,7 @@ mod retention;
 mod schema;
 mod writer;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -72,6 +73,8 @@ struct Shared {
     queues: RwLock<Arc<Vec<Arc<Queue>>>>,
     health: ArcSwap<Health>,
     settle_permits: Semaphore,
+    /// Outcomes that wait for a commit; bounded by the permits.
+    settlements: Mutex<VecDeque<Settlement>>,
     outstanding: AtomicI64,
     observe_commit: CommitObserver,
     failed_commits: AtomicU64,
@@ -86,6 +89,24 @@ impl Shared {
     fn queue(&self, key: DestinationKey) -> Option<Arc<Queue>> {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         queues.get(usize::try_from(key.0).ok()?).cloned()
+    }
+
+    /// Adds an outcome; whether it is the first that waits.
+    fn add_settlement(&self, settlement: Settlement) -> bool {
+        let mut settlements = self.settlements.lock().unwrap_or_else(PoisonError::into_inner);
+        settlements.push_back(settlement);
+        settlements.len() == 1
+    }
+
+    /// Fills `taken` up to `at_most` with the oldest outcomes that wait.
+    fn take_settlements(&self, taken: &mut Vec<Settlement>, at_most: usize) {
+        let mut settlements = self.settlements.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = at_most.saturating_sub(taken.len()).min(settlements.len());
+        taken.extend(settlements.drain(..count));
+    }
+
+    fn has_settlements(&self) -> bool {
+        !self.settlements.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn health(&self) -> Health {
@@ -222,7 +243,9 @@ impl Store for Embedded {
             // The permit comes back with the commit.
             if let Ok(permit) = self.shared.settle_permits.acquire().await {
                 permit.forget();
-                let _ = self.commands.try_send(Command::Settle(Box::new(settlement)));
+                if self.shared.add_settlement(settlement) {
+                    let _ = self.commands.try_send(Command::SettlementsWait);
+                }
             }
         }
         .boxed()

@@ -24,7 +24,7 @@ use crate::store::{DestinationFigures, Health, StoreError};
 const FILE_NAME: &str = "relay.db";
 /// Locked for as long as a relay uses the folder. Its content says nothing.
 const LOCK_NAME: &str = "relay.lock";
-/// Tasks and flushes that may wait beside appends and settlements.
+/// Tasks, flushes and notices of settlements that may wait beside appends.
 const OTHER_COMMANDS_MAX: usize = 64;
 /// SQLite's page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
@@ -70,11 +70,12 @@ impl Embedded {
             queues: RwLock::new(Arc::new(queues)),
             health: ArcSwap::from_pointee(Health::Good),
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
+            settlements: Mutex::default(),
             outstanding: AtomicI64::new(outstanding),
             observe_commit: options.observe_commit,
             failed_commits: AtomicU64::new(0),
         });
-        let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + SETTLEMENTS_WAITING_MAX + OTHER_COMMANDS_MAX);
+        let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
         let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, inbox);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

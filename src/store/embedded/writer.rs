@@ -1,9 +1,10 @@
 //! The one thread that writes. It takes whatever has been handed over, makes one transaction of it, waits for the
 //! disk once, and answers everybody in it.
 //!
-//! - While appends come singly, a commit starts at once. While they come together, it waits up to
-//!   [`COMMIT_WINDOW`] for company: one fsync then serves many.
-//! - Settlements answer nobody, so they wait up to [`SETTLE_WINDOW`] for an append to travel with.
+//! - While appends come singly, a commit starts at once. While they come together, it sleeps [`COMMIT_WINDOW`] and
+//!   takes all that came meanwhile: one fsync, and one wake-up of this thread, then serves many.
+//! - Settlements answer nobody, so they wait up to [`SETTLE_WINDOW`] for an append to travel with. They gather
+//!   outside of the channel: only the first of them wakes this thread.
 //! - A commit that fails is rolled back. Its appends are refused (503: the sender has the event still); its
 //!   settlements are kept and tried again, because the deliveries they speak of have happened.
 //! - A failed fsync is final: after it nobody knows what the disk holds, so nothing is acknowledged any more.
@@ -37,7 +38,8 @@ const IDLE_TICK: Duration = Duration::from_millis(500);
 /// What others ask of the writer.
 pub(super) enum Command {
     Append(Box<NewEvent>, oneshot::Sender<Result<Appended, Unavailable>>),
-    Settle(Box<Settlement>),
+    /// Settlements have begun to gather in [`Shared::settlements`].
+    SettlementsWait,
     /// Something rare that needs the connection, between two commits.
     Task(Task),
     /// Answered once everything before it is committed, or cannot be.
@@ -56,8 +58,9 @@ pub(super) struct Writer {
     pub retention: retention::Sweep,
     pub checkpoint: checkpoint::Pacer,
     commands: Receiver<Command>,
-    /// Settlements handed over and not committed; bounded by the permits that `settle` takes.
-    settlements: Vec<Settlement>,
+    /// Settlements of a commit that failed, to be tried again.
+    unwritten: Vec<Settlement>,
+    /// Since when settlements wait.
     settlements_since: Option<Instant>,
     appends_in_last_batch: usize,
     closing: bool,
@@ -68,6 +71,25 @@ struct Gathered {
     appends: Vec<(Box<NewEvent>, oneshot::Sender<Result<Appended, Unavailable>>)>,
     flushes: Vec<oneshot::Sender<Result<(), Unavailable>>>,
     task: Option<Task>,
+}
+
+impl Gathered {
+    fn take(&mut self, command: Command, settlements_since: &mut Option<Instant>, closing: &mut bool) {
+        match command {
+            Command::Append(event, reply) => self.appends.push((event, reply)),
+            Command::SettlementsWait => {
+                settlements_since.get_or_insert_with(Instant::now);
+            }
+            Command::Flush(reply) => self.flushes.push(reply),
+            Command::Task(task) => self.task = Some(task),
+            Command::Close => *closing = true,
+        }
+    }
+
+    /// Whether somebody waits for an answer.
+    fn is_urgent(&self) -> bool {
+        !self.appends.is_empty() || !self.flushes.is_empty() || self.task.is_some()
+    }
 }
 
 impl Writer {
@@ -87,7 +109,7 @@ impl Writer {
             retention: retention::Sweep::default(),
             checkpoint,
             commands,
-            settlements: Vec::new(),
+            unwritten: Vec::new(),
             settlements_since: None,
             appends_in_last_batch: 0,
             closing: false,
@@ -107,83 +129,65 @@ impl Writer {
             retention::step(&mut self);
         }
         // What cannot be written now is attempted again after the next start.
-        self.commit(Gathered::default());
+        while self.shared.has_settlements() && self.unwritten.is_empty() {
+            self.commit(Gathered::default());
+        }
         checkpoint::on_close(&self.connection);
     }
 
     /// Waits for something to write, then takes all that is there.
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
-        let mut company: Option<Instant> = None;
+        let until = self.settlements_since.map_or_else(|| Instant::now() + IDLE_TICK, |since| since + SETTLE_WINDOW);
         loop {
-            if gathered.appends.len() >= BATCH_APPENDS_MAX || self.settlements.len() >= BATCH_SETTLEMENTS_MAX {
-                return gathered;
-            }
-            let command = match self.commands.try_recv() {
-                Ok(command) => Some(command),
-                Err(_) => {
-                    let now = Instant::now();
-                    let until = if gathered.appends.is_empty() {
-                        self.settlements_since.map_or(now + IDLE_TICK, |since| since + SETTLE_WINDOW)
-                    } else {
-                        let window = if self.appends_in_last_batch > 1 { COMMIT_WINDOW } else { Duration::ZERO };
-                        *company.get_or_insert(now + window)
-                    };
-                    match self.commands.recv_timeout(until.saturating_duration_since(now)) {
-                        Ok(command) => Some(command),
-                        Err(RecvTimeoutError::Timeout) => None,
-                        Err(RecvTimeoutError::Disconnected) => {
-                            self.closing = true;
-                            None
-                        }
-                    }
-                }
-            };
-            match command {
-                None => return gathered,
-                Some(Command::Append(event, reply)) => gathered.appends.push((event, reply)),
-                Some(Command::Settle(settlement)) => {
-                    self.settlements.push(*settlement);
-                    self.settlements_since.get_or_insert_with(Instant::now);
-                }
-                Some(Command::Flush(reply)) => {
-                    gathered.flushes.push(reply);
-                    return gathered;
-                }
-                Some(Command::Task(task)) => {
-                    gathered.task = Some(task);
-                    return gathered;
-                }
-                Some(Command::Close) => {
+            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(command) => gathered.take(command, &mut self.settlements_since, &mut self.closing),
+                Err(RecvTimeoutError::Timeout) => return gathered,
+                Err(RecvTimeoutError::Disconnected) => {
                     self.closing = true;
                     return gathered;
                 }
             }
+            if gathered.is_urgent() || self.closing {
+                break;
+            }
         }
+        if self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
+            std::thread::sleep(COMMIT_WINDOW);
+        }
+        while gathered.appends.len() < BATCH_APPENDS_MAX && gathered.task.is_none() && !self.closing {
+            match self.commands.try_recv() {
+                Ok(command) => gathered.take(command, &mut self.settlements_since, &mut self.closing),
+                Err(_) => break,
+            }
+        }
+        gathered
     }
 
     /// Writes what was gathered, and everything that waits to be settled.
     fn commit(&mut self, gathered: Gathered) {
         self.appends_in_last_batch = gathered.appends.len();
-        if gathered.appends.is_empty() && self.settlements.is_empty() {
+        let mut settlements = std::mem::take(&mut self.unwritten);
+        self.shared.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
+        if gathered.appends.is_empty() && settlements.is_empty() {
+            self.settlements_since = None;
             for reply in gathered.flushes {
                 let _ = reply.send(Ok(()));
             }
             return;
         }
         if let Health::Failed(reason) = self.shared.health() {
-            let refusal = Unavailable::Failed(reason);
-            refuse(gathered, &refusal);
+            self.unwritten = settlements;
+            refuse(gathered, &Unavailable::Failed(reason));
             std::thread::sleep(FAILURE_PAUSE);
             return;
         }
         let started = Instant::now();
-        let settlements = std::mem::take(&mut self.settlements);
         let (events, replies): (Vec<_>, Vec<_>) = gathered.appends.into_iter().unzip();
         match commit::write(self, Batch { events, settlements: &settlements }) {
             Ok(answers) => {
                 self.shared.commit_succeeded(started.elapsed());
-                self.settlements_since = None;
+                self.settlements_since = self.shared.has_settlements().then_some(started);
                 self.shared.settle_permits.add_permits(settlements.len());
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
@@ -194,8 +198,8 @@ impl Writer {
             }
             Err(error) => {
                 let refusal = self.shared.commit_failed(&error);
-                self.settlements = settlements;
-                self.settlements_since = (!self.settlements.is_empty()).then(Instant::now);
+                self.settlements_since = (!settlements.is_empty()).then(Instant::now);
+                self.unwritten = settlements;
                 for reply in replies {
                     let _ = reply.send(Err(refusal.clone()));
                 }

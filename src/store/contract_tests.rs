@@ -1,0 +1,284 @@
+//! What every engine promises, checked against the real thing on a real disk. An engine adds itself to
+//! [`for_each_engine`]; the tests know the verbs only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::embedded::{Embedded, Options};
+use super::*;
+use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
+
+fn open(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }).unwrap())
+}
+
+fn names(destinations: &[&str]) -> Names {
+    Names {
+        destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
+        routes: vec!["first".to_owned()],
+        version: "v1".to_owned(),
+        dedupe_window: Duration::from_secs(3600),
+        retention: Retention::default(),
+    }
+}
+
+fn new_event(keys: &Keys, destinations: &[usize], body: &str) -> NewEvent {
+    let now = Timestamp::now();
+    let mut key = [0; 16];
+    key[..body.len().min(16)].copy_from_slice(&body.as_bytes()[..body.len().min(16)]);
+    let deliveries =
+        destinations.iter().map(|place| Planned { destination: keys.destinations[*place], route: Some(keys.routes[0]) }).collect();
+    NewEvent {
+        event: Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from(body.to_owned())),
+        kind: None,
+        dedupe: Some(DedupeKey(key)),
+        disposition: Disposition::Route { rules: keys.rules, plan: Plan { routes: keys.routes.clone(), deliveries, unmatched: false } },
+    }
+}
+
+async fn accept(store: &Arc<dyn Store>, event: NewEvent) -> EventId {
+    match store.append(event).await.unwrap() {
+        Appended::Accepted(id) => id,
+        Appended::Duplicate(id) => panic!("a duplicate of {id}"),
+    }
+}
+
+fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
+    let attempt = Attempt {
+        started_at: Timestamp::now(),
+        latency: Duration::from_millis(1),
+        result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply") },
+    };
+    Settlement { claim, attempt, outcome }
+}
+
+/// Claims, or finds that nothing comes.
+async fn claim_now(store: &Arc<dyn Store>, destination: DestinationKey, at_most: usize) -> Vec<Claim> {
+    tokio::time::timeout(Duration::from_millis(300), store.claim(destination, at_most)).await.unwrap_or_default()
+}
+
+fn figures(store: &Arc<dyn Store>, name: &str) -> DestinationFigures {
+    store.figures().destinations.into_iter().find(|(_, figures)| figures.name == name).unwrap().1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let (crm, slack) = (keys.destinations[0], keys.destinations[1]);
+    let first = accept(&store, new_event(&keys, &[0, 1], "first")).await;
+    let second = accept(&store, new_event(&keys, &[0], "second")).await;
+    let claims = store.claim(crm, 10).await;
+    assert_eq!(claims.iter().map(|claim| claim.event.id).collect::<Vec<_>>(), [first, second], "in the order of acceptance");
+    assert!(claim_now(&store, crm, 10).await.is_empty(), "what is claimed is not claimed again");
+    store.settle(settlement(claims[0].clone(), Outcome::Delivered)).await;
+    store.flush().await.unwrap();
+    drop(store); // Nothing is closed: the second claim is lost as in a crash.
+
+    let store = reopen(folder.path()).await;
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    assert_eq!(keys.destinations, [crm, slack], "keys are stable");
+    let again: Vec<EventId> = store.claim(crm, 10).await.iter().map(|claim| claim.event.id).collect();
+    assert_eq!(again, [second]);
+    let other = store.claim(slack, 10).await;
+    assert_eq!(other.iter().map(|claim| (claim.event.id, &claim.event.body[..])).collect::<Vec<_>>(), [(first, &b"first"[..])]);
+    assert_eq!(
+        figures(&store, "crm"),
+        DestinationFigures { name: "crm".into(), active: true, planned: 2, delivered: 1, ..Default::default() }
+    );
+    store.close().await;
+}
+
+/// Opens a store whose last user has just been dropped: its writer ends a moment later.
+async fn reopen(folder: &Path) -> Arc<dyn Store> {
+    for _ in 0..200 {
+        match Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }) {
+            Ok(store) => return Arc::new(store),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    panic!("the store stays locked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_gets_the_first_ones_id_also_after_a_restart_and_also_at_the_same_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let id = accept(&store, new_event(&keys, &[0], "same")).await;
+    assert_eq!(store.append(new_event(&keys, &[0], "same")).await.unwrap(), Appended::Duplicate(id));
+    let twins =
+        futures_util::future::join(store.append(new_event(&keys, &[0], "twin")), store.append(new_event(&keys, &[0], "twin"))).await;
+    let (Appended::Accepted(one), Appended::Duplicate(other)) = (twins.0.unwrap(), twins.1.unwrap()) else { panic!("both or neither") };
+    assert_eq!(one, other);
+    store.close().await;
+    drop(store);
+    let store = reopen(folder.path()).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    assert_eq!(store.append(new_event(&keys, &[0], "same")).await.unwrap(), Appended::Duplicate(id));
+    assert_eq!(figures(&store, "crm").planned, 2);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_outside_of_the_window_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(Names { dedupe_window: Duration::from_millis(50), ..names(&["crm"]) }).await.unwrap();
+    let first = accept(&store, new_event(&keys, &[0], "same")).await;
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    let second = accept(&store, new_event(&keys, &[0], "same")).await;
+    assert_ne!(first, second);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_comes_back_when_it_is_due_with_its_attempts_and_not_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let crm = keys.destinations[0];
+    accept(&store, new_event(&keys, &[0], "event")).await;
+    for attempts_made in 0..5 {
+        let claims = store.claim(crm, 10).await;
+        assert_eq!(claims.len(), 1);
+        assert_eq!(claims[0].attempts_made, attempts_made);
+        let at = Timestamp::now() + jiff::SignedDuration::from_millis(40);
+        store.settle(settlement(claims[0].clone(), Outcome::Retry(at))).await;
+        let claims = store.claim(crm, 10).await;
+        assert!(Timestamp::now() >= at - jiff::SignedDuration::from_millis(1), "it came before it was due");
+        assert!(claim_now(&store, crm, 10).await.is_empty());
+        store.give_back(claims);
+    }
+    let claims = store.claim(crm, 10).await;
+    store.settle(settlement(claims[0].clone(), Outcome::Dead("enough".into()))).await;
+    store.flush().await.unwrap();
+    assert!(claim_now(&store, crm, 10).await.is_empty());
+    let after = figures(&store, "crm");
+    assert_eq!((after.planned, after.dead, after.dead_kept, after.outstanding()), (1, 1, 1, 0));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_larger_than_the_window_comes_whole_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let count = 3000;
+    let mut accepted = Vec::new();
+    for number in 0..count {
+        // Every third event is for the other destination only.
+        let destinations: &[usize] = if number % 3 == 0 { &[1] } else { &[0, 1] };
+        accepted.push((number % 3 != 0, store.append(new_event(&keys, destinations, &format!("{number}")))));
+    }
+    let answers =
+        futures_util::future::join_all(accepted.into_iter().map(|(crm, append)| async move { (crm, append.await.unwrap()) })).await;
+    let expected: BTreeSet<EventId> = answers.iter().filter(|(crm, _)| *crm).map(|(_, answer)| id_of(*answer)).collect();
+    let mut sequences = Vec::new();
+    let mut claimed = BTreeSet::new();
+    while claimed.len() < expected.len() {
+        for claim in claim_now(&store, keys.destinations[0], 100).await {
+            sequences.push(claim.sequence);
+            assert!(claimed.insert(claim.event.id), "claimed twice");
+            store.settle(settlement(claim, Outcome::Delivered)).await;
+        }
+    }
+    assert_eq!(claimed, expected);
+    assert!(sequences.is_sorted());
+    store.flush().await.unwrap();
+    assert_eq!(figures(&store, "crm").outstanding(), 0);
+    assert_eq!(figures(&store, "slack").waiting(), count);
+    store.close().await;
+}
+
+fn id_of(appended: Appended) -> EventId {
+    let (Appended::Accepted(id) | Appended::Duplicate(id)) = appended;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_left_is_parked_and_goes_on_when_it_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let crm = keys.destinations[0];
+    for number in 0..5 {
+        accept(&store, new_event(&keys, &[0], &format!("{number}"))).await;
+    }
+    let in_flight = store.claim(crm, 2).await;
+    store.configure(names(&["slack"])).await.unwrap();
+    assert_eq!((figures(&store, "crm").waiting(), figures(&store, "crm").parked()), (0, 5));
+    assert!(claim_now(&store, crm, 10).await.is_empty());
+    // What was in flight when it left still has its outcome.
+    store.settle(settlement(in_flight[0].clone(), Outcome::Delivered)).await;
+    store.settle(settlement(in_flight[1].clone(), Outcome::Retry(Timestamp::now()))).await;
+    store.flush().await.unwrap();
+    assert_eq!(figures(&store, "crm").parked(), 4);
+    let back = store.configure(names(&["slack", "crm"])).await.unwrap();
+    assert_eq!(back.destinations[1], crm);
+    let mut again = BTreeMap::new();
+    while again.len() < 4 {
+        for claim in claim_now(&store, crm, 10).await {
+            assert!(again.insert(claim.event.id, claim.attempts_made).is_none(), "claimed twice");
+        }
+    }
+    assert_eq!(again.get(&in_flight[1].event.id), Some(&1));
+    assert!(!again.contains_key(&in_flight[0].event.id));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let short = Retention { delivered: Duration::from_millis(1), dead: Duration::from_secs(3600), size: u64::MAX };
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    for (body, outcome) in [("delivered", Some(Outcome::Delivered)), ("dead", Some(Outcome::Dead("no".into()))), ("waiting", None)] {
+        accept(&store, new_event(&keys, &[0], body)).await;
+        let claim = store.claim(keys.destinations[0], 1).await.remove(0);
+        if let Some(outcome) = outcome {
+            store.settle(settlement(claim, outcome)).await;
+        }
+    }
+    store.flush().await.unwrap();
+    store.configure(Names { retention: short, ..names(&["crm"]) }).await.unwrap();
+    let bodies = || {
+        let connection = rusqlite::Connection::open(folder.path().join("relay.db")).unwrap();
+        let mut statement = connection.prepare("SELECT body FROM events ORDER BY sequence").unwrap();
+        let bodies: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        bodies
+    };
+    for _ in 0..100 {
+        if bodies().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(bodies(), [b"dead".to_vec(), b"waiting".to_vec()]);
+    let after = figures(&store, "crm");
+    assert_eq!((after.planned, after.delivered, after.dead, after.outstanding()), (3, 1, 1, 1), "the figures outlive the events");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_large_a_backlog_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> =
+        Arc::new(Embedded::open(folder.path(), Options { backlog_max: 2, observe_commit: Box::new(|_| {}) }).unwrap());
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    for body in ["one", "two"] {
+        accept(&store, new_event(&keys, &[0], body)).await;
+    }
+    assert!(matches!(store.append(new_event(&keys, &[0], "three")).await, Err(Unavailable::Backlog { waiting: 2, limit: 2 })));
+    let claim = store.claim(keys.destinations[0], 1).await.remove(0);
+    store.settle(settlement(claim, Outcome::Delivered)).await;
+    store.flush().await.unwrap();
+    accept(&store, new_event(&keys, &[0], "three")).await;
+    store.close().await;
+}

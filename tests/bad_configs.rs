@@ -1,0 +1,60 @@
+//! Each file of `tests/bad` is named by its defect, and has beside it what `check` says of it.
+//!
+//! `UPDATE_EXPECTED=1 cargo test --test bad_configs` writes the expectations anew; read the difference before you
+//! commit it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wiza_relay::config::{Severity, load};
+
+/// The environment that the files see.
+fn lookup(name: &str) -> Option<String> {
+    let value = match name {
+        "WIZA_API_KEY" => "a-wiza-api-key",
+        "CRM_TOKEN" => "s3cret-token",
+        "NOT_A_URL" => "s3cret-nonsense",
+        "MULTILINE" => "s3cret-one\ns3cret-two\n",
+        "EMPTY" => "",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+#[test]
+fn bad_files_are_explained() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
+    let files = |extension: &str| -> Vec<PathBuf> {
+        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+        files.sort();
+        files
+    };
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some();
+    let mut wrong = Vec::new();
+    for path in files("yaml") {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let loaded = load(name, &text, &lookup);
+        let said: Vec<String> = loaded.findings.iter().map(|finding| finding.render(&text, false)).collect();
+        let said = said.join("\n");
+
+        assert!(!loaded.findings.is_empty(), "{name} is not bad");
+        let is_error = loaded.findings.iter().any(|finding| finding.severity == Severity::Error);
+        assert_eq!(loaded.config.is_none(), is_error, "{name}: a file takes effect if, and only if, it has no errors");
+        assert!(!said.contains("s3cret"), "{name} shows a secret:\n{said}");
+        assert!(loaded.findings.is_sorted_by_key(|finding| (finding.line, finding.column)), "{name} is out of order");
+
+        let expected = path.with_extension("txt");
+        if update {
+            fs::write(&expected, &said).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != said {
+            wrong.push(format!("{name} now says:\n{said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n(UPDATE_EXPECTED=1 accepts this)", wrong.join("\n\n"));
+    assert!(files("yaml").len() >= 40);
+    for expected in files("txt") {
+        assert!(expected.with_extension("yaml").exists(), "{} has no file", expected.display());
+    }
+}
