@@ -4,7 +4,7 @@
 //! differ. The relay is a process of its own (so its processor time is its own); load generator and receivers are in
 //! this one and kept as cheap as they can be. `BENCH_QUICK=1` runs a tenth of everything, to see that it works;
 //! `BENCH_ONLY=acks,fanout,latency,backlog` runs parts; `BENCH_LOG=info` turns the log line of each attempt on.
-#![allow(clippy::cast_precision_loss, reason = "figures for eyes")]
+#![allow(missing_docs, clippy::expect_used, clippy::panic, reason = "a bench that cannot go on has nothing better to do")]
 
 mod floor;
 mod http;

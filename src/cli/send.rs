@@ -186,8 +186,5 @@ impl Summary {
 }
 
 fn per_second(count: u64, elapsed: Duration) -> f64 {
-    // Exact enough for any count that fits in a day.
-    #[allow(clippy::cast_precision_loss)]
-    let count = count as f64;
-    count / elapsed.as_secs_f64().max(1e-9)
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / elapsed.as_secs_f64().max(1e-9)
 }

@@ -27,7 +27,9 @@ pub struct Finding {
 /// A path as written, and what it found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
+    /// As written.
     pub path: String,
+    /// What the path found; `None`: nothing.
     pub value: Option<Value>,
 }
 

@@ -8,6 +8,7 @@ use super::explain::{each_term, paths_of};
 /// A path of a condition, from its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedPath {
+    /// Where the path starts.
     pub root: PathRoot,
     /// As far as it is plain: the steps stop before `..`, and before a choice of names (`["a", "b"]`).
     pub steps: Vec<Step>,
@@ -29,6 +30,7 @@ impl UsedPath {
 /// What a path starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathRoot {
+    /// At the payload.
     Payload,
     /// The relay's facts about the event.
     Event,

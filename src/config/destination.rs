@@ -19,20 +19,26 @@ pub struct Destination {
     pub name: String,
     /// Its `url` is always there.
     pub shape: Shape,
+    /// The request's method.
     pub method: Method,
     /// Of one attempt, from connecting to the end of the reply.
     pub timeout: Duration,
     /// Attempts at the same time.
     pub concurrency: usize,
+    /// Attempts a time at most; `None`: no limit.
     pub rate_limit: Option<RateLimit>,
+    /// When a failed attempt is repeated, and how often.
     pub retry: Retry,
+    /// When the destination is given rest.
     pub circuit: Circuit,
 }
 
 /// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
+    /// Attempts...
     pub count: NonZeroU32,
+    /// ...in this time, in the long run.
     pub per: Duration,
     /// Unless given: what is due in a tenth of a second, and at least 1. A receiver that counts in fixed windows
     /// would otherwise see up to twice the rate after a pause.
@@ -44,8 +50,11 @@ pub struct RateLimit {
 pub struct Retry {
     /// All attempts, the first included.
     pub attempts: u32,
+    /// The ceiling of the first pause.
     pub first: Duration,
+    /// By how much the ceiling grows with each attempt; at least 1.
     pub factor: f64,
+    /// What the ceiling never exceeds, and what caps a Retry-After.
     pub max: Duration,
     /// After the event was accepted; then the delivery is dead.
     pub deadline: Duration,

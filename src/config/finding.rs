@@ -17,7 +17,9 @@ const TAB: &str = "    ";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// The file cannot be used.
     Error,
+    /// The file works, but probably not as meant.
     Warning,
 }
 
@@ -35,6 +37,7 @@ impl fmt::Display for Severity {
 /// Neither the message nor the hint ever holds the value of a `${...}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// How bad it is.
     pub severity: Severity,
     /// The file's name, as it was given.
     pub file: String,
@@ -42,6 +45,7 @@ pub struct Finding {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
+    /// What is wrong, with the value.
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,

@@ -47,6 +47,7 @@ use report::Report;
 /// Everything that a valid routes.yaml says.
 #[derive(Debug)]
 pub struct Config {
+    /// How webhooks come in.
     pub source: Source,
     /// In the order of the file.
     pub destinations: Vec<Arc<Destination>>,
@@ -54,7 +55,9 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where an event goes that no route took.
     pub unmatched: Vec<Target>,
+    /// How long events are kept.
     pub retention: Retention,
+    /// The file's own tests.
     pub tests: Vec<TestCase>,
     /// What the templates of destinations and routes are rendered with.
     pub templates: Templates,

@@ -15,9 +15,11 @@ use super::yaml::{Content, Key, Kind, Node};
 /// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
 #[derive(Debug)]
 pub struct Route {
+    /// Names the route in metrics, logs and `explain`.
     pub name: String,
     /// None: always.
     pub when: Option<Condition>,
+    /// Where it sends events.
     pub to: Vec<Target>,
     /// Ends the walk for events that match.
     pub stop: bool,
@@ -30,6 +32,7 @@ pub struct Route {
 pub struct Target {
     /// Index into the file's destinations.
     pub destination: usize,
+    /// What the route says of the request's look; the destination's own stands where it says nothing.
     pub shape: Option<Shape>,
 }
 

@@ -18,7 +18,9 @@ use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean};
 /// and the route's win.
 #[derive(Debug, Default)]
 pub struct Shape {
+    /// Where the request goes.
     pub url: Option<Template>,
+    /// Headers beside those that delivery adds.
     pub headers: Vec<(HeaderName, Template)>,
     /// None: the payload, byte for byte as received.
     pub body: Option<Body>,

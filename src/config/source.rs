@@ -20,6 +20,7 @@ pub struct Source {
     pub api_key_hashes: Vec<[u8; 32]>,
     /// Of a request, after inflating.
     pub body_bytes_max: usize,
+    /// When a webhook is a repetition.
     pub dedupe: Dedupe,
 }
 

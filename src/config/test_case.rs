@@ -9,6 +9,7 @@ use super::yaml::{Content, Node};
 /// One entry of `tests`.
 #[derive(Clone, Debug)]
 pub struct TestCase {
+    /// Names the test in reports.
     pub name: String,
     /// Where the test begins, counted from 1.
     pub line: usize,

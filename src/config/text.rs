@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// written in it, so that it is never read again as YAML, path or template, and never shown.
 #[derive(Clone, Debug, Default)]
 pub struct Text {
+    /// In order.
     pub parts: Vec<Part>,
 }
 
@@ -16,6 +17,7 @@ pub struct Text {
 pub enum Part {
     /// As it stands in the file.
     Written {
+        /// The text itself.
         text: String,
         /// The byte offset of `text` in the scalar's parsed string.
         offset: usize,
@@ -33,6 +35,7 @@ pub struct Secret {
 }
 
 impl Secret {
+    /// A value and the name under which it may be shown.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), value: SecretString::from(value.into()) }
     }

@@ -16,8 +16,8 @@ use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use crate::circuit::{Breaker, Permission};
 use crate::config::RateLimit;
-use crate::delivery::{Claim, DestinationKey, Outcome, Settlement};
-use crate::metrics::{Metrics, seconds};
+use crate::delivery::{Claim, DestinationKey, Settlement};
+use crate::metrics::DestinationMetrics;
 use crate::retry::{self, Progress, Verdict};
 use crate::store::Store;
 
@@ -27,7 +27,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Lane {
     key: DestinationKey,
     store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
+    metrics: DestinationMetrics,
     settings: watch::Receiver<LaneSettings>,
     stop: CancellationToken,
     breaker: Breaker,
@@ -56,7 +56,7 @@ impl Lane {
     pub fn new(
         key: DestinationKey,
         store: Arc<dyn Store>,
-        metrics: Arc<Metrics>,
+        metrics: DestinationMetrics,
         settings: watch::Receiver<LaneSettings>,
         stop: CancellationToken,
     ) -> Self {
@@ -161,28 +161,14 @@ impl Lane {
         let was_open = self.breaker.is_open();
         self.breaker.record(signal, Instant::now());
         if was_open != self.breaker.is_open() {
-            self.metrics.counted.circuit_open.with_label_values(&[&destination.name]).set(i64::from(!was_open));
+            self.metrics.circuit(!was_open);
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
         let settlement = Settlement { claim, attempt, outcome };
-        self.count(&destination.name, &settlement, now);
+        let after = now.duration_since(settlement.claim.event.received_at);
+        self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);
         attempt::log(&destination.name, &route, &settlement);
         self.store.settle(settlement).await;
-    }
-
-    fn count(&self, destination: &str, settlement: &Settlement, now: Timestamp) {
-        let counted = &self.metrics.counted;
-        let result = match settlement.outcome {
-            Outcome::Delivered => "delivered",
-            Outcome::Retry(_) => "retried",
-            Outcome::Dead(_) => "dead",
-        };
-        counted.attempts_total.with_label_values(&[destination, result]).inc();
-        counted.attempt_seconds.with_label_values(&[destination]).observe(seconds(settlement.attempt.latency));
-        if settlement.outcome == Outcome::Delivered {
-            let age = now.duration_since(settlement.claim.event.received_at).as_secs_f64().max(0.0);
-            counted.delivery_seconds.with_label_values(&[destination]).observe(age);
-        }
     }
 }
 

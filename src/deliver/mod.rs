@@ -87,8 +87,9 @@ impl Lanes {
 
     fn start(&mut self, key: DestinationKey, settings: LaneSettings) {
         let stop = self.stop.child_token();
+        let metrics = self.metrics.destination(&settings.destination.name);
         let (sender, receiver) = watch::channel(settings);
-        let lane = lane::Lane::new(key, Arc::clone(&self.store), Arc::clone(&self.metrics), receiver, stop.clone());
+        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, receiver, stop.clone());
         self.running.spawn(lane.run());
         self.lanes.insert(key, Lane { settings: sender, stop });
     }

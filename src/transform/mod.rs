@@ -56,10 +56,13 @@ const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 /// A request, ready to send but for what delivery adds (`webhook-id` and the like, signature, authentication).
 #[derive(Clone)]
 pub struct Request {
+    /// The method.
     pub method: Method,
+    /// Where it goes.
     pub url: Url,
     /// Values that hold a `${...}` are marked sensitive.
     pub headers: HeaderMap,
+    /// What it carries.
     pub body: Bytes,
 }
 

@@ -23,6 +23,7 @@ pub(super) use resolve::looks_like_boolean;
 pub struct Node {
     /// Bytes of the file. Of a block scalar: its content, without the `|`.
     pub span: Range<usize>,
+    /// What stands there.
     pub content: Content,
     /// How many nodes this one is made of, aliases counted in full.
     weight: usize,
@@ -33,7 +34,9 @@ pub struct Node {
 /// What a node is.
 #[derive(Debug)]
 pub enum Content {
+    /// One value.
     Scalar(Scalar),
+    /// A list.
     Sequence(Vec<Arc<Node>>),
     /// In the order of the file; keys are unique.
     Mapping(Vec<(Key, Arc<Node>)>),
@@ -44,6 +47,7 @@ pub enum Content {
 /// A key of a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
+    /// What it means, after quotes, escapes and folding.
     pub text: String,
     /// Bytes of the file.
     pub span: Range<usize>,
@@ -54,7 +58,9 @@ pub struct Key {
 pub struct Scalar {
     /// The parsed string: escapes and line folding resolved, everything else as in the file (`0123` stays `0123`).
     pub text: String,
+    /// How it is written.
     pub style: Style,
+    /// What it is by itself, where nothing else is asked for.
     pub kind: Kind,
     /// The content's indentation in a block scalar, else 0.
     indent: usize,
@@ -63,8 +69,11 @@ pub struct Scalar {
 /// How a scalar is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
+    /// Without quotes.
     Plain,
+    /// In `'`.
     SingleQuoted,
+    /// In `"`.
     DoubleQuoted,
     /// `|`
     Literal,
@@ -75,9 +84,13 @@ pub enum Style {
 /// What a scalar means. Only plain ones can mean something else than a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// `null`, `~` or nothing.
     Null,
+    /// `true` or `false`.
     Boolean(bool),
+    /// A number of JSON's grammar.
     Number,
+    /// Everything else.
     String,
 }
 
@@ -95,6 +108,7 @@ impl Node {
         }
     }
 
+    /// Whether it is a null.
     pub fn is_null(&self) -> bool {
         matches!(&self.content, Content::Scalar(scalar) if scalar.kind == Kind::Null)
     }

@@ -19,7 +19,7 @@ const ATTEMPTS_KEPT: u32 = 20;
 
 /// What one transaction writes.
 pub(super) struct Batch<'a> {
-    pub events: Vec<Box<NewEvent>>,
+    pub events: Vec<NewEvent>,
     pub settlements: &'a [Settlement],
 }
 
@@ -62,7 +62,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
         }
         ids.insert(sequence, new.event.id);
         answers.push(Appended::Accepted(new.event.id));
-        stored.push(Stored { sequence, event: *new });
+        stored.push(Stored { sequence, event: new });
     }
     if next_sequence > writer.next_sequence {
         expired = writer.dedupe.expire(&transaction, now)?;

@@ -35,9 +35,12 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 /// How often retention looks for something to delete while nothing else happens.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
+/// Where an append's answer goes.
+pub(super) type AppendReply = oneshot::Sender<Result<Appended, Unavailable>>;
+
 /// What others ask of the writer.
 pub(super) enum Command {
-    Append(Box<NewEvent>, oneshot::Sender<Result<Appended, Unavailable>>),
+    Append(Box<NewEvent>, AppendReply),
     /// Settlements have begun to gather in [`Shared::settlements`].
     SettlementsWait,
     /// Something rare that needs the connection, between two commits.
@@ -68,7 +71,7 @@ pub(super) struct Writer {
 
 #[derive(Default)]
 struct Gathered {
-    appends: Vec<(Box<NewEvent>, oneshot::Sender<Result<Appended, Unavailable>>)>,
+    appends: Vec<(NewEvent, AppendReply)>,
     flushes: Vec<oneshot::Sender<Result<(), Unavailable>>>,
     task: Option<Task>,
 }
@@ -76,7 +79,7 @@ struct Gathered {
 impl Gathered {
     fn take(&mut self, command: Command, settlements_since: &mut Option<Instant>, closing: &mut bool) {
         match command {
-            Command::Append(event, reply) => self.appends.push((event, reply)),
+            Command::Append(event, reply) => self.appends.push((*event, reply)),
             Command::SettlementsWait => {
                 settlements_since.get_or_insert_with(Instant::now);
             }
