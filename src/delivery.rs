@@ -77,6 +77,8 @@ pub struct Claim {
     pub route: Option<RouteKey>,
     /// Attempts already made and settled.
     pub attempts_made: u32,
+    /// From when the deadline counts: the event's receipt, or when the delivery was last taken up by hand.
+    pub since: Timestamp,
     /// Whether the store had a row for it, from an earlier attempt or a redrive. For the store's own book-keeping.
     pub requeued: bool,
 }

@@ -152,7 +152,7 @@ impl Lane {
         let destination = Arc::clone(&self.settings.borrow().destination);
         let now = Timestamp::now();
         let attempts = claim.attempts_made.saturating_add(1);
-        let progress = Progress { attempts, since: claim.event.received_at, now, jitter: rand::random() };
+        let progress = Progress { attempts, since: claim.since, now, jitter: rand::random() };
         let Verdict { outcome, hold_until, signal } = retry::judge(&destination.retry, &attempt, progress);
         if let Some(hold_until) = hold_until {
             let wait = Duration::try_from(hold_until.duration_since(now)).unwrap_or_default();

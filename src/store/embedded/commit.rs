@@ -114,7 +114,13 @@ fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], cha
         let event = Arc::new(event.event);
         for planned in deliveries {
             if let Some(queue) = writer.shared.queue(planned.destination) {
-                queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0 });
+                queue.offer(Ready {
+                    sequence,
+                    event: Arc::clone(&event),
+                    route: planned.route,
+                    attempts_made: 0,
+                    since: event.received_at,
+                });
             }
         }
     }

@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::read;
@@ -30,6 +31,7 @@ pub(super) struct Ready {
     pub event: Arc<Event>,
     pub route: Option<RouteKey>,
     pub attempts_made: u32,
+    pub since: Timestamp,
 }
 
 /// What a queue wants read from the store.
@@ -236,7 +238,13 @@ impl Queue {
     /// Puts a claim back that was not attempted.
     pub fn give_back(&self, claim: Claim) {
         let mut state = self.state();
-        let ready = Ready { sequence: claim.sequence, event: claim.event, route: claim.route, attempts_made: claim.attempts_made };
+        let ready = Ready {
+            sequence: claim.sequence,
+            event: claim.event,
+            route: claim.route,
+            attempts_made: claim.attempts_made,
+            since: claim.since,
+        };
         if claim.requeued {
             if state.figures.active {
                 state.retries.push_front(ready);
@@ -306,7 +314,15 @@ impl State {
 
 impl Ready {
     fn claim(self, destination: DestinationKey, requeued: bool) -> Claim {
-        Claim { sequence: self.sequence, event: self.event, destination, route: self.route, attempts_made: self.attempts_made, requeued }
+        Claim {
+            sequence: self.sequence,
+            event: self.event,
+            destination,
+            route: self.route,
+            attempts_made: self.attempts_made,
+            since: self.since,
+            requeued,
+        }
     }
 }
 

@@ -98,7 +98,8 @@ pub(super) fn fresh(connection: &Connection, destination: DestinationKey, after:
         {
             let event = event(row, 2)?;
             bytes += event.body.len();
-            result.found.push(Ready { sequence, event: Arc::new(event), route: planned.route, attempts_made: 0 });
+            let since = event.received_at;
+            result.found.push(Ready { sequence, event: Arc::new(event), route: planned.route, attempts_made: 0, since });
         }
         result.looked_at = sequence;
     }
@@ -114,7 +115,7 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, e.id, e.received_at, e.path, e.query, e.body
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, e.id, e.received_at, e.path, e.query, e.body
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ? AND d.state = 1 ORDER BY d.due_at, d.event",
     )?;
@@ -132,10 +133,11 @@ pub(super) fn retries(connection: &Connection, destination: DestinationKey, now:
             result.next_due = Some(due);
             break;
         }
-        let event = event(row, 4)?;
+        let event = event(row, 5)?;
+        let since = row.get::<_, Option<i64>>(4)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
         bytes += event.body.len();
         let route = row.get::<_, Option<u32>>(2)?.map(RouteKey);
-        result.found.push(Ready { sequence, event: Arc::new(event), route, attempts_made: row.get(3)? });
+        result.found.push(Ready { sequence, event: Arc::new(event), route, attempts_made: row.get(3)?, since });
     }
     Ok(result)
 }

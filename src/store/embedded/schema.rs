@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -44,6 +44,9 @@ CREATE TABLE attempts (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE dedupe_log (sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, entries BLOB NOT NULL) STRICT;
 ";
+
+/// `since`: from when a delivery's deadline counts, where that is not its event's receipt (Unix milliseconds).
+const VERSION_2: &str = "ALTER TABLE deliveries ADD COLUMN since INTEGER;";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;
@@ -99,4 +102,48 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<usize, SchemaError>
         transaction.commit()?;
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(connection: &Connection) -> Vec<String> {
+        let mut statement = connection.prepare("SELECT name FROM pragma_table_info('deliveries')").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn an_older_store_is_brought_up_to_date_with_what_it_holds() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection.execute("INSERT INTO deliveries (event, destination, state, attempts, settled_at) VALUES (1, 0, 2, 1, 5)", []).unwrap();
+        assert!(!columns(&connection).contains(&"since".to_owned()));
+        assert_eq!(migrate(&mut connection).unwrap(), 1);
+        assert_eq!(version(&connection).unwrap(), newest());
+        assert!(columns(&connection).contains(&"since".to_owned()));
+        let kept: (i64, Option<i64>) =
+            connection.query_row("SELECT settled_at, since FROM deliveries", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(kept, (5, None));
+        assert_eq!(migrate(&mut connection).unwrap(), newest(), "the second time there is nothing to do");
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_and_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(SchemaError::Newer { found: 99, .. })));
+        assert!(columns(&connection).is_empty());
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection.execute_batch("ALTER TABLE deliveries ADD COLUMN since TEXT").unwrap(); // In the way of version 2.
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(SchemaError::Engine(_))));
+        assert_eq!(version(&connection).unwrap(), 1);
+    }
 }
