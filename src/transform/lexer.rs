@@ -43,17 +43,29 @@ pub(super) struct Tag<'t> {
     pub(super) end: usize,
 }
 
+/// The most tokens that a tag may have. minijinja's parser limits how deep brackets nest, but recurses without a limit
+/// along a chain of operators, where a stack of 2 MiB ends after some 1,000 (debug) or 5,000 (release) of them.
+pub(super) const TAG_TOKENS_MAX: usize = 300;
+/// How deep the brackets of a tag may nest.
+pub(super) const BRACKETS_DEPTH_MAX: i32 = 32;
+
+/// Why a tag was not read: it is larger than the parser may be given.
+pub(super) struct TooLarge {
+    pub(super) at: usize,
+    pub(super) message: String,
+}
+
 const LONG_SYMBOLS: [&str; 6] = ["==", "!=", ">=", "<=", "//", "**"];
 
 /// Reads a tag whose opening marker ends at `start`; `closing` is `}}` or `%}`. `None` when `text` ends inside it.
-pub(super) fn read_tag<'t>(text: &'t str, start: usize, closing: &str) -> Option<Tag<'t>> {
+pub(super) fn read_tag<'t>(text: &'t str, start: usize, closing: &str) -> Result<Option<Tag<'t>>, TooLarge> {
     let mut tokens = Vec::new();
     let mut at = start;
     // Closing markers count only outside of brackets, so that `{{ {"a": {"b": 1}} }}` is one tag.
     let mut depth = 0_i32;
     loop {
-        let rest = text.get(at..)?;
-        let first = rest.chars().next()?;
+        let rest = text.get(at..).unwrap_or_default();
+        let Some(first) = rest.chars().next() else { return Ok(None) };
         if first.is_ascii_whitespace() {
             at += 1;
             continue;
@@ -61,11 +73,14 @@ pub(super) fn read_tag<'t>(text: &'t str, start: usize, closing: &str) -> Option
         if depth == 0 {
             let marker = rest.strip_prefix(['-', '+']).unwrap_or(rest);
             if let Some(after) = marker.strip_prefix(closing) {
-                return Some(Tag { tokens, end: text.len() - after.len() });
+                return Ok(Some(Tag { tokens, end: text.len() - after.len() }));
             }
         }
         let (kind, length) = match first {
-            '"' | '\'' => (Kind::Quoted, quoted_length(rest, first)?),
+            '"' | '\'' => match quoted_length(rest, first) {
+                Some(length) => (Kind::Quoted, length),
+                None => return Ok(None),
+            },
             'a'..='z' | 'A'..='Z' | '_' => (Kind::Name, word_length(rest)),
             '0'..='9' => (Kind::Number, word_length(rest)),
             _ => (Kind::Symbol, symbol_length(rest, first)),
@@ -75,7 +90,13 @@ pub(super) fn read_tag<'t>(text: &'t str, start: usize, closing: &str) -> Option
             ')' | ']' | '}' => depth -= 1,
             _ => {}
         }
-        tokens.push(Token { kind, text: rest.get(..length)?, start: at });
+        if depth > BRACKETS_DEPTH_MAX {
+            return Err(TooLarge { at, message: format!("brackets nest deeper than {BRACKETS_DEPTH_MAX} levels") });
+        }
+        if tokens.len() == TAG_TOKENS_MAX {
+            return Err(TooLarge { at, message: format!("a tag with more than {TAG_TOKENS_MAX} words and signs") });
+        }
+        tokens.push(Token { kind, text: rest.get(..length).unwrap_or_default(), start: at });
         at += length;
     }
 }

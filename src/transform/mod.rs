@@ -48,7 +48,9 @@ pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
 pub use context::RenderContext;
 pub use header::HEADER_BYTES_MAX;
 pub use selection::{Selected, Selection};
-pub use template::{Escape, RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, Template, TemplateError, Templates};
+pub use template::{
+    Escape, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, Template, TemplateError, Templates,
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -8,11 +8,14 @@ use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
-use super::lexer::{self, Kind, Tag, Token};
+use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
 use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
 use super::template::TemplateError;
 use super::vocabulary::Mention;
+
+/// The most tags that a template may have: minijinja's parser recurses along a chain of `{% elif %}`, without a limit.
+pub const TAGS_MAX: usize = 500;
 
 /// Tags that Jinja has and the relay has not, and why.
 const REFUSED_TAGS: [(&str, &str); 5] = [
@@ -128,6 +131,7 @@ struct Reader {
     state: State,
     first_value: usize,
     in_head: bool,
+    tags: usize,
 }
 
 impl Reader {
@@ -141,7 +145,7 @@ impl Reader {
             head: String::new(),
             head_end: 0,
         };
-        Self { source, state: State::Outside, first_value, in_head: true }
+        Self { source, state: State::Outside, first_value, in_head: true, tags: 0 }
     }
 
     fn written(&mut self, pieces: &Pieces) -> Result<(), TemplateError> {
@@ -194,7 +198,12 @@ impl Reader {
         };
         let inside = start + 2;
         let inside = if text.get(inside..).is_some_and(|rest| rest.starts_with(['-', '+'])) { inside + 1 } else { inside };
-        let Some(tag) = lexer::read_tag(text, inside, closing) else {
+        self.tags += 1;
+        if self.tags > TAGS_MAX {
+            return Err(TemplateError::new(pieces.scalar_offset(start), format!("a template with more than {TAGS_MAX} tags")));
+        }
+        let too_large = |error: TooLarge| TemplateError::new(pieces.scalar_offset(error.at), error.message);
+        let Some(tag) = lexer::read_tag(text, inside, closing).map_err(too_large)? else {
             self.copy(pieces, start..text.len());
             self.state = State::Tag { opening, offset: pieces.scalar_offset(start) };
             return Ok(text.len());
@@ -227,10 +236,8 @@ impl Reader {
             return Err(TemplateError::new(pieces.scalar_offset(token.start), message).hint(*hint));
         }
         Mention::find(&tag.tokens, is_block, |at| pieces.scalar_offset(at), &mut self.source.mentions);
-        let binds = |token: &Token<'_>| matches!(token.text, "set" | "for" | "macro" | "call" | "with");
-        if is_block && tag.tokens.first().is_some_and(binds) {
-            let names = tag.tokens.iter().filter(|token| token.kind == Kind::Name);
-            self.source.bound.extend(names.map(|token| token.text.to_owned()));
+        if is_block {
+            self.source.bound.extend(bound_names(&tag.tokens));
         }
         Ok(())
     }
@@ -309,6 +316,20 @@ impl Reader {
             at = stop;
         }
     }
+}
+
+/// The names that a block tag gives to values and macros, and some more: of a macro all that its tag mentions.
+fn bound_names<'t>(tokens: &'t [Token<'t>]) -> impl Iterator<Item = String> + 't {
+    let end = match tokens.first().map_or("", |first| first.text) {
+        "set" => tokens.iter().position(|token| token.is(Kind::Symbol, "=")),
+        "with" => tokens.iter().rposition(|token| token.is(Kind::Symbol, "=")),
+        "for" => tokens.iter().position(|token| token.is(Kind::Name, "in")),
+        "call" => tokens.iter().position(|token| token.is(Kind::Symbol, ")")),
+        "macro" => Some(tokens.len()),
+        _ => None,
+    };
+    let names = tokens.iter().take(end.unwrap_or(0)).filter(|token| token.kind == Kind::Name);
+    names.map(|token| token.text.to_owned())
 }
 
 /// Behind the `#}` that closes a comment.

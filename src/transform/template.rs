@@ -21,6 +21,8 @@ use super::{RenderError, address, failure, header};
 pub const TEMPLATE_FUEL_MAX: u64 = 500_000;
 /// The longest text that a template may render to, in bytes.
 pub const RENDERED_BYTES_MAX: usize = 1024 * 1024;
+/// The longest text with tags that is compiled, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// How deep loops, macros and other blocks may nest while rendering.
 pub const TEMPLATE_DEPTH_MAX: usize = 100;
 
@@ -46,6 +48,8 @@ impl Templates {
         environment.set_debug(true);
         // It would print every name that a template sees, secrets included.
         environment.remove_global("debug");
+        // With it a loop could nest lists in lists until printing or dropping them overflows the stack.
+        environment.remove_global("namespace");
         environment.set_auto_escape_callback(|name| {
             if name.starts_with(URL_ESCAPING) { AutoEscape::Custom(URL_ESCAPING.into()) } else { AutoEscape::None }
         });
@@ -135,6 +139,9 @@ impl Template {
     }
 
     fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Form, TemplateError> {
+        if text.masked().len() > TEMPLATE_BYTES_MAX {
+            return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
+        }
         let Source { text: source, origin, values, mentions, bound, head, head_end } = source::read(text, templates.values)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),

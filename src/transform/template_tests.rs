@@ -141,7 +141,6 @@ fn names_and_printing() {
         ("{% for e in data.emails %}{% if loop.index == 2 %}{% break %}{% endif %}{{ e.email }}{% endfor %}", "tom@acme.io"),
         ("{% macro hi(x) %}hi {{ x }}{% endmacro %}{{ hi(data.id) }}", "hi 123456"),
         ("{% macro m() %}<{{ caller() }}>{% endmacro %}{% call m() %}{{ data.id }}{% endcall %}", "<123456>"),
-        ("{% set n = namespace(x=1) %}{% set n.x = 2 %}{{ n.x }}", "2"),
         ("{% filter upper %}a{{ data.id }}b{% endfilter %}", "A123456B"),
         ("{% for x in range(3) %}{{ x }}{% endfor %}", "012"),
         ("{{ data.emails | selectattr('email_status', 'eq', 'valid') | map(attribute='email') | first }}", "tom@acme.io"),
@@ -215,6 +214,7 @@ fn errors_at_load_name_place_and_fix() {
         ("{% if data.id is not defned %}{% endif %}", "defned", "there is no test `defned`", "`defined`"),
         ("{{ rnge(3) }}", "rnge", "there is no function `rnge`", "`range`"),
         ("{{ upper(data.name) }}", "upper", "there is no function `upper`", "`value | upper`"),
+        ("{% set n = namespace(x=1) %}", "namespace", "there is no function `namespace`", "functions are: dict, range"),
         ("{{ debug() }}", "debug", "there is no function `debug`", "functions are"),
         ("{{ __relay_value_0 }}", "__relay_value_0", "the relay's own", ""),
         ("{% set __relay_text = 1 %}", "__relay_text", "the relay's own", ""),
@@ -303,6 +303,72 @@ fn excerpts_are_those_of_what_was_written() {
     ] {
         assert!(refused(written).starts_with(excerpt), "{}", refused(written));
     }
+}
+
+/// The worst that a text can do to minijinja's parser is refused, takes a moment, and leaves the stack whole.
+#[test]
+fn long_and_deep_texts() {
+    let start = std::time::Instant::now();
+    for (piece, after) in [
+        ("{{ a }}", ""),
+        ("{# #}", ""),
+        ("{{ a", ""),
+        ("{{ 'a' ~ ", ""),
+        ("{% if a %}", ""),
+        ("{% if a %}", "{% endif %}"),
+        ("${X}", ""),
+        ("{% for a in b %}", "{% endfor %}"),
+        ("{% macro m() %}", "{% endmacro %}"),
+        ("{% raw %}", "{% endraw %}"),
+        ("{%", ""),
+        ("{", "}"),
+        ("{% if a %}{{ b ~ c }}{% elif a %}", "{% endif %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+        ("{% set a %}", "{% endset %}"),
+    ] {
+        for count in [100, 499, TEMPLATE_BYTES_MAX / (piece.len() + after.len()) - 1] {
+            let written = format!("{}{{{{ a }}}}{}", piece.repeat(count), after.repeat(count));
+            let _ = Template::compile(&mut Templates::new(), &text(&written), Escape::None);
+        }
+    }
+    let long_tags = [
+        ("a ~ ", ""),
+        ("(", ")"),
+        ("-", ""),
+        ("not ", ""),
+        ("a | upper | ", ""),
+        ("f(", ")"),
+        ("a.b[", "]"),
+        ("a if a else ", ""),
+        ("a ** ", ""),
+        ("{'a': ", "}"),
+        ("[", "]"),
+        ("a and ", ""),
+        ("a.b.", ""),
+        ("f(x=", ")"),
+        ("a is defined and ", ""),
+        ("x[1:", "]"),
+    ];
+    for (piece, after) in long_tags {
+        for count in [31, 74, 149, 298, 10_000] {
+            let tag = format!("{}a{}", piece.repeat(count), after.repeat(count));
+            let ifs = format!("{}{{{{ {tag} }}}}{}", "{% if a %}".repeat(140), "{% endif %}".repeat(140));
+            let chain = format!("{{% if {tag} %}}{}{{% endif %}}", format!("{{% elif {tag} %}}").repeat(450));
+            for written in [format!("{{{{ {tag} }}}}"), format!("{{{{ {tag}"), ifs, chain] {
+                let _ = Template::compile(&mut Templates::new(), &text(&written), Escape::None);
+            }
+        }
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    for (written, message) in [
+        (format!("{{{{ {}a }}}}", "a ~ ".repeat(1000)), "a tag with more than 300 words and signs"),
+        (format!("{{{{ {}a", "(".repeat(1000)), "brackets nest deeper than 32 levels"),
+        ("{{ a }}".repeat(501), "a template with more than 500 tags"),
+        (format!("{}{{{{ a }}}}", "a".repeat(TEMPLATE_BYTES_MAX)), "the template is longer than 65536 bytes"),
+    ] {
+        assert_eq!(refused_at_load(&written).message, message);
+    }
+    assert_eq!(rendered(&"long ".repeat(100_000)).len(), 500_000);
 }
 
 #[test]

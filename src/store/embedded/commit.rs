@@ -112,16 +112,15 @@ fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], cha
     for Stored { sequence, event } in stored {
         let Disposition::Route { plan: Plan { deliveries, .. }, .. } = event.disposition else { continue };
         let event = Arc::new(event.event);
+        let mut read_back_soon = false;
         for planned in deliveries {
             if let Some(queue) = writer.shared.queue(planned.destination) {
-                queue.offer(Ready {
-                    sequence,
-                    event: Arc::clone(&event),
-                    route: planned.route,
-                    attempts_made: 0,
-                    since: event.received_at,
-                });
+                let since = event.received_at;
+                read_back_soon |= queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0, since });
             }
+        }
+        if read_back_soon {
+            writer.shared.cache.insert(sequence, &event);
         }
     }
 }

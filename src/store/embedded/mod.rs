@@ -2,11 +2,13 @@
 //!
 //! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
 //! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
+//! - `cache` lets queues that are behind share what one of them read.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //!
 //! Limits: [`APPENDS_WAITING_MAX`] appends and [`SETTLEMENTS_WAITING_MAX`] settlements handed over and not written;
 //! the windows' limits are in `queue`.
 
+mod cache;
 mod checkpoint;
 mod commit;
 mod configure;
@@ -30,8 +32,10 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
+use self::cache::EventCache;
 pub use self::open::Options;
 use self::queue::{Change, Queue, Want};
 use self::read::Readers;
@@ -73,6 +77,7 @@ struct Shared {
     queues: RwLock<Arc<Vec<Arc<Queue>>>>,
     health: ArcSwap<Health>,
     settle_permits: Semaphore,
+    cache: EventCache,
     /// Outcomes that wait for a commit; bounded by the permits.
     settlements: Mutex<VecDeque<Settlement>>,
     outstanding: AtomicI64,
@@ -194,7 +199,9 @@ impl Embedded {
                     let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
                 }
                 Err(Want::Fresh { after }) => {
-                    match self.readers.read("reading the backlog", move |connection| read::fresh(connection, destination, after)).await {
+                    let shared = Arc::clone(&self.shared);
+                    let read = move |connection: &Connection| read::fresh(connection, &shared.cache, destination, after);
+                    match self.readers.read("reading the backlog", read).await {
                         Ok(read) => queue.add_fresh(after, read),
                         Err(error) => read_failed(&error).await,
                     }

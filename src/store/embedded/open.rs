@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::Semaphore;
 
+use super::cache::EventCache;
 use super::dedupe::{self, Dedupe};
 use super::queue::Queue;
 use super::read::Readers;
@@ -71,6 +72,7 @@ impl Embedded {
             health: ArcSwap::from_pointee(Health::Good),
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
             settlements: Mutex::default(),
+            cache: EventCache::default(),
             outstanding: AtomicI64::new(outstanding),
             observe_commit: options.observe_commit,
             failed_commits: AtomicU64::new(0),

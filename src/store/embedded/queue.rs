@@ -24,6 +24,9 @@ pub(super) const WINDOW_DELIVERIES_MAX: usize = 512;
 /// Body bytes above which a window takes no more (one event always fits).
 pub(super) const WINDOW_BYTES_MAX: usize = 2 << 20;
 
+/// An event this few places behind the cursor will be read back soon: about as many as the cache holds.
+const SOON: i64 = 2_000;
+
 /// A delivery that is ready to be claimed.
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -156,17 +159,21 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Offers an event that was just committed. Events come in the order of acceptance.
-    pub fn offer(&self, ready: Ready) {
+    /// Offers an event that was just committed. Events come in the order of acceptance. Whether the queue, not taking
+    /// it now, will read it back soon.
+    pub fn offer(&self, ready: Ready) -> bool {
         let mut state = self.state();
         let caught_up = state.cursor >= state.newest;
         state.newest = ready.sequence;
+        let sequence = ready.sequence;
         if caught_up && state.figures.active && state.has_room() {
             state.cursor = ready.sequence;
             state.push_fresh(ready);
             drop(state);
             self.changed.notify_one();
+            return false;
         }
+        state.figures.active && sequence.saturating_sub(state.cursor) < SOON
     }
 
     /// Takes what the window holds; if that is nothing, says what is wanted.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use tokio::sync::Semaphore;
 
+use super::cache::EventCache;
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use super::{plan, schema};
 use crate::delivery::{DestinationKey, RouteKey};
@@ -77,7 +78,7 @@ pub(super) struct Fresh {
 }
 
 /// Deliveries after `after` that have no outcome yet, in the order of acceptance.
-pub(super) fn fresh(connection: &Connection, destination: DestinationKey, after: i64) -> rusqlite::Result<Fresh> {
+pub(super) fn fresh(connection: &Connection, cache: &EventCache, destination: DestinationKey, after: i64) -> rusqlite::Result<Fresh> {
     // Columns are decoded only when they are asked for, so events for others cost little.
     let mut events = connection.prepare_cached(
         "SELECT sequence, plan, id, received_at, path, query, body FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
@@ -96,10 +97,17 @@ pub(super) fn fresh(connection: &Connection, destination: DestinationKey, after:
         if let Some(planned) = planned.iter().find(|planned| planned.destination == destination)
             && settled.query_row(params![sequence, destination.0], |_| Ok(())).optional()?.is_none()
         {
-            let event = event(row, 2)?;
+            let event = match cache.get(sequence) {
+                Some(event) => event,
+                None => {
+                    let event = Arc::new(event(row, 2)?);
+                    cache.insert(sequence, &event);
+                    event
+                }
+            };
             bytes += event.body.len();
             let since = event.received_at;
-            result.found.push(Ready { sequence, event: Arc::new(event), route: planned.route, attempts_made: 0, since });
+            result.found.push(Ready { sequence, event, route: planned.route, attempts_made: 0, since });
         }
         result.looked_at = sequence;
     }
