@@ -225,7 +225,8 @@ async fn any_object_is_an_event_whatever_its_shape() {
     let receiver = Receiver::start().await;
     let relay = Setup::to(&receiver, "").start().await;
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100), "]".repeat(100));
-    let bodies = ["{}", "{\"data\":null}", "{\"type\":7}", "{\"a\":1,\"a\":2}", "  {\"n\":1e300}", "{\"n\":12345678901234567890123}", &deep];
+    let bodies =
+        ["{}", "{\"data\":null}", "{\"type\":7}", "{\"a\":1,\"a\":2}", "  {\"n\":1e300}", "{\"n\":12345678901234567890123}", &deep];
     let mut failed = Vec::new();
     for body in bodies {
         let reply = relay.webhook(body).send().await;

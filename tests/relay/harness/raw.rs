@@ -77,7 +77,8 @@ impl Raw {
     }
 
     async fn more(&mut self) -> Option<()> {
-        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("the relay neither answers nor closes");
+        let read =
+            tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("the relay neither answers nor closes");
         match read {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(()),

@@ -17,13 +17,7 @@ pub struct Setup {
 impl Setup {
     /// These destinations and routes, and a source that accepts [`API_KEY`].
     pub fn new(routes: impl AsRef<str>) -> Self {
-        Self {
-            routes: with_source(routes.as_ref()),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            witnesses: Vec::new(),
-            store: None,
-        }
+        Self { routes: with_source(routes.as_ref()), arguments: Vec::new(), environment: Vec::new(), witnesses: Vec::new(), store: None }
     }
 
     /// One destination `crm`, with these further keys (`timeout: 1s, concurrency: 2`), that gets everything.

@@ -87,9 +87,8 @@ impl Stored {
     pub fn attempts(&self, id: &str) -> Vec<Attempt> {
         let query = "SELECT a.number, a.status, a.error, a.reply FROM attempts a JOIN events e ON e.sequence = a.event WHERE e.id = ? ORDER BY a.number";
         let mut statement = self.connection.prepare(query).unwrap();
-        let attempts = statement.query_map([uuid(id)], |row| {
-            Ok(Attempt { number: row.get(0)?, status: row.get(1)?, error: row.get(2)?, reply: row.get(3)? })
-        });
+        let attempts = statement
+            .query_map([uuid(id)], |row| Ok(Attempt { number: row.get(0)?, status: row.get(1)?, error: row.get(2)?, reply: row.get(3)? }));
         attempts.unwrap().map(Result::unwrap).collect()
     }
 
