@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::setup::{Setup, with_source};
 use super::stored::Stored;
 use super::webhook::{Poster, Webhook};
-use super::{API_KEY, Metrics, Raw, command, eventually, sha256_hex};
+use super::{API_KEY, Metrics, Raw, Receiver, command, eventually, sha256_hex};
 
 /// How often another pair of ports is tried, where somebody was quicker to take one.
 const PORT_TRIES_MAX: usize = 20;
@@ -92,6 +92,11 @@ impl Relay {
 
     fn exited(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Adds a receiver at which `finish` looks for what was delivered.
+    pub fn watch(&mut self, receiver: &Receiver) {
+        self.setup.witnesses.push(receiver.witness());
     }
 
     /// The process.

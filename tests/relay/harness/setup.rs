@@ -63,7 +63,7 @@ pub fn one_destination(url: &str, keys: &str) -> String {
 
 /// Puts the usual source in front, unless the text has one.
 pub fn with_source(routes: &str) -> String {
-    if routes.starts_with("source:") {
+    if routes.lines().any(|line| line.starts_with("source:")) {
         return routes.to_owned();
     }
     format!("source: {{ path: /webhooks/wiza, api_keys: [{API_KEY}] }}\n{routes}")
