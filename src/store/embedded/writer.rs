@@ -27,7 +27,7 @@ const COMMIT_WINDOW: Duration = Duration::from_millis(1);
 const SETTLE_WINDOW: Duration = Duration::from_millis(25);
 /// Appends in one commit at most.
 const BATCH_APPENDS_MAX: usize = 1024;
-/// Settlements in one commit at most.
+/// Settlements in one commit at most, beside those that commits before it could not write.
 const BATCH_SETTLEMENTS_MAX: usize = 4096;
 /// The pause after a commit that failed, so that a full disk does not cost a whole core.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
@@ -115,8 +115,11 @@ impl Writer {
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
         let mut company: Option<Instant> = None;
+        // Without those left over from commits that failed: however many they are, whoever waits for an answer gets
+        // one. All together they are bounded by the permits.
+        let mut settlements = 0;
         loop {
-            if gathered.appends.len() >= BATCH_APPENDS_MAX || self.settlements.len() >= BATCH_SETTLEMENTS_MAX {
+            if gathered.appends.len() >= BATCH_APPENDS_MAX || settlements >= BATCH_SETTLEMENTS_MAX {
                 return gathered;
             }
             let command = match self.commands.try_recv() {
@@ -144,6 +147,7 @@ impl Writer {
                 Some(Command::Append(event, reply)) => gathered.appends.push((event, reply)),
                 Some(Command::Settle(settlement)) => {
                     self.settlements.push(*settlement);
+                    settlements += 1;
                     self.settlements_since.get_or_insert_with(Instant::now);
                 }
                 Some(Command::Flush(reply)) => {
