@@ -36,6 +36,33 @@ async fn fill_up(disk: &Tmpfs, relay: &Relay) -> (PathBuf, Reply) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_webhooks_and_loses_none() {
+    let receiver = Receiver::start().await;
+    let Some((disk, relay)) = on_small_disk(&receiver, "24m").await else { return };
+    for number in 0..5 {
+        relay.webhook(large(number)).accepted().await;
+    }
+    relay.wait_for_outcome("delivered", 5).await;
+    let (ballast, refused) = fill_up(&disk, &relay).await;
+    refused.assert_problem(503, "disk is full");
+    refused.assert_retry_after();
+    let (status, text) = relay.get("/readyz").await;
+    assert_eq!((status, text.contains("disk is full")), (503, true), "{text}");
+    assert_eq!(relay.get("/healthz").await.0, 200);
+    assert_eq!(relay.metric("webhooks_total", &[("outcome", "unavailable")]).await, 3);
+    assert!(relay.log().contains("cannot write"), "{}", relay.log());
+    // Nobody sends to a relay that is not ready, so it must find out by itself.
+    std::fs::remove_file(ballast).unwrap();
+    eventually("ready again", async || (relay.get("/readyz").await.0 == 200).then_some(())).await;
+    eventually("webhooks are taken again", async || (relay.webhook(large(5)).send().await.status == 200).then_some(())).await;
+    let accepted = relay.accepted().len();
+    assert_eq!(relay.stored().events(), u64::try_from(accepted).unwrap());
+    relay.stored().assert_sound();
+    relay.finish().await;
+    assert_eq!(receiver.count(), accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_arrived_while_the_disk_was_full_is_written_down_later() {
     let gate = Gate::new();
     let receiver = Receiver::always(Answer::status(200).behind(&gate)).await;
