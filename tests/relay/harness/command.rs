@@ -48,6 +48,22 @@ pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap()
 }
 
+/// Runs it as a user who owns nothing; `None` where the user cannot be changed, or cannot reach the binary.
+pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Ran> {
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_wiza-relay")]);
+        command
+    };
+    let mut possible = as_nobody();
+    if !possible.arg("--version").output().is_ok_and(|ran| ran.status.success()) {
+        return None;
+    }
+    let mut command = as_nobody();
+    command.args(arguments).envs(environment.iter().copied());
+    Some(tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap())
+}
+
 fn to_its_end(mut command: Command) -> Ran {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut output, mut error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

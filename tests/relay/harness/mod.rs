@@ -15,7 +15,7 @@ mod webhook;
 use std::time::{Duration, Instant};
 
 pub use self::answer::{Answer, Gate};
-pub use self::command::{Ran, run, run_with};
+pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::metrics::Metrics;
 pub use self::raw::Raw;
 pub use self::receiver::{Receiver, Request};

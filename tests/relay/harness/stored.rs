@@ -92,6 +92,16 @@ impl Stored {
         attempts.unwrap().map(Result::unwrap).collect()
     }
 
+    /// Everything that is kept of an event's attempts, with the name of what it is.
+    pub fn told(&self, id: &str) -> Vec<(&'static str, String)> {
+        let mut told: Vec<_> = self.planned(id).into_iter().filter_map(|delivery| Some(("last_error", delivery.last_error?))).collect();
+        for attempt in self.attempts(id) {
+            told.extend(attempt.error.map(|error| ("error", error)));
+            told.extend(attempt.reply.map(|reply| ("reply", String::from_utf8_lossy(&reply).into_owned())));
+        }
+        told
+    }
+
     /// One event.
     pub fn event(&self, id: &str) -> Event {
         let query = "SELECT status, path, query, note, body FROM events WHERE id = ?";
