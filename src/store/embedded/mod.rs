@@ -172,9 +172,9 @@ impl Embedded {
                         until.map_or(CLAIM_SLEEP_MAX, |until| Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)));
                     let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
                 }
-                Err(Want::Fresh { after }) => {
+                Err(Want::Fresh { after, newest }) => {
                     match self.readers.read("reading the backlog", move |connection| read::fresh(connection, destination, after)).await {
-                        Ok(read) => queue.add_fresh(after, read),
+                        Ok(read) => queue.add_fresh(after, newest, read),
                         Err(error) => read_failed(&error).await,
                     }
                 }
