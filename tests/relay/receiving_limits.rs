@@ -236,3 +236,20 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
     relay.wait_for_outcome("delivered", 2).await;
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_first_whether_to_send_the_body_is_told() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let mut raw = relay.raw().await;
+    raw.write(format!("{}expect: 100-continue\r\ncontent-length: 7\r\n\r\n", Raw::head())).await;
+    assert_eq!(raw.reply().await.status, 100);
+    raw.write("{\"a\":1}").await;
+    assert_eq!(raw.reply().await.word(), "accepted");
+    // Refused without having to send it.
+    let mut raw = relay.raw().await;
+    raw.write(format!("{}expect: 100-continue\r\ncontent-length: 99999999\r\n\r\n", Raw::head())).await;
+    assert_eq!(raw.reply().await.status, 413);
+    relay.wait_for_outcome("delivered", 1).await;
+    relay.finish().await;
+}

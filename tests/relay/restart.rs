@@ -90,10 +90,20 @@ async fn a_webhook_on_its_way_in_at_the_end_is_stored_or_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
+    kill_again_and_again(&Receiver::start().await, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_by_kill_9_in_the_midst_of_retries() {
+    let flaky = Receiver::scripted(|_, number| Answer::status(if number % 3 == 0 { 500 } else { 200 })).await;
+    let keys = "retry: { attempts: 1000, first: 20ms, factor: 1 }, circuit: { failures: 100000, cooldown: 1ms }";
+    kill_again_and_again(&flaky, keys).await;
+}
+
+async fn kill_again_and_again(receiver: &Receiver, keys: &str) {
     const ROUNDS: usize = 10;
     const TASKS: usize = 8;
-    let receiver = Receiver::start().await;
-    let mut relay = Setup::to(&receiver, "").start().await;
+    let mut relay = Setup::to(receiver, keys).start().await;
     let numbers = Arc::new(AtomicU64::new(0));
     let mut pending: Vec<Option<String>> = vec![None; TASKS];
     let mut acknowledged = HashSet::new();
