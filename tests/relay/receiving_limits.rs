@@ -113,7 +113,8 @@ async fn slow_headers_get_408() {
     for raw in [&mut stuck, &mut trickle.await.unwrap(), &mut second] {
         assert_eq!(raw.reply().await.status, 408);
     }
-    assert!(stuck.is_closed().await && second.is_closed().await);
+    stuck.wait_until_closed().await;
+    second.wait_until_closed().await;
     assert_eq!(relay.metric("webhooks_total", &[("outcome", "timeout")]).await, 3);
     relay.finish().await;
 }
@@ -131,7 +132,8 @@ async fn a_slow_body_gets_408_and_an_idle_connection_is_kept() {
     slow_chunks.write(format!("{}transfer-encoding: chunked\r\n\r\n5\r\n{{\"a\":\r\n", Raw::head())).await;
     slow.reply().await.assert_problem(408, "15 s");
     slow_chunks.reply().await.assert_problem(408, "15 s");
-    assert!(slow.is_closed().await && slow_chunks.is_closed().await);
+    slow.wait_until_closed().await;
+    slow_chunks.wait_until_closed().await;
     // Longer than headers may take, and still there.
     idle.write(Raw::webhook(&reveal(2))).await;
     assert_eq!(idle.reply().await.status, 200);

@@ -85,9 +85,8 @@ impl Raw {
         }
     }
 
-    /// Whether the relay has closed the connection, sooner or later.
-    pub async fn is_closed(mut self) -> bool {
+    /// Waits until the relay has closed the connection.
+    pub async fn wait_until_closed(mut self) {
         while self.more().await.is_some() {}
-        true
     }
 }
