@@ -3,6 +3,8 @@
 //! `UPDATE_EXPECTED=1 cargo test --test bad_configs` writes the expectations anew; read the difference before you
 //! commit it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Where logs go, and in which form.
 
+use std::io::IsTerminal;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +25,11 @@ pub(super) enum Format {
     Json,
 }
 
+/// Colours are for eyes: whoever reads a file or a pipe would have to take them out again.
+fn colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 impl Logs {
     /// Begins logging to standard error.
     ///
@@ -30,7 +37,7 @@ impl Logs {
     /// Where the filter cannot be read.
     pub fn start(&self) -> Result<(), String> {
         let filter = EnvFilter::try_new(&self.log).map_err(|error| format!("--log {}: {error}", self.log))?;
-        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours());
         match self.log_format {
             Format::Text => logs.with_target(false).init(),
             Format::Json => logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),

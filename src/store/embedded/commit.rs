@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::queue::{Change, Ready};
 use super::writer::Writer;
@@ -90,6 +90,14 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
     }
     publish(writer, stored, batch.settlements, &changes);
     Ok(answers)
+}
+
+/// Commits a page that says nothing new: whether that works is the question.
+pub(super) fn rewrite_header(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
 }
 
 /// Tells the queues what the commit has made true.

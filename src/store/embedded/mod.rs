@@ -198,11 +198,11 @@ impl Embedded {
                         until.map_or(CLAIM_SLEEP_MAX, |until| Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)));
                     let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
                 }
-                Err(Want::Fresh { after }) => {
+                Err(Want::Fresh { after, newest }) => {
                     let shared = Arc::clone(&self.shared);
                     let read = move |connection: &Connection| read::fresh(connection, &shared.cache, destination, after);
                     match self.readers.read("reading the backlog", read).await {
-                        Ok(read) => queue.add_fresh(after, read),
+                        Ok(read) => queue.add_fresh(after, newest, read),
                         Err(error) => read_failed(&error).await,
                     }
                 }

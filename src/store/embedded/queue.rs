@@ -42,8 +42,8 @@ pub(super) struct Ready {
 pub(super) enum Want {
     /// Retries that are due.
     Retries,
-    /// Fresh deliveries after this event.
-    Fresh { after: i64 },
+    /// Fresh deliveries after this event; `newest` is the last that was known when this was said.
+    Fresh { after: i64, newest: i64 },
     /// Nothing: wait to be notified, or for this time (Unix milliseconds).
     Wait { until: Option<i64> },
 }
@@ -201,7 +201,7 @@ impl Queue {
             return Ok(claims);
         }
         if state.cursor < state.newest {
-            return Err(Want::Fresh { after: state.cursor });
+            return Err(Want::Fresh { after: state.cursor, newest: state.newest });
         }
         Err(Want::Wait { until: state.next_due })
     }
@@ -225,13 +225,13 @@ impl Queue {
         state.next_due = earlier(state.due_since_read, read.next_due);
     }
 
-    /// Adds the fresh deliveries that a read found after `after`.
-    pub fn add_fresh(&self, after: i64, read: read::Fresh) {
+    /// Adds the fresh deliveries that a read found after `after`, begun when `newest` was the last one known.
+    pub fn add_fresh(&self, after: i64, newest: i64, read: read::Fresh) {
         let mut state = self.state();
         if state.cursor != after {
             return; // Parked meanwhile: the cursor was set back, and what was read will be read again.
         }
-        if read.looked_at == after {
+        if read.looked_at == after && state.newest == newest {
             state.newest = after; // Nothing is left after it, whatever the store's description said.
         }
         state.cursor = read.looked_at;
@@ -347,5 +347,51 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::event::EventId;
+
+    fn ready(sequence: i64) -> Ready {
+        let now = Timestamp::now();
+        let event = Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from_static(b"{}"));
+        Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, attempts_made: 0 }
+    }
+
+    /// A queue after a restart: a delivery is outstanding, and retention has deleted the events after the frontier.
+    fn reopened(frontier: i64, last: i64) -> Queue {
+        let figures = DestinationFigures { active: true, planned: 1, ..DestinationFigures::default() };
+        let queue = Queue::new(DestinationKey(0), figures, frontier, last);
+        assert_eq!(queue.take(1, 0).unwrap_err(), Want::Retries);
+        queue.start_reading_retries();
+        queue.add_retries(read::Retries { found: Vec::new(), next_due: None });
+        queue
+    }
+
+    #[test]
+    fn an_event_that_comes_while_a_read_finds_nothing_is_not_passed_over() {
+        let queue = reopened(99, 100);
+        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the backlog was not read") };
+        queue.offer(ready(101)); // Committed after the read has begun, so the read cannot see it.
+        queue.add_fresh(after, newest, read::Fresh { found: Vec::new(), looked_at: after });
+        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the new event is passed over") };
+        queue.add_fresh(after, newest, read::Fresh { found: vec![ready(101)], looked_at: 101 });
+        assert_eq!(queue.take(1, 0).unwrap()[0].sequence, 101);
+    }
+
+    #[test]
+    fn a_read_that_finds_nothing_is_not_repeated_for_ever() {
+        let queue = reopened(99, 100);
+        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the backlog was not read") };
+        queue.add_fresh(after, newest, read::Fresh { found: Vec::new(), looked_at: after });
+        assert_eq!(queue.take(1, 0).unwrap_err(), Want::Wait { until: None });
+        queue.offer(ready(101));
+        assert_eq!(queue.take(1, 0).unwrap()[0].sequence, 101);
     }
 }

@@ -7,6 +7,7 @@
 //!   outside of the channel: only the first of them wakes this thread.
 //! - A commit that fails is rolled back. Its appends are refused (503: the sender has the event still); its
 //!   settlements are kept and tried again, because the deliveries they speak of have happened.
+//! - While commits fail and there is nothing to write, every [`IDLE_TICK`] a commit without content tries the disk.
 //! - A failed fsync is final: after it nobody knows what the disk holds, so nothing is acknowledged any more.
 
 use std::sync::Arc;
@@ -32,7 +33,7 @@ const BATCH_APPENDS_MAX: usize = 1024;
 const BATCH_SETTLEMENTS_MAX: usize = 4096;
 /// The pause after a commit that failed, so that a full disk does not cost a whole core.
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
-/// How often retention looks for something to delete while nothing else happens.
+/// How often retention looks for something to delete, and a full disk is tried again, while nothing else happens.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
 /// Where an append's answer goes.
@@ -177,6 +178,7 @@ impl Writer {
             for reply in gathered.flushes {
                 let _ = reply.send(Ok(()));
             }
+            self.probe();
             return;
         }
         if let Health::Failed(reason) = self.shared.health() {
@@ -210,6 +212,21 @@ impl Writer {
                     let _ = reply.send(Err(refusal.clone()));
                 }
                 std::thread::sleep(FAILURE_PAUSE);
+            }
+        }
+    }
+
+    /// Finds out whether a disk that was full has room again. Nobody sends webhooks to a relay that is not ready, so
+    /// without it a relay with nothing to write would never become ready.
+    fn probe(&self) {
+        if self.closing || !matches!(self.shared.health(), Health::CannotWrite(_)) {
+            return;
+        }
+        let started = Instant::now();
+        match commit::rewrite_header(&self.connection) {
+            Ok(()) => self.shared.commit_succeeded(started.elapsed()),
+            Err(error) => {
+                self.shared.commit_failed(&error);
             }
         }
     }

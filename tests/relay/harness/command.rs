@@ -1,0 +1,93 @@
+//! Running a command of the binary to its end.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::PATIENCE;
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub output: String,
+    pub error: String,
+}
+
+impl Ran {
+    /// Makes sure that it ended with this code and that standard error has each of these texts.
+    #[track_caller]
+    pub fn assert_refused(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for text in texts {
+            assert!(self.error.contains(text), "`{text}` is not in\n{}", self.error);
+        }
+        assert!(!self.error.contains("panicked"), "{}", self.error);
+    }
+}
+
+/// The binary, in an environment with nothing of the relay's in it.
+pub fn relay() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wiza-relay"));
+    command.env_clear();
+    for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command
+}
+
+/// Runs it with these arguments.
+pub async fn run(arguments: &[&str]) -> Ran {
+    run_with(arguments, &[]).await
+}
+
+/// Runs it with these arguments and variables.
+pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let mut command = relay();
+    command.args(arguments).envs(environment.iter().copied());
+    tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap()
+}
+
+/// Runs it as a user who owns nothing; `None` where the user cannot be changed, or cannot reach the binary.
+pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Ran> {
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_wiza-relay")]);
+        command
+    };
+    let mut possible = as_nobody();
+    if !possible.arg("--version").output().is_ok_and(|ran| ran.status.success()) {
+        return None;
+    }
+    let mut command = as_nobody();
+    command.args(arguments).envs(environment.iter().copied());
+    Some(tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap())
+}
+
+fn to_its_end(mut command: Command) -> Ran {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut output, mut error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let read_error = std::thread::spawn(move || {
+        let mut text = String::new();
+        error.read_to_string(&mut text).unwrap();
+        text
+    });
+    let read_output = std::thread::spawn(move || {
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        text
+    });
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it does not end: {:?}{:?}", read_output.join().unwrap(), read_error.join().unwrap());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    Ran { code: status.code(), output: read_output.join().unwrap(), error: read_error.join().unwrap() }
+}

@@ -1,0 +1,271 @@
+//! The relay: the real binary as a process, with a store, a routes.yaml and a log in a folder of its own.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+use super::setup::{Setup, with_source};
+use super::stored::Stored;
+use super::webhook::{Poster, Webhook};
+use super::{API_KEY, Metrics, Raw, Receiver, command, eventually, sha256_hex};
+
+/// How often another pair of ports is tried, where somebody was quicker to take one.
+const PORT_TRIES_MAX: usize = 20;
+
+/// A running (or killed) relay. A test ends it with `finish` or `kill`; forgetting that fails the test.
+pub struct Relay {
+    setup: Setup,
+    folder: TempDir,
+    child: Option<Child>,
+    poster: Option<Poster>,
+    pub webhooks: SocketAddr,
+    pub admin: SocketAddr,
+    client: reqwest::Client,
+    accepted: Arc<Mutex<Vec<String>>>,
+    starts: usize,
+}
+
+impl Relay {
+    pub(super) async fn start(setup: Setup) -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let folder = tempfile::Builder::new().prefix("wiza-relay-test-").tempdir().unwrap();
+        let (child, poster, accepted) = (None, None, Arc::default());
+        let mut relay = Self { setup, folder, child, poster, webhooks: nowhere, admin: nowhere, client, accepted, starts: 0 };
+        relay.start_again().await;
+        relay
+    }
+
+    /// Starts it on the same store, after `kill` or `terminate`.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it is running");
+        for _ in 0..PORT_TRIES_MAX {
+            if self.try_start().await {
+                return;
+            }
+        }
+        panic!("no free ports after {PORT_TRIES_MAX} tries");
+    }
+
+    /// Starts it on the same store with other rules.
+    pub async fn start_again_with(&mut self, routes: impl AsRef<str>) {
+        self.setup.routes = with_source(routes.as_ref());
+        self.start_again().await;
+    }
+
+    /// One try; `false` if somebody else took a port meanwhile.
+    async fn try_start(&mut self) -> bool {
+        self.starts += 1;
+        (self.webhooks, self.admin) = (free_address(), free_address());
+        std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
+        let log = File::create(self.log_file(self.starts)).unwrap();
+        let child = command::relay()
+            .arg("serve")
+            .args(["--config", &self.routes_file().display().to_string(), "--store", &self.store().display().to_string()])
+            .args(["--listen", &self.webhooks.to_string(), "--admin", &self.admin.to_string()])
+            .args(&self.setup.arguments)
+            .envs(self.setup.environment.iter().cloned())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let status = eventually("the relay is ready", async || match self.exited() {
+            Some(status) => Some(Some(status)),
+            None => (self.try_get("/readyz").await?.0 == 200 && self.log().contains("started")).then_some(None),
+        })
+        .await;
+        if let Some(status) = status {
+            self.child = None;
+            assert!(self.log().contains("something else has the port"), "the relay ended at once with {status}:\n{}", self.log());
+            return false;
+        }
+        self.poster = Some(Poster::new(self.webhooks, Arc::clone(&self.accepted)));
+        true
+    }
+
+    fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    /// Adds a receiver at which `finish` looks for what was delivered.
+    pub fn watch(&mut self, receiver: &Receiver) {
+        self.setup.witnesses.push(receiver.witness());
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("not running").id()
+    }
+
+    /// Posts webhooks; clones can be sent to other tasks. Valid until the relay is started again.
+    pub fn poster(&self) -> Poster {
+        self.poster.clone().expect("not running")
+    }
+
+    /// A webhook with a right key, to be changed and sent.
+    pub fn webhook(&self, body: impl Into<Vec<u8>>) -> Webhook {
+        self.poster().webhook(body)
+    }
+
+    /// A connection to the webhook port.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(self.webhooks).await
+    }
+
+    /// Ids of all events that were accepted so far, over restarts.
+    pub fn accepted(&self) -> Vec<String> {
+        self.accepted.lock().unwrap().clone()
+    }
+
+    /// Asks the admin port; `None` where nobody answers.
+    pub async fn try_get(&self, path: &str) -> Option<(u16, String)> {
+        let response = self.client.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
+        Some((response.status().as_u16(), response.text().await.ok()?))
+    }
+
+    /// Asks the admin port.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        self.try_get(path).await.expect("the admin port does not answer")
+    }
+
+    /// A scrape.
+    pub async fn metrics(&self) -> Metrics {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, 200, "{text}");
+        Metrics { text }
+    }
+
+    /// One series now.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.metrics().await.get(name, labels)
+    }
+
+    /// Waits until a series has this value.
+    pub async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
+        eventually(&format!("{name} {labels:?} is {value}"), async || (self.metric(name, labels).await == value).then_some(())).await;
+    }
+
+    /// Waits until this many deliveries to `crm` have this final outcome.
+    pub async fn wait_for_outcome(&self, outcome: &str, count: u64) {
+        self.wait_for_metric("deliveries_total", &[("destination", "crm"), ("outcome", outcome)], count).await;
+    }
+
+    /// What the store's file holds.
+    pub fn stored(&self) -> Stored {
+        Stored::open(&self.store())
+    }
+
+    /// The store's folder.
+    pub fn store(&self) -> PathBuf {
+        self.setup.store.clone().unwrap_or_else(|| self.folder.path().join("store"))
+    }
+
+    /// A folder for what else a test needs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn routes_file(&self) -> PathBuf {
+        self.folder.path().join("routes.yaml")
+    }
+
+    fn log_file(&self, start: usize) -> PathBuf {
+        self.folder.path().join(format!("relay-{start}.log"))
+    }
+
+    /// Standard error since the last start.
+    pub fn log(&self) -> String {
+        self.log_of(self.starts)
+    }
+
+    fn log_of(&self, start: usize) -> String {
+        let bytes = std::fs::read(self.log_file(start)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// SIGKILL, as a power cut would have it.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("not running");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Only sends SIGTERM.
+    pub fn send_terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let status = eventually("the relay ends", async || self.exited()).await;
+        self.child = None;
+        status
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.send_terminate();
+        self.ended().await
+    }
+
+    /// Waits until nothing waits; then makes sure that no delivery is missing in the figures, in the store or at the
+    /// receivers, and that the relay ends well.
+    pub async fn finish(mut self) {
+        eventually("nothing waits any more", async || {
+            let metrics = self.metrics().await;
+            metrics.destinations().iter().all(|name| metrics.get("waiting", &[("destination", name)]) == 0).then_some(())
+        })
+        .await;
+        self.metrics().await.assert_conserved();
+        let status = self.terminate().await;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        self.assert_everything_arrived();
+        for start in 1..=self.starts {
+            let log = self.log_of(start);
+            assert!(!log.contains("panicked"), "{log}");
+            for secret in [API_KEY, &sha256_hex(API_KEY)] {
+                assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+            }
+        }
+    }
+
+    /// Every delivery that was planned for an accepted event has a final outcome, and what counts as delivered was
+    /// answered with a 2xx by one of the receivers.
+    pub fn assert_everything_arrived(&self) {
+        let stored = self.stored();
+        for id in self.accepted() {
+            for delivery in stored.planned(&id) {
+                assert!(delivery.state == "dead" || delivery.state == "delivered", "{id}: {delivery:?}");
+                let name = format!("{id}_{}", delivery.destination);
+                let seen = self.setup.witnesses.iter().any(|witness| witness.took(&name));
+                assert_eq!(seen, delivery.state == "delivered", "{name} is {}, and its receiver begs to differ", delivery.state);
+            }
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let _ = child.kill();
+        let _ = child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the relay's log\n{}---", self.log());
+        } else {
+            panic!("a test ends its relay with finish() or kill()");
+        }
+    }
+}
+
+/// An address that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,70 @@
+//! What a relay is started with.
+
+use std::path::PathBuf;
+
+use super::receiver::Witness;
+use super::{API_KEY, Receiver, Relay};
+
+/// A relay that has not been started yet.
+pub struct Setup {
+    pub(super) routes: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) witnesses: Vec<Witness>,
+    pub(super) store: Option<PathBuf>,
+}
+
+impl Setup {
+    /// These destinations and routes, and a source that accepts [`API_KEY`].
+    pub fn new(routes: impl AsRef<str>) -> Self {
+        Self { routes: with_source(routes.as_ref()), arguments: Vec::new(), environment: Vec::new(), witnesses: Vec::new(), store: None }
+    }
+
+    /// One destination `crm`, with these further keys (`timeout: 1s, concurrency: 2`), that gets everything.
+    pub fn to(receiver: &Receiver, keys: &str) -> Self {
+        Self::new(one_destination(&receiver.url("/crm"), keys)).seen_by(receiver)
+    }
+
+    /// Makes a receiver one of those at which `finish` looks for what was delivered.
+    pub fn seen_by(mut self, receiver: &Receiver) -> Self {
+        self.witnesses.push(receiver.witness());
+        self
+    }
+
+    /// Adds `--name value`.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([format!("--{name}"), value.to_owned()]);
+        self
+    }
+
+    /// Sets a variable of the relay's environment, which is otherwise empty.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the store there instead of in a folder of the relay's own.
+    pub fn store(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.store = Some(folder.into());
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(self) -> Relay {
+        Relay::start(self).await
+    }
+}
+
+/// Everything goes to `crm`, there.
+pub fn one_destination(url: &str, keys: &str) -> String {
+    let comma = if keys.is_empty() { "" } else { ", " };
+    format!("destinations:\n  crm: {{ url: \"{url}\"{comma}{keys} }}\nroutes:\n  - {{ name: everything, to: [crm] }}\n")
+}
+
+/// Puts the usual source in front, unless the text has one.
+pub fn with_source(routes: &str) -> String {
+    if routes.lines().any(|line| line.starts_with("source:")) {
+        return routes.to_owned();
+    }
+    format!("source: {{ path: /webhooks/wiza, api_keys: [{API_KEY}] }}\n{routes}")
+}

@@ -1,0 +1,18 @@
+//! The relay as its users meet it: the real binary, real HTTP on both sides, a real store on disk. Nothing in here
+//! imports the relay's own code, so that a test cannot share a mistake with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects by panicking")]
+
+mod harness;
+
+mod bad_input;
+mod cli;
+mod delivering;
+mod delivering_circuit;
+mod delivering_failures;
+mod delivering_rules;
+mod full_disk;
+mod privacy;
+mod receiving;
+mod receiving_limits;
+mod restart;

@@ -1,0 +1,160 @@
+//! What must be seen nowhere: personal data, and secrets.
+
+use crate::harness::{Answer, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
+
+const KEY: &str = "Zq7-api-key";
+const SECRETS: [&str; 6] = [KEY, "Zq7-token", "Zq7-path", "Zq7-basic", "Zq7-guess", "Zq7-query"];
+/// Stand in payloads, their keys, queries and replies.
+const PERSONAL: [&str; 6] =
+    ["Wilhelmina Featherstonehaugh", "featherstonehaugh@private.example", "+44 7700 900123", "0031xPRIVATE", "Zq8-key", "Zq8-echo"];
+
+fn payload(id: &str) -> String {
+    format!(
+        r#"{{"type":"individual_reveal","Zq8-key":1,"data":{{"id":"{id}","name":"{}","email":"{}","mobile_phone":"{}"}}}}"#,
+        PERSONAL[0], PERSONAL[1], PERSONAL[2]
+    )
+}
+
+/// Everything that a stranger may read: logs, metrics, health.
+async fn public(relay: &Relay) -> String {
+    let mut text = relay.log();
+    for path in ["/metrics", "/readyz", "/healthz", "/nothing"] {
+        text += &relay.get(path).await.1;
+    }
+    text
+}
+
+fn assert_clean(what: &str, text: &str) {
+    let hashes = [sha256_hex(KEY), sha256_hex(KEY).to_uppercase(), sha256_hex("Zq7-guess")];
+    for forbidden in SECRETS.into_iter().chain(PERSONAL).chain(hashes.iter().map(String::as_str)) {
+        let place = text.find(forbidden).map(|at| text[..at].lines().last().unwrap_or_default().to_owned());
+        assert_eq!(place, None, "`{forbidden}` is in {what}");
+    }
+    for line in text.lines() {
+        // Percent-encoded and base64 forms.
+        for forbidden in ["featherstonehaugh", "Featherstonehaugh", "ZmVhdGhlcnN0b25l", "RmVhdGhlcnN0b25l", "7700%20900123"] {
+            assert!(!line.contains(forbidden), "`{forbidden}` is in {what}: {line}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_metrics_and_answers_show_neither_persons_nor_secrets() {
+    let receiver = Receiver::scripted(|request, number| {
+        let echo = format!("Zq8-echo {:?} {}", request.headers, String::from_utf8_lossy(&request.body));
+        match request.path.rsplit('/').next() {
+            Some("dead") => Answer::status(422).body(echo).header("x-echo", "Zq8-echo"),
+            Some("redirect") => Answer::status(302).header("location", "http://127.0.0.1:9/Zq8-echo"),
+            Some("slow") => Answer::Hang,
+            Some("cut") if number % 2 == 0 => Answer::CutHead,
+            Some("retry") => Answer::status(500).body(echo),
+            _ => Answer::status(200).body(echo),
+        }
+    })
+    .await;
+    let url = receiver.url("/${CRM_PATH}");
+    let userinfo = url.replace("http://", "http://user:${BASIC}@");
+    let routes = format!(
+        "source: {{ path: /webhooks/wiza, api_keys: ['${{API_KEY}}'] }}
+defaults:
+  timeout: 300ms
+  retry: {{ first: 5ms, attempts: 3 }}
+  headers: {{ authorization: 'Bearer ${{CRM_TOKEN}}', x-person: '{{{{ data.email }}}}' }}
+destinations:
+  fine: {{ url: '{url}/fine?email={{{{ data.email }}}}&key=${{QUERY}}' }}
+  basic: {{ url: '{userinfo}/fine' }}
+  dead: {{ url: '{url}/dead' }}
+  redirect: {{ url: '{url}/redirect' }}
+  slow: {{ url: '{url}/slow' }}
+  cut: {{ url: '{url}/cut' }}
+  retry: {{ url: '{url}/retry', body: {{ name: '{{{{ data.name }}}}' }} }}
+  refused: {{ url: 'http://127.0.0.1:9/${{CRM_PATH}}/{{{{ data.email }}}}' }}
+  nowhere: {{ url: 'http://nowhere.invalid/${{CRM_PATH}}/{{{{ data.email }}}}' }}
+  unrendered: {{ url: '{url}/', body: {{ x: '{{{{ data.name.first }}}}' }} }}
+  mistyped: {{ url: '{url}/', body: {{ x: '{{{{ data.name + 1 }}}}' }} }}
+  misled: {{ url: '{url}/{{{{ data.name }}}}/{{{{ data.dots }}}}/' }}
+routes:
+  - {{ name: everything, to: [fine, basic, dead, redirect, slow, cut, retry, refused, nowhere, unrendered, mistyped, misled] }}"
+    );
+    let mut relay = Setup::new(routes)
+        .flag("log", "trace")
+        .env("API_KEY", SECRETS[0])
+        .env("CRM_TOKEN", SECRETS[1])
+        .env("CRM_PATH", SECRETS[2])
+        .env("BASIC", SECRETS[3])
+        .env("QUERY", SECRETS[5])
+        .seen_by(&receiver)
+        .start()
+        .await;
+    let key = sha256_hex(KEY);
+    let post = |body: String| relay.webhook(body).auth_key(Some(&key)).below("/Zq8-key/emea?record=0031xPRIVATE&name=Zq8-echo");
+    let mut answers = String::new();
+    for number in 0..3 {
+        let reply = post(payload(&format!("{number}"))).send().await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        answers += &reply.text();
+    }
+    let refusals = [
+        post(payload("1")),
+        post(format!("[{}]", payload("1"))),
+        post(payload("1").replace("\"data\"", "data")),
+        post(payload("1") + PERSONAL[0]),
+        post(payload("1")).header("content-encoding", "gzip"),
+        post(payload("1")).header("content-encoding", PERSONAL[3]),
+        post(payload("1")).auth_key(Some(&sha256_hex("Zq7-guess"))),
+        post(payload("1")).auth_key(Some(KEY)),
+        post(payload("1")).path("/webhooks/Zq8-key?record=0031xPRIVATE"),
+        post(payload("1")).method("PUT"),
+        post(format!("{{\"x\":\"{}\"}}", PERSONAL[0].repeat(50_000))),
+    ];
+    for refusal in refusals {
+        let reply = refusal.send().await;
+        answers += &reply.text();
+        answers += &format!("{:?}", reply.headers);
+    }
+    assert_clean("an answer", &answers);
+    eventually("every outcome is there", async || {
+        let metrics = relay.metrics().await;
+        metrics.destinations().iter().all(|name| metrics.get("waiting", &[("destination", name)]) == 0).then_some(())
+    })
+    .await;
+    let seen = receiver.requests();
+    assert!(seen.iter().any(|request| request.header("authorization") == "Bearer Zq7-token" && request.path.contains("Zq7-path")));
+    assert!(["TRACE", "DEBUG", "INFO", "WARN"].iter().all(|level| relay.log().contains(level)), "{}", relay.log());
+    assert_clean("what is public", &public(&relay).await);
+    // The stored replies and errors are for operators, and hold no secret either.
+    for id in relay.accepted() {
+        for secret in SECRETS {
+            for (what, text) in relay.stored().told(&id) {
+                assert!(!text.contains(secret), "{secret} is in {what}: {text}");
+            }
+        }
+    }
+    let before = public(&relay).await;
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    assert_clean("the log of the end", &(before + &relay.log()));
+    assert_eq!(relay.stored().events(), 3 + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_of_a_file_hold_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.yaml");
+    let secrets = SECRETS.map(|secret| format!("{secret} ://\n:"));
+    for text in [
+        "source: { path: '${A}', api_keys: ['${A}', '${A} '] }",
+        "source: { path: /, api_keys: [{ sha256: '${A}' }], max_body: '${A}' }",
+        "source: { path: /, api_keys: ['${A}'] }\ndestinations: { a: { url: '${A}', method: '${A}', timeout: '${A}', rate_limit: '${A}' } }",
+        "source: { path: /, api_keys: ['${A}'] }\ndestinations: { a: { url: 'http://x/', headers: { x: '${A}' }, body: { a: '{{ ${A} }}' } } }\nroutes: [{ name: '${A}', to: ['${A}'], when: '${A}' }]",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        for arguments in [&["check", &path][..], &["check", "--json", &path], &["serve", "--config", &path]] {
+            for secret in &secrets {
+                let ran = run_with(arguments, &[("A", secret)]).await;
+                assert_eq!(ran.code, Some(1), "{ran:?}");
+                assert!(!ran.error.contains("Zq7") && !ran.output.contains("Zq7"), "{text}: {ran:?}");
+            }
+        }
+    }
+}
