@@ -21,6 +21,13 @@ pub enum Signal {
     Nothing,
 }
 
+impl Signal {
+    /// Whether the attempt counts against the delivery's limit of attempts.
+    pub fn counts(self) -> bool {
+        self != Self::Refused
+    }
+}
+
 /// What may be attempted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {

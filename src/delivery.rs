@@ -135,4 +135,6 @@ pub struct Settlement {
     pub attempt: Attempt,
     /// What follows.
     pub outcome: Outcome,
+    /// Attempts that count against the limit, this one included unless the destination refused the credentials.
+    pub attempts: u32,
 }

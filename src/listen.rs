@@ -25,7 +25,7 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may wait for a request. Longer than the proxies in front usually wait (60 s), so that it is
 /// they who close, never just as they send a webhook.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// Bytes of headers at most; more gets 431.
+/// Bytes that are buffered for headers; what is far above gets 431 (the buffer may hold a little more).
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Headers at most; more gets 431.
 const HEADERS_MAX: usize = 100;

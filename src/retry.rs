@@ -48,8 +48,13 @@ fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<
     let words = format!("status {status}");
     match status {
         200..=299 => Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success },
-        // They speak of the destination's credentials, not of this event.
-        401 | 403 | 407 => again(policy, progress, None, &words, Signal::Refused),
+        // They speak of the relay's credentials, not of this event: however long a wrong token is there, it costs no
+        // event, neither by attempts nor by the deadline. The open circuit keeps the number of attempts small.
+        401 | 403 | 407 => Verdict {
+            outcome: Outcome::Retry(later(progress.now, backoff(policy, 1, progress.jitter))),
+            hold_until: None,
+            signal: Signal::Refused,
+        },
         // A throttle with a time is no fault: the hold does all that is needed.
         429 if retry_after.is_some() => again(policy, progress, retry_after, &words, Signal::Nothing),
         429 | 503 => again(policy, progress, retry_after, &words, Signal::Failure),
@@ -180,6 +185,16 @@ mod tests {
         let late = Progress { now: seconds(3599), ..progress(1) };
         let Outcome::Dead(reason) = judge(&POLICY, &failed, late).outcome else { panic!("still alive") };
         assert_eq!(reason, "given up at the deadline of 1h, the last: connection refused");
+    }
+
+    #[test]
+    fn a_wrong_token_costs_no_event() {
+        let late = Progress { now: seconds(1_000_000), ..progress(1000) };
+        for code in [401, 403, 407] {
+            let verdict = judge(&POLICY, &status(code, None), late);
+            assert_eq!(verdict.outcome, Outcome::Retry(seconds(1_000_005)), "{code}");
+            assert!(!verdict.signal.counts(), "{code}");
+        }
     }
 
     #[test]

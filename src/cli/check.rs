@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ending, load};
+use super::Ending;
+use super::load::{self, counted};
 use crate::config::Severity;
 use crate::store::embedded::Embedded;
 
@@ -36,10 +37,10 @@ impl Check {
             file.show_findings();
             match &file.loaded.config {
                 Some(config) => {
-                    let (routes, destinations) = (config.routes.len(), config.destinations.len());
-                    println!("{}: good, {routes} routes to {destinations} destinations, {warnings} warnings", self.file.display());
+                    let (routes, destinations) = (counted(config.routes.len(), "route"), counted(config.destinations.len(), "destination"));
+                    println!("{}: good, {routes} to {destinations}, {}", self.file.display(), counted(warnings, "warning"));
                 }
-                None => println!("{}: {errors} errors, {warnings} warnings", self.file.display()),
+                None => println!("{}: {}, {}", self.file.display(), counted(errors, "error"), counted(warnings, "warning")),
             }
         }
         if let Some(store) = &self.store

@@ -54,7 +54,9 @@ impl Serve {
         file.show_findings();
         let config = match file.into_config() {
             Ok(config) => config,
-            Err(errors) => return Ending::Failed(format!("{} has {errors} errors; nothing was started", self.config.display())),
+            Err(errors) => {
+                return Ending::Failed(format!("{} has {}; nothing was started", self.config.display(), load::counted(errors, "error")));
+            }
         };
         block_on(self.serve(config))
     }

@@ -50,7 +50,7 @@ fn mask(reply: &mut Bytes, secrets: &crate::config::Secrets) {
 
 /// The one log line of an attempt. It names the event and never shows it.
 pub(super) fn log(destination: &str, route: &str, settlement: &Settlement) {
-    let Settlement { claim, attempt, outcome } = settlement;
+    let Settlement { claim, attempt, outcome, .. } = settlement;
     let (result, next_attempt_at, reason) = match outcome {
         Outcome::Delivered => ("delivered", None, None),
         Outcome::Retry(at) => ("retried", Some(rfc3339_milliseconds(*at)), None),

@@ -164,7 +164,8 @@ impl Lane {
             self.metrics.circuit(!was_open);
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
-        let settlement = Settlement { claim, attempt, outcome };
+        let attempts = if signal.counts() { attempts } else { claim.attempts_made };
+        let settlement = Settlement { claim, attempt, outcome, attempts };
         let after = now.duration_since(settlement.claim.event.received_at);
         self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);
         attempt::log(&destination.name, &route, &settlement);

@@ -54,7 +54,8 @@ fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
         latency: Duration::from_millis(1),
         result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply") },
     };
-    Settlement { claim, attempt, outcome }
+    let attempts = claim.attempts_made + 1;
+    Settlement { claim, attempt, outcome, attempts }
 }
 
 /// Claims, or finds that nothing comes.

@@ -26,7 +26,7 @@ async fn check_says_yes_or_no() {
     let (_folder, good) = file(GOOD);
     let ran = run(&["check", &good]).await;
     assert_eq!((ran.code, ran.error.as_str()), (Some(0), ""), "{ran:?}");
-    assert!(ran.output.contains("1 routes to 1 destinations"), "{ran:?}");
+    assert!(ran.output.contains("1 route to 1 destination"), "{ran:?}");
     let (_folder, bad) = file(BAD);
     let ran = run(&["check", &bad]).await;
     let places = [format!("{bad}:2:52"), format!("{bad}:3:35")];

@@ -107,7 +107,7 @@ fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], cha
             queue.apply(*change);
         }
     }
-    writer.shared.count_outstanding(changes.values());
+    writer.shared.count_waiting();
     for settlement in settlements {
         if let Some(queue) = writer.shared.queue(settlement.claim.destination) {
             let retry_at = match &settlement.outcome {
@@ -176,7 +176,8 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
 }
 
 fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<()> {
-    let Settlement { claim, attempt, outcome } = settlement;
+    let Settlement { claim, attempt, outcome, attempts: counted } = settlement;
+    // An attempt that does not count (a wrong token) takes the number of the one before it that did not.
     let number = claim.attempts_made.saturating_add(1);
     let latency = i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX);
     let (status, attempt_error, reply) = match &attempt.result {
@@ -195,7 +196,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
              ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
                settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error",
         )?
-        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, number, due, now, latency, status, error])?;
+        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error])?;
     if *outcome == Outcome::Delivered {
         return Ok(()); // The delivery's own row says all that there is to say.
     }

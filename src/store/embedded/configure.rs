@@ -46,6 +46,7 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
         queue.set_active(active.contains(&queue.key));
     }
     *writer.shared.queues.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(queues);
+    writer.shared.count_waiting();
     writer.dedupe.set_window(names.dedupe_window);
     writer.retention.configure(names.retention);
     Ok(Keys { destinations, routes, rules: RulesKey(rules) })

@@ -5,7 +5,7 @@
 //! - `cache` lets queues that are behind share what one of them read.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //!
-//! Limits: [`APPENDS_WAITING_MAX`] appends and [`SETTLEMENTS_WAITING_MAX`] settlements handed over and not written;
+//! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
 
 mod cache;
@@ -23,7 +23,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -37,7 +37,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::cache::EventCache;
 pub use self::open::Options;
-use self::queue::{Change, Queue, Want};
+use self::queue::{Queue, Want};
 use self::read::Readers;
 use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
@@ -80,7 +80,8 @@ struct Shared {
     cache: EventCache,
     /// Outcomes that wait for a commit; bounded by the permits.
     settlements: Mutex<VecDeque<Settlement>>,
-    outstanding: AtomicI64,
+    /// Deliveries waiting after the last commit.
+    waiting: AtomicU64,
     observe_commit: CommitObserver,
     failed_commits: AtomicU64,
 }
@@ -141,11 +142,11 @@ impl Shared {
         Unavailable::CannotWrite(reason)
     }
 
-    fn count_outstanding<'a>(&self, changes: impl Iterator<Item = &'a Change>) {
-        for change in changes {
-            let finished = change.delivered + change.dead;
-            self.outstanding.fetch_add(signed(change.planned) - signed(finished), Ordering::Relaxed);
-        }
+    /// Adds up what waits. What is parked does not count against `--max-backlog`: a destination that left the file
+    /// must not stop the others.
+    fn count_waiting(&self) {
+        let waiting = self.queues().iter().map(|queue| queue.figures().waiting()).sum();
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 }
 
@@ -170,7 +171,7 @@ impl Embedded {
     }
 
     fn backlog(&self) -> Result<(), Unavailable> {
-        let waiting = u64::try_from(self.shared.outstanding.load(Ordering::Relaxed)).unwrap_or(0);
+        let waiting = self.shared.waiting.load(Ordering::Relaxed);
         if waiting >= self.backlog_max { Err(Unavailable::Backlog { waiting, limit: self.backlog_max }) } else { Ok(()) }
     }
 
@@ -313,8 +314,4 @@ impl Store for Embedded {
     fn health(&self) -> Health {
         self.shared.health()
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::read::Readers;
 use super::schema::{self, SchemaError};
 use super::writer::Writer;
-use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint, signed};
+use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
 use crate::delivery::DestinationKey;
 use crate::store::{DestinationFigures, Health, StoreError};
 
@@ -62,7 +62,6 @@ impl Embedded {
         let dedupe = Dedupe::load(&connection).map_err(engine)?;
         let last = last_sequence(&connection).map_err(engine)?;
         let queues = queues(&connection, last).map_err(engine)?;
-        let outstanding: i64 = queues.iter().map(|queue| signed(queue.figures().outstanding())).sum();
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
         let pacer = checkpoint::Pacer::start(&mut connection, background).map_err(refuse)?;
@@ -73,7 +72,7 @@ impl Embedded {
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
             settlements: Mutex::default(),
             cache: EventCache::default(),
-            outstanding: AtomicI64::new(outstanding),
+            waiting: AtomicU64::new(0),
             observe_commit: options.observe_commit,
             failed_commits: AtomicU64::new(0),
         });
