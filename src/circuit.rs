@@ -21,13 +21,6 @@ pub enum Signal {
     Nothing,
 }
 
-impl Signal {
-    /// Whether the attempt counts against the delivery's limit of attempts.
-    pub fn counts(self) -> bool {
-        self != Self::Refused
-    }
-}
-
 /// What may be attempted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -53,12 +46,14 @@ enum State {
 pub struct Breaker {
     settings: Circuit,
     state: State,
+    /// The last that the destination said of the credentials was that they are good.
+    credentials_trusted: bool,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: Circuit) -> Self {
-        Self { settings, state: State::Closed { failures: 0 } }
+        Self { settings, state: State::Closed { failures: 0 }, credentials_trusted: false }
     }
 
     /// Takes new settings; the state stays.
@@ -78,6 +73,11 @@ impl Breaker {
 
     /// Learns from an attempt that ended.
     pub fn record(&mut self, signal: Signal, now: Instant) {
+        match signal {
+            Signal::Success => self.credentials_trusted = true,
+            Signal::Refused => self.credentials_trusted = false,
+            Signal::Failure | Signal::Gone | Signal::Nothing => {}
+        }
         self.state = match (self.state, signal) {
             (State::Gone, _) => State::Gone,
             (_, Signal::Gone) => State::Gone,
@@ -92,6 +92,11 @@ impl Breaker {
             (State::Open { until }, Signal::Failure) if now < until => State::Open { until },
             (State::Open { .. }, Signal::Failure) => self.open(now),
         };
+    }
+
+    /// Whether the destination accepted the relay's credentials the last time it said anything of them.
+    pub fn credentials_trusted(&self) -> bool {
+        self.credentials_trusted
     }
 
     /// Closes it by hand.
@@ -152,6 +157,18 @@ mod tests {
         breaker.record(Signal::Refused, now);
         breaker.record(Signal::Failure, now + COOLDOWN / 2);
         assert_eq!(breaker.permission(now + COOLDOWN), Permission::Probe);
+    }
+
+    #[test]
+    fn a_refusal_ends_the_trust_in_the_credentials_until_the_next_success() {
+        let (mut breaker, now) = (breaker(), Instant::now());
+        assert!(!breaker.credentials_trusted());
+        for (signal, trusted) in
+            [(Signal::Success, true), (Signal::Failure, true), (Signal::Refused, false), (Signal::Failure, false), (Signal::Success, true)]
+        {
+            breaker.record(signal, now);
+            assert_eq!(breaker.credentials_trusted(), trusted);
+        }
     }
 
     #[test]

@@ -25,6 +25,12 @@ impl EventId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// When the id was made, in Unix milliseconds: the first 48 bits (RFC 9562, section 5.7).
+    pub fn milliseconds(&self) -> i64 {
+        let [a, b, c, d, e, f, ..] = *self.as_bytes();
+        i64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
     /// The 16 bytes to store.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -18,6 +18,8 @@ pub struct Verdict {
     pub hold_until: Option<Timestamp>,
     /// What the circuit breaker learns.
     pub signal: Signal,
+    /// Whether the attempt counts against the limit of attempts.
+    pub counts: bool,
 }
 
 /// Where a delivery stands when an attempt is judged.
@@ -29,6 +31,8 @@ pub struct Progress {
     pub since: Timestamp,
     /// Now.
     pub now: Timestamp,
+    /// Whether the destination accepted the relay's credentials the last time it said anything of them.
+    pub credentials_trusted: bool,
     /// Uniform in 0..1: where in the back-off's span the next attempt falls.
     pub jitter: f64,
 }
@@ -36,9 +40,12 @@ pub struct Progress {
 /// Judges an attempt by the destination's policy.
 pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
     match &attempt.result {
-        AttemptResult::NotRendered(error) => {
-            Verdict { outcome: Outcome::Dead(format!("the request cannot be made: {error}")), hold_until: None, signal: Signal::Nothing }
-        }
+        AttemptResult::NotRendered(error) => Verdict {
+            outcome: Outcome::Dead(format!("the request cannot be made: {error}")),
+            hold_until: None,
+            signal: Signal::Nothing,
+            counts: true,
+        },
         AttemptResult::Failed(error) => again(policy, progress, None, error, Signal::Failure),
         AttemptResult::Replied { status, retry_after, .. } => replied(policy, progress, *status, *retry_after),
     }
@@ -47,14 +54,8 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
 fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<Timestamp>) -> Verdict {
     let words = format!("status {status}");
     match status {
-        200..=299 => Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success },
-        // They speak of the relay's credentials, not of this event: however long a wrong token is there, it costs no
-        // event, neither by attempts nor by the deadline. The open circuit keeps the number of attempts small.
-        401 | 403 | 407 => Verdict {
-            outcome: Outcome::Retry(later(progress.now, backoff(policy, 1, progress.jitter))),
-            hold_until: None,
-            signal: Signal::Refused,
-        },
+        200..=299 => Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success, counts: true },
+        401 | 403 | 407 => refused(policy, progress, &words),
         // A throttle with a time is no fault: the hold does all that is needed.
         429 if retry_after.is_some() => again(policy, progress, retry_after, &words, Signal::Nothing),
         429 | 503 => again(policy, progress, retry_after, &words, Signal::Failure),
@@ -63,6 +64,7 @@ fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<
             outcome: Outcome::Dead("status 410: the destination is gone for good".to_owned()),
             hold_until: None,
             signal: Signal::Gone,
+            counts: true,
         },
         300..=399 => dead(format!("{words}: redirects are not followed")),
         _ => dead(format!("{words}: not worth repeating")),
@@ -71,12 +73,25 @@ fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<
 
 /// An answer, so the destination is up; but this event will never please it.
 fn dead(reason: String) -> Verdict {
-    Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success }
+    Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success, counts: true }
+}
+
+/// The credentials were refused. If they were good a moment ago, it is this event that the destination refuses, and
+/// the attempt counts as any other. If not, it speaks of the relay's configuration: however long a wrong token is
+/// there, it costs no event, neither by attempts nor by the deadline, and the open circuit keeps attempts few.
+fn refused(policy: &Retry, progress: Progress, words: &str) -> Verdict {
+    if progress.credentials_trusted {
+        return again(policy, progress, None, words, Signal::Refused);
+    }
+    let next = later(progress.now, backoff(policy, 1, progress.jitter));
+    Verdict { outcome: Outcome::Retry(next), hold_until: None, signal: Signal::Refused, counts: false }
 }
 
 fn again(policy: &Retry, progress: Progress, retry_after: Option<Timestamp>, words: &str, signal: Signal) -> Verdict {
     let hold_until = retry_after.map(|at| at.min(later(progress.now, policy.max)));
-    let next = hold_until.unwrap_or_else(|| later(progress.now, backoff(policy, progress.attempts, progress.jitter)));
+    // A short Retry-After does not shorten the back-off, or a busy destination would burn all attempts in seconds.
+    let pause = later(progress.now, backoff(policy, progress.attempts, progress.jitter));
+    let next = hold_until.map_or(pause, |until| until.max(pause));
     let outcome = if progress.attempts >= policy.attempts {
         Outcome::Dead(format!("given up after {} attempts, the last: {words}", progress.attempts))
     } else if next > later(progress.since, policy.deadline) {
@@ -84,7 +99,7 @@ fn again(policy: &Retry, progress: Progress, retry_after: Option<Timestamp>, wor
     } else {
         Outcome::Retry(next)
     };
-    Verdict { outcome, hold_until, signal }
+    Verdict { outcome, hold_until, signal, counts: true }
 }
 
 /// Exponential back-off with full jitter: anywhere between nothing and `first * factor^(attempts - 1)`, at most `max`.
@@ -129,7 +144,7 @@ mod tests {
     }
 
     fn progress(attempts: u32) -> Progress {
-        Progress { attempts, since: now(), now: now(), jitter: 1.0 }
+        Progress { attempts, since: now(), now: now(), credentials_trusted: true, jitter: 1.0 }
     }
 
     fn attempt(result: AttemptResult) -> Attempt {
@@ -189,12 +204,24 @@ mod tests {
 
     #[test]
     fn a_wrong_token_costs_no_event() {
-        let late = Progress { now: seconds(1_000_000), ..progress(1000) };
+        let late = Progress { now: seconds(1_000_000), credentials_trusted: false, ..progress(1000) };
         for code in [401, 403, 407] {
             let verdict = judge(&POLICY, &status(code, None), late);
             assert_eq!(verdict.outcome, Outcome::Retry(seconds(1_000_005)), "{code}");
-            assert!(!verdict.signal.counts(), "{code}");
+            assert!(!verdict.counts, "{code}");
         }
+    }
+
+    #[test]
+    fn one_event_that_is_refused_where_others_are_not_is_given_up_as_any_other() {
+        assert!(judge(&POLICY, &status(403, None), progress(1)).counts);
+        assert!(matches!(judge(&POLICY, &status(403, None), progress(3)).outcome, Outcome::Dead(_)));
+    }
+
+    #[test]
+    fn a_short_retry_after_does_not_shorten_the_back_off() {
+        let verdict = judge(&POLICY, &status(429, Some(seconds(1))), progress(1));
+        assert_eq!((verdict.outcome, verdict.hold_until), (Outcome::Retry(seconds(5)), Some(seconds(1))));
     }
 
     #[test]

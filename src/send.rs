@@ -13,6 +13,8 @@ use crate::transform::Request;
 
 /// Bytes of a reply that are read, so that the connection can be used again; a longer reply closes it.
 const REPLY_BYTES_READ: usize = 64 * 1024;
+/// Bytes of a reply that are handed on beyond those that are kept, so that a secret across the edge is found whole.
+const REPLY_MARGIN: usize = 4096;
 /// How long the rest of a reply may take once its status is known: the status is what counts.
 const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept.
@@ -49,14 +51,12 @@ impl Sender {
         Ok(Self { client, timeout })
     }
 
-    /// Makes one attempt. Takes at most the destination's timeout, whatever the other side does.
+    /// Makes one attempt. Takes at most the destination's timeout until the reply's status is known, and at most
+    /// [`REPLY_WAIT_MAX`] more for its body, whatever the other side does.
     pub async fn send(&self, request: Request, id: &DeliveryId) -> Attempt {
         let started_at = Timestamp::now();
         let clock = Instant::now();
-        let result = match tokio::time::timeout(self.timeout, self.exchange(request, id, started_at)).await {
-            Ok(result) => result,
-            Err(_) => AttemptResult::Failed(format!("no answer within {}", humantime::format_duration(self.timeout))),
-        };
+        let result = self.exchange(request, id, started_at).await;
         Attempt { started_at, latency: clock.elapsed(), result }
     }
 
@@ -65,20 +65,21 @@ impl Sender {
         if let Err(error) = identify(&mut headers, id, now) {
             return AttemptResult::NotRendered(error);
         }
-        let sent = self.client.request(method, url).headers(headers).body(body).send().await;
-        let mut response = match sent {
-            Ok(response) => response,
-            Err(error) => return AttemptResult::Failed(plain_words(&error)),
+        let sent = self.client.request(method, url).headers(headers).body(body).send();
+        let mut response = match tokio::time::timeout(self.timeout, sent).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return AttemptResult::Failed(plain_words(&error)),
+            Err(_) => return AttemptResult::Failed(format!("no answer within {}", humantime::format_duration(self.timeout))),
         };
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| parse_retry_after(value, now));
+            .and_then(|value| parse_retry_after(value, Timestamp::now()));
         // What is missing of a reply whose status is known is no failure.
         let mut reply = BytesMut::new();
-        let _ = tokio::time::timeout(REPLY_WAIT_MAX.min(self.timeout / 2), read_reply(&mut response, &mut reply)).await;
+        let _ = tokio::time::timeout(REPLY_WAIT_MAX.min(self.timeout), read_reply(&mut response, &mut reply)).await;
         AttemptResult::Replied { status, retry_after, reply: reply.freeze() }
     }
 }
@@ -88,7 +89,7 @@ async fn read_reply(response: &mut reqwest::Response, kept: &mut BytesMut) {
     let mut read = 0;
     while let Ok(Some(chunk)) = response.chunk().await {
         read += chunk.len();
-        let room = REPLY_BYTES_KEPT.saturating_sub(kept.len());
+        let room = (REPLY_BYTES_KEPT + REPLY_MARGIN).saturating_sub(kept.len());
         kept.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
         if read > REPLY_BYTES_READ {
             return;

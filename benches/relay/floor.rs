@@ -32,7 +32,6 @@ impl Store for Nothing {
     fn claim(&self, _: DestinationKey, _: usize) -> BoxFuture<'_, Vec<Claim>> {
         std::future::pending().boxed()
     }
-    fn give_back(&self, _: Vec<Claim>) {}
     fn settle(&self, _: Settlement) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::LaneSettings;
-use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Outcome, Settlement};
+use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Outcome, REPLY_BYTES_KEPT, Settlement};
 use crate::event::rfc3339_milliseconds;
 use crate::transform::{self, RenderContext};
 
@@ -44,7 +44,9 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
 /// A receiver may echo what it was sent; what is stored of its reply must not hold a secret.
 fn mask(reply: &mut Bytes, secrets: &crate::config::Secrets) {
     if !reply.is_empty() {
-        *reply = Bytes::from(secrets.mask(&String::from_utf8_lossy(reply)));
+        let mut masked = secrets.mask(&String::from_utf8_lossy(reply)).into_bytes();
+        masked.truncate(REPLY_BYTES_KEPT); // Only now, so that no part of a secret is left at the edge.
+        *reply = Bytes::from(masked);
     }
 }
 

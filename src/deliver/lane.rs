@@ -63,6 +63,7 @@ impl Lane {
         let breaker = Breaker::new(settings.borrow().destination.circuit);
         let mut lane = Self { key, store, metrics, settings, stop, breaker, limiter: None, hold_until: None, in_flight: JoinSet::new() };
         lane.take_settings();
+        lane.metrics.circuit(false); // A lane before this one may have left it open.
         lane
     }
 
@@ -152,8 +153,9 @@ impl Lane {
         let destination = Arc::clone(&self.settings.borrow().destination);
         let now = Timestamp::now();
         let attempts = claim.attempts_made.saturating_add(1);
-        let progress = Progress { attempts, since: claim.since, now, jitter: rand::random() };
-        let Verdict { outcome, hold_until, signal } = retry::judge(&destination.retry, &attempt, progress);
+        let credentials_trusted = self.breaker.credentials_trusted();
+        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, jitter: rand::random() };
+        let Verdict { outcome, hold_until, signal, counts } = retry::judge(&destination.retry, &attempt, progress);
         if let Some(hold_until) = hold_until {
             let wait = Duration::try_from(hold_until.duration_since(now)).unwrap_or_default();
             self.hold_until = Instant::now().checked_add(wait).max(self.hold_until);
@@ -164,7 +166,7 @@ impl Lane {
             self.metrics.circuit(!was_open);
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
-        let attempts = if signal.counts() { attempts } else { claim.attempts_made };
+        let attempts = if counts { attempts } else { claim.attempts_made };
         let settlement = Settlement { claim, attempt, outcome, attempts };
         let after = now.duration_since(settlement.claim.event.received_at);
         self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);

@@ -15,6 +15,9 @@ use tokio::time::{Instant, Sleep};
 /// What a client gets whose headers did not come in time.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// How long the other side may take to make room for more of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How many requests have begun and ended; shared by a connection and its service. HTTP/1.1 has one at a time.
 #[derive(Clone)]
 pub(super) struct Phase(Arc<Counts>);
@@ -59,11 +62,13 @@ pub(super) struct Watched {
     /// The request that the deadline is for: as many had begun before it.
     deadline_of: u64,
     on_timeout: Arc<dyn Fn() + Send + Sync>,
+    /// Runs while a write waits for the other side to read.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     pub fn new(stream: TcpStream, phase: Phase, timeout: Duration, on_timeout: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { stream, phase, timeout, deadline: None, deadline_of: 0, on_timeout }
+        Self { stream, phase, timeout, deadline: None, deadline_of: 0, on_timeout, stalled: None }
     }
 }
 
@@ -92,13 +97,29 @@ impl AsyncRead for Watched {
     }
 }
 
+impl Watched {
+    /// Ends a connection whose other side reads nothing: without this, somebody who sends requests and never reads
+    /// the answers would hold a connection for ever.
+    fn watch_write<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled = None;
+            return result;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
+        let result = Pin::new(&mut self.stream).poll_write(context, data);
+        self.watch_write(context, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let result = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch_write(context, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -106,7 +127,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch_write(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -56,6 +56,7 @@ impl Receiver {
 
 async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
     let started = Instant::now();
+    let has_body = !axum::body::HttpBody::is_end_stream(request.body());
     let answer = receiver.receive(address, request).await.unwrap_or_else(|refusal| refusal);
     if let Some(outcome) = answer.outcome() {
         receiver.metrics.webhook(outcome);
@@ -63,7 +64,13 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): Co
     if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
         receiver.metrics.counted.ack_seconds.observe(seconds(started.elapsed()));
     }
-    answer.into_response()
+    let body_unread = has_body && answer.comes_before_the_body();
+    let mut response = answer.into_response();
+    if body_unread {
+        // What follows on the connection is a body that nobody wants, not a request.
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl Receiver {
@@ -169,11 +176,11 @@ fn dedupe_key(source: &Source, event: &Event) -> DedupeKey {
     for selection in &source.dedupe.key {
         // Each part ends in a byte that no JSON text holds, so that parts cannot run into each other.
         let part = match selection.select(event.payload()) {
-            Ok(Selected::One(None)) => String::new(),
-            Ok(Selected::One(Some(value))) => value.to_string(),
-            Ok(Selected::Many(values)) => Value::from_iter(values).to_string(),
-            // Too expensive to say which part counts, so all of it does: at worst a repetition is stored.
-            Err(_) => return content_key(&event.path, &event.query, &event.body),
+            Ok(Selected::One(Some(value))) if !value.is_null() => value.to_string(),
+            Ok(Selected::Many(values)) if !values.is_empty() => Value::from_iter(values).to_string(),
+            // A part that is missing (or too expensive to find) says nothing of which event it is, and events that
+            // lack it must not be taken for one another: all of the event counts.
+            Ok(_) | Err(_) => return content_key(&event.path, &event.query, &event.body),
         };
         hash.update(part.as_bytes());
         hash.update([0xff]);

@@ -176,9 +176,6 @@ pub trait Store: Send + Sync + 'static {
     /// is unsettled. Only one caller a destination at a time.
     fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>>;
 
-    /// Gives claims back that were not attempted, so that they can be claimed again.
-    fn give_back(&self, claims: Vec<Claim>);
-
     /// Hands an outcome over. It is written with the next commit; a crash before that repeats the attempt.
     /// Waits only where too many outcomes are unwritten.
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()>;

@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use rusqlite::Connection;
 
+use super::Shared;
 use super::writer::Writer;
 
 /// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
@@ -29,7 +30,7 @@ pub(super) struct Pacer {
 
 impl Pacer {
     /// Starts the background thread on a connection of its own, and counts the writer's pages.
-    pub fn start(writer: &mut Connection, background: Connection) -> Result<Self, String> {
+    pub fn start(writer: &mut Connection, background: Connection, shared: Arc<Shared>) -> Result<Self, String> {
         let pages = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&pages);
         writer
@@ -45,8 +46,7 @@ impl Pacer {
             .name("store-checkpoint".to_owned())
             .spawn(move || {
                 while inbox.recv().is_ok() {
-                    // A failure shows again, and is reported, where the writer moves the rest.
-                    let _ = move_pages(&background, "PASSIVE");
+                    move_pages(&shared, &background, "PASSIVE");
                     done.store(false, Ordering::Release);
                 }
             })
@@ -63,7 +63,7 @@ pub(super) fn step(writer: &mut Writer) {
         return;
     }
     if pages >= PAGES_MAX {
-        report(move_pages(&writer.connection, "RESTART"));
+        move_pages(&writer.shared, &writer.connection, "RESTART");
         return;
     }
     if writer.checkpoint.working.load(Ordering::Acquire) {
@@ -71,7 +71,7 @@ pub(super) fn step(writer: &mut Writer) {
     }
     if writer.checkpoint.asked {
         // The bulk has been moved; what came since is little.
-        report(move_pages(&writer.connection, "PASSIVE"));
+        move_pages(&writer.shared, &writer.connection, "PASSIVE");
         writer.checkpoint.asked = false;
         writer.checkpoint.pages.store(0, Ordering::Relaxed);
         return;
@@ -81,23 +81,22 @@ pub(super) fn step(writer: &mut Writer) {
         Ok(()) | Err(TrySendError::Full(())) => writer.checkpoint.asked = true,
         Err(TrySendError::Disconnected(())) => {
             writer.checkpoint.working.store(false, Ordering::Release);
-            report(move_pages(&writer.connection, "PASSIVE"));
+            move_pages(&writer.shared, &writer.connection, "PASSIVE");
         }
     }
 }
 
 /// Empties the log, so that the store is one file when the relay is not running.
-pub(super) fn on_close(connection: &Connection) {
-    report(move_pages(connection, "TRUNCATE"));
+pub(super) fn on_close(writer: &Writer) {
+    if !writer.shared.has_failed() {
+        move_pages(&writer.shared, &writer.connection, "TRUNCATE");
+    }
 }
 
-fn move_pages(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    // The pragma answers (busy, pages in the log, pages moved); what stays is moved the next time.
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
-}
-
-fn report(result: rusqlite::Result<()>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "the store's write-ahead log could not be moved into its file; it stays longer");
+/// Moves pages; what stays is moved the next time.
+fn move_pages(shared: &Shared, connection: &Connection, mode: &str) {
+    // The pragma answers (busy, pages in the log, pages moved).
+    if let Err(error) = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())) {
+        shared.note_failure("moving the write-ahead log into the file", &error);
     }
 }

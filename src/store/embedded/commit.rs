@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::queue::{Change, Ready};
 use super::writer::Writer;
@@ -34,18 +34,15 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
     let now = Timestamp::now().as_millisecond();
     let mut answers = Vec::with_capacity(batch.events.len());
     let mut stored: Vec<Stored> = Vec::with_capacity(batch.events.len());
-    let mut keys: HashMap<DedupeKey, i64> = HashMap::new();
-    let mut ids: HashMap<i64, EventId> = HashMap::new();
+    let mut keys: HashMap<DedupeKey, EventId> = HashMap::new();
     let mut changes: HashMap<DestinationKey, Change> = HashMap::new();
     let mut next_sequence = writer.next_sequence;
 
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     let mut expired = Vec::new();
     for new in batch.events {
-        if let Some(key) = new.dedupe
-            && let Some(first) = keys.get(&key).copied().or_else(|| writer.dedupe.get(&key))
-            && let Some(id) = first_id(&transaction, first, &ids, writer.dedupe.window_start(now))?
-        {
+        let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
+        if let Some(id) = seen {
             answers.push(Appended::Duplicate(id));
             continue;
         }
@@ -58,19 +55,20 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
             }
         }
         if let Some(key) = new.dedupe {
-            keys.insert(key, sequence);
+            keys.insert(key, new.event.id);
         }
-        ids.insert(sequence, new.event.id);
         answers.push(Appended::Accepted(new.event.id));
         stored.push(Stored { sequence, event: new });
     }
     if next_sequence > writer.next_sequence {
         expired = writer.dedupe.expire(&transaction, now)?;
-        let entries: Vec<_> = keys.iter().map(|(key, sequence)| (*key, *sequence)).collect();
+        let entries: Vec<_> = keys.iter().map(|(key, id)| (*key, *id)).collect();
         dedupe::log(&transaction, next_sequence - 1, now, &entries)?;
     }
     for settlement in batch.settlements {
-        insert_settlement(&transaction, settlement, now)?;
+        if !insert_settlement(&transaction, settlement, now)? {
+            continue;
+        }
         let change = changes.entry(settlement.claim.destination).or_default();
         match settlement.outcome {
             Outcome::Delivered => change.delivered += 1,
@@ -85,8 +83,8 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
 
     writer.next_sequence = next_sequence;
     writer.dedupe.remove(&expired);
-    for (key, sequence) in keys {
-        writer.dedupe.insert(key, sequence);
+    for (key, id) in keys {
+        writer.dedupe.insert(key, id);
     }
     publish(writer, stored, batch.settlements, &changes);
     Ok(answers)
@@ -120,29 +118,13 @@ fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], cha
     for Stored { sequence, event } in stored {
         let Disposition::Route { plan: Plan { deliveries, .. }, .. } = event.disposition else { continue };
         let event = Arc::new(event.event);
-        let mut read_back_soon = false;
         for planned in deliveries {
             if let Some(queue) = writer.shared.queue(planned.destination) {
                 let since = event.received_at;
-                read_back_soon |= queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0, since });
+                queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0, since });
             }
         }
-        if read_back_soon {
-            writer.shared.cache.insert(sequence, &event);
-        }
     }
-}
-
-/// The id of the event that a new one repeats; `None` if that one is older than the window, or gone.
-fn first_id(transaction: &Transaction<'_>, sequence: i64, batch: &HashMap<i64, EventId>, oldest: i64) -> rusqlite::Result<Option<EventId>> {
-    if let Some(id) = batch.get(&sequence) {
-        return Ok(Some(*id));
-    }
-    transaction
-        .prepare_cached("SELECT id FROM events WHERE sequence = ? AND received_at >= ?")?
-        .query_row([sequence, oldest], |row| row.get::<_, [u8; 16]>(0))
-        .optional()
-        .map(|id| id.map(EventId::from_bytes))
 }
 
 fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) -> rusqlite::Result<()> {
@@ -175,7 +157,8 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
     Ok(())
 }
 
-fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<()> {
+/// Writes an outcome; whether it is new. A final outcome is never overwritten, and so never counted twice.
+fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<bool> {
     let Settlement { claim, attempt, outcome, attempts: counted } = settlement;
     // An attempt that does not count (a wrong token) takes the number of the one before it that did not.
     let number = claim.attempts_made.saturating_add(1);
@@ -189,16 +172,17 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         Outcome::Retry(at) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
         Outcome::Dead(reason) => (schema::STATE_DEAD, None, Some(reason.as_str())),
     };
-    transaction
+    let written = transaction
         .prepare_cached(
             "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, latency_us, last_status, last_error)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-               settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error",
+               settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error
+             WHERE state = 1",
         )?
         .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error])?;
-    if *outcome == Outcome::Delivered {
-        return Ok(()); // The delivery's own row says all that there is to say.
+    if written == 0 || *outcome == Outcome::Delivered {
+        return Ok(written > 0); // A delivery's own row says all that there is to say.
     }
     transaction
         .prepare_cached("INSERT OR REPLACE INTO attempts (event, destination, number, started_at, latency_us, status, error, reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
@@ -210,7 +194,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
             number - ATTEMPTS_KEPT
         ])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn write_figures(transaction: &Transaction<'_>, writer: &Writer, key: DestinationKey, change: Change) -> rusqlite::Result<()> {

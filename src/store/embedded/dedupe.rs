@@ -1,5 +1,6 @@
 //! Which events were seen before: 16-byte key prefixes in memory, and the log on disk from which they are read at
-//! start. An index on disk over random keys would cost as much as all the rest of an append.
+//! start. With each key goes its event's id, so that a duplicate is answered also after retention has deleted the
+//! event. An index on disk over random keys would cost as much as all the rest of an append.
 //!
 //! The log has a row a commit, so the keys are also known by age: what leaves the window is read from the log's
 //! oldest rows and forgotten, without a second structure in memory.
@@ -10,19 +11,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use crate::event::EventId;
 use crate::store::DedupeKey;
 
-/// Keys held at most: what fits a table of 2^20 places, 26 MiB. Beyond it the oldest are forgotten early, so at
+/// Keys held at most: what fits a table of 2^20 places, 33 MiB. Beyond it the oldest are forgotten early, so at
 /// 100 events a second duplicates are known for two and a half hours.
 pub(super) const KEYS_MAX: usize = 900_000;
 /// Log rows forgotten in one go.
 const EXPIRY_ROWS_MAX: usize = 64;
-const ENTRY_BYTES: usize = 24;
+const ENTRY_BYTES: usize = 32;
 
 /// The keys within the window.
 #[derive(Debug, Default)]
 pub(super) struct Dedupe {
-    sequences: HashMap<DedupeKey, i64, BuildHasherDefault<PrefixHasher>>,
+    ids: HashMap<DedupeKey, EventId, BuildHasherDefault<PrefixHasher>>,
     window_ms: i64,
 }
 
@@ -34,10 +36,10 @@ impl Dedupe {
         let mut statement = connection.prepare("SELECT entries FROM dedupe_log ORDER BY sequence DESC")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            for (key, sequence) in entries(row.get_ref(0)?.as_blob()?) {
-                dedupe.sequences.entry(key).or_insert(sequence);
+            for (key, id) in entries(row.get_ref(0)?.as_blob()?) {
+                dedupe.ids.entry(key).or_insert(id);
             }
-            if dedupe.sequences.len() >= KEYS_MAX {
+            if dedupe.ids.len() >= KEYS_MAX {
                 break;
             }
         }
@@ -49,31 +51,27 @@ impl Dedupe {
         self.window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     }
 
-    /// The receipt time (Unix milliseconds) from which on an event counts as seen.
-    pub fn window_start(&self, now: i64) -> i64 {
-        now.saturating_sub(self.window_ms)
-    }
-
-    /// The sequence of the event that had this key; it may have left the window already.
-    pub fn get(&self, key: &DedupeKey) -> Option<i64> {
-        self.sequences.get(key).copied()
+    /// The id of the event that had this key, unless that one has left the window.
+    pub fn get(&self, key: &DedupeKey, now: i64) -> Option<EventId> {
+        let id = self.ids.get(key).copied()?;
+        (id.milliseconds() >= now.saturating_sub(self.window_ms)).then_some(id)
     }
 
     /// Remembers a key whose event is committed.
-    pub fn insert(&mut self, key: DedupeKey, sequence: i64) {
-        self.sequences.insert(key, sequence);
+    pub fn insert(&mut self, key: DedupeKey, id: EventId) {
+        self.ids.insert(key, id);
     }
 
     /// Forgets the oldest keys, where they have left the window or there are too many. Part of a commit: the keys
     /// are returned, to be removed once it has succeeded.
-    pub fn expire(&self, transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<Vec<(DedupeKey, i64)>> {
+    pub fn expire(&self, transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<Vec<(DedupeKey, EventId)>> {
         let mut expired = Vec::new();
         let mut oldest = transaction.prepare_cached("SELECT sequence, at, entries FROM dedupe_log ORDER BY sequence LIMIT ?")?;
         let mut rows = oldest.query([i64::try_from(EXPIRY_ROWS_MAX).unwrap_or(i64::MAX)])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
             let at: i64 = row.get(1)?;
-            let too_many = self.sequences.len().saturating_sub(expired.len()) > KEYS_MAX;
+            let too_many = self.ids.len().saturating_sub(expired.len()) > KEYS_MAX;
             if at.saturating_add(self.window_ms) > now && !too_many {
                 break;
             }
@@ -87,10 +85,10 @@ impl Dedupe {
     }
 
     /// Removes keys that [`Dedupe::expire`] returned, unless a later event has the same key.
-    pub fn remove(&mut self, expired: &[(DedupeKey, i64)]) {
-        for (key, sequence) in expired {
-            if self.sequences.get(key) == Some(sequence) {
-                self.sequences.remove(key);
+    pub fn remove(&mut self, expired: &[(DedupeKey, EventId)]) {
+        for (key, id) in expired {
+            if self.ids.get(key) == Some(id) {
+                self.ids.remove(key);
             }
         }
     }
@@ -98,11 +96,11 @@ impl Dedupe {
 
 /// Appends a commit's keys to the log. `last` is the commit's last sequence; a row is written even without keys,
 /// because the log's last row also says which sequences were given out.
-pub(super) fn log(transaction: &Transaction<'_>, last: i64, now: i64, keys: &[(DedupeKey, i64)]) -> rusqlite::Result<()> {
+pub(super) fn log(transaction: &Transaction<'_>, last: i64, now: i64, keys: &[(DedupeKey, EventId)]) -> rusqlite::Result<()> {
     let mut blob = Vec::with_capacity(keys.len() * ENTRY_BYTES);
-    for (key, sequence) in keys {
+    for (key, id) in keys {
         blob.extend_from_slice(&key.0);
-        blob.extend_from_slice(&sequence.to_be_bytes());
+        blob.extend_from_slice(id.as_bytes());
     }
     transaction.prepare_cached("INSERT INTO dedupe_log (sequence, at, entries) VALUES (?, ?, ?)")?.execute(params![last, now, blob])?;
     Ok(())
@@ -114,10 +112,10 @@ pub(super) fn last_sequence(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(last.flatten().unwrap_or(0))
 }
 
-fn entries(blob: &[u8]) -> impl Iterator<Item = (DedupeKey, i64)> {
+fn entries(blob: &[u8]) -> impl Iterator<Item = (DedupeKey, EventId)> {
     blob.chunks_exact(ENTRY_BYTES).filter_map(|entry| {
-        let (key, sequence) = entry.split_at(16);
-        Some((DedupeKey(key.try_into().ok()?), i64::from_be_bytes(sequence.try_into().ok()?)))
+        let (key, id) = entry.split_at(16);
+        Some((DedupeKey(key.try_into().ok()?), EventId::from_bytes(id.try_into().ok()?)))
     })
 }
 

@@ -2,13 +2,13 @@
 //!
 //! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
 //! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
-//! - `cache` lets queues that are behind share what one of them read.
+//! - `backlog` lets queues that are behind share what one of them read.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
 
-mod cache;
+mod backlog;
 mod checkpoint;
 mod commit;
 mod configure;
@@ -23,7 +23,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,12 +32,11 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
-use self::cache::EventCache;
+use self::backlog::Backlog;
 pub use self::open::Options;
-use self::queue::{Queue, Want};
+use self::queue::{Queue, Reading, Want};
 use self::read::Readers;
 use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
@@ -77,11 +76,13 @@ struct Shared {
     queues: RwLock<Arc<Vec<Arc<Queue>>>>,
     health: ArcSwap<Health>,
     settle_permits: Semaphore,
-    cache: EventCache,
+    backlog: Backlog,
     /// Outcomes that wait for a commit; bounded by the permits.
     settlements: Mutex<VecDeque<Settlement>>,
     /// Deliveries waiting after the last commit.
     waiting: AtomicU64,
+    /// Set: the writer takes nothing more.
+    closing: AtomicBool,
     observe_commit: CommitObserver,
     failed_commits: AtomicU64,
 }
@@ -125,6 +126,19 @@ impl Shared {
             tracing::info!("the store writes again");
             self.health.store(Arc::new(Health::Good));
         }
+    }
+
+    /// Notes an error of something that answers nobody: final ones end everything, others are only told.
+    fn note_failure(&self, doing: &str, error: &rusqlite::Error) {
+        if open::is_final(error) {
+            self.commit_failed(error);
+        } else {
+            tracing::warn!(%error, doing, "the store could not do this now; it is tried again");
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(**self.health.load(), Health::Failed(_))
     }
 
     fn commit_failed(&self, error: &rusqlite::Error) -> Unavailable {
@@ -178,51 +192,55 @@ impl Embedded {
     async fn append_event(&self, new: NewEvent) -> Result<Appended, Unavailable> {
         self.backlog()?;
         let wait = async {
-            let _permit = self.append_permits.acquire().await.map_err(|_| Unavailable::Closing)?;
+            let permit = Arc::clone(&self.append_permits).acquire_owned().await.map_err(|_| Unavailable::Closing)?;
             let (reply, answer) = oneshot::channel();
-            self.commands.try_send(Command::Append(Box::new(new), reply)).map_err(|_| Unavailable::Closing)?;
+            self.commands.try_send(Command::Append(Box::new(new), reply, permit)).map_err(|_| Unavailable::Closing)?;
             answer.await.unwrap_or(Err(Unavailable::Closing))
         };
         tokio::time::timeout(APPEND_WAIT_MAX, wait).await.unwrap_or(Err(Unavailable::TooSlow(APPEND_WAIT_MAX)))
     }
 
-    /// Cancel-safe: the queue changes only in the steps between two awaits, and what a dropped read found is read again.
+    /// Cancel-safe: a claim is taken in the same step as it is returned, and reads go on without the future that
+    /// asked for them.
     async fn claim_deliveries(&self, destination: DestinationKey, at_most: usize) -> Vec<Claim> {
         let Some(queue) = self.shared.queue(destination) else { return std::future::pending().await };
         loop {
             let changed = queue.changed.notified();
             let now = Timestamp::now().as_millisecond();
-            match queue.take(at_most, now) {
+            let until = match queue.take(at_most, now) {
                 Ok(claims) => return claims,
-                Err(Want::Wait { until }) => {
-                    let wait =
-                        until.map_or(CLAIM_SLEEP_MAX, |until| Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)));
-                    let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
+                Err(Want::Wait { until }) => until,
+                Err(Want::Fresh { reading, wanted, newest }) => {
+                    let (readers, shared, queue) = (Arc::clone(&self.readers), Arc::clone(&self.shared), Arc::clone(&queue));
+                    tokio::spawn(async move {
+                        match readers.read("reading the backlog", move |connection| shared.backlog.read(connection, wanted)).await {
+                            Ok(read) => queue.add_fresh(reading, newest, read),
+                            Err(error) => read_failed(&queue, reading, &error).await,
+                        }
+                    });
+                    None
                 }
-                Err(Want::Fresh { after, newest }) => {
-                    let shared = Arc::clone(&self.shared);
-                    let read = move |connection: &Connection| read::fresh(connection, &shared.cache, destination, after);
-                    match self.readers.read("reading the backlog", read).await {
-                        Ok(read) => queue.add_fresh(after, newest, read),
-                        Err(error) => read_failed(&error).await,
-                    }
+                Err(Want::Retries { reading, taken }) => {
+                    let (readers, queue) = (Arc::clone(&self.readers), Arc::clone(&queue));
+                    tokio::spawn(async move {
+                        match readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await {
+                            Ok(read) => queue.add_retries(reading, read),
+                            Err(error) => read_failed(&queue, reading, &error).await,
+                        }
+                    });
+                    None
                 }
-                Err(Want::Retries) => {
-                    let taken = queue.start_reading_retries();
-                    match self.readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await
-                    {
-                        Ok(read) => queue.add_retries(read),
-                        Err(error) => read_failed(&error).await,
-                    }
-                }
-            }
+            };
+            let wait = until.map_or(CLAIM_SLEEP_MAX, |until| Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)));
+            let _ = tokio::time::timeout(wait.min(CLAIM_SLEEP_MAX), changed).await;
         }
     }
 }
 
-async fn read_failed(error: &StoreError) {
+async fn read_failed(queue: &Queue, reading: Reading, error: &StoreError) {
     tracing::error!(%error, "the store cannot be read; deliveries wait and it is tried again");
     tokio::time::sleep(READ_FAILURE_PAUSE).await;
+    queue.reading_failed(reading);
 }
 
 impl Store for Embedded {
@@ -236,14 +254,6 @@ impl Store for Embedded {
 
     fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>> {
         self.claim_deliveries(destination, at_most).boxed()
-    }
-
-    fn give_back(&self, claims: Vec<Claim>) {
-        for claim in claims {
-            if let Some(queue) = self.shared.queue(claim.destination) {
-                queue.give_back(claim);
-            }
-        }
     }
 
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()> {
@@ -272,7 +282,9 @@ impl Store for Embedded {
         async move {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(thread) = thread {
-                let _ = self.commands.try_send(Command::Close);
+                self.shared.closing.store(true, Ordering::Relaxed);
+                // Only to wake it; where the channel is full it is awake.
+                let _ = self.commands.try_send(Command::SettlementsWait);
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::Semaphore;
 
-use super::cache::EventCache;
+use super::backlog::Backlog;
 use super::dedupe::{self, Dedupe};
 use super::queue::Queue;
 use super::read::Readers;
@@ -64,18 +64,19 @@ impl Embedded {
         let queues = queues(&connection, last).map_err(engine)?;
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
-        let pacer = checkpoint::Pacer::start(&mut connection, background).map_err(refuse)?;
 
         let shared = Arc::new(Shared {
             queues: RwLock::new(Arc::new(queues)),
             health: ArcSwap::from_pointee(Health::Good),
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
             settlements: Mutex::default(),
-            cache: EventCache::default(),
+            backlog: Backlog::default(),
             waiting: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
             observe_commit: options.observe_commit,
             failed_commits: AtomicU64::new(0),
         });
+        let pacer = checkpoint::Pacer::start(&mut connection, background, Arc::clone(&shared)).map_err(refuse)?;
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
         let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, inbox);
         let thread = std::thread::Builder::new()
@@ -124,7 +125,13 @@ fn lock(folder: &Path) -> Result<File, String> {
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "page_size", 4096)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        // Without shared memory (some network file systems) readers would block every commit.
+        return Err(rusqlite::Error::InvalidParameterName(format!(
+            "the file system allows no write-ahead log (journal mode {mode}); use a local disk"
+        )));
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;

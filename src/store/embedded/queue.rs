@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::backlog::{Fresh, Wanted};
 use super::read;
 use crate::delivery::{Claim, DestinationKey, RouteKey, Settlement};
 use crate::event::Event;
@@ -23,9 +24,6 @@ use crate::store::DestinationFigures;
 pub(super) const WINDOW_DELIVERIES_MAX: usize = 512;
 /// Body bytes above which a window takes no more (one event always fits).
 pub(super) const WINDOW_BYTES_MAX: usize = 2 << 20;
-
-/// An event this few places behind the cursor will be read back soon: about as many as the cache holds.
-const SOON: i64 = 2_000;
 
 /// A delivery that is ready to be claimed.
 #[derive(Debug)]
@@ -37,13 +35,17 @@ pub(super) struct Ready {
     pub since: Timestamp,
 }
 
-/// What a queue wants read from the store.
+/// Names a read of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading(u64);
+
+/// What a queue wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Want {
-    /// Retries that are due.
-    Retries,
-    /// Fresh deliveries after this event; `newest` is the last that was known when this was said.
-    Fresh { after: i64, newest: i64 },
+    /// A read of the retries that are due, but for those that are taken.
+    Retries { reading: Reading, taken: HashSet<i64> },
+    /// A read of fresh deliveries; `newest` is the last that was known when this was said.
+    Fresh { reading: Reading, wanted: Wanted, newest: i64 },
     /// Nothing: wait to be notified, or for this time (Unix milliseconds).
     Wait { until: Option<i64> },
 }
@@ -66,7 +68,14 @@ struct State {
     cursor: i64,
     /// The last event in the store that was planned for this destination.
     newest: i64,
+    /// Up to here fresh deliveries may have a row: what came before the start, or before the cursor was set back.
+    settled_up_to: i64,
     claimed_fresh: BTreeSet<i64>,
+    /// The read of the store that is under way, if any. One that is not this one any more is void.
+    reading: Option<Reading>,
+    last_reading: Reading,
+    /// Fresh deliveries that were settled since the read began: it may have seen them as unsettled.
+    settled_during_read: HashSet<i64>,
     /// Retries in the window or claimed.
     taken: HashSet<i64>,
     /// When the next retry outside of `taken` is due; `None` if there is none.
@@ -97,7 +106,11 @@ impl Queue {
                 retries: VecDeque::new(),
                 cursor: if nothing_left { last } else { frontier },
                 newest: last,
+                settled_up_to: last,
                 claimed_fresh: BTreeSet::new(),
+                reading: None,
+                last_reading: Reading(0),
+                settled_during_read: HashSet::new(),
                 taken: HashSet::new(),
                 // Unknown until the store was asked.
                 next_due: if nothing_left { None } else { Some(i64::MIN) },
@@ -147,6 +160,7 @@ impl Queue {
         state.figures.active = active;
         if !active {
             state.cursor = state.frontier();
+            state.settled_up_to = state.newest;
             state.fresh.clear();
             state.fresh_bytes = 0;
             let waiting: Vec<i64> = state.retries.drain(..).map(|ready| ready.sequence).collect();
@@ -154,26 +168,26 @@ impl Queue {
                 state.taken.remove(&sequence);
             }
             state.next_due = Some(i64::MIN);
+            state.reading = None; // What it finds belongs to a window that is gone.
         }
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Offers an event that was just committed. Events come in the order of acceptance. Whether the queue, not taking
-    /// it now, will read it back soon.
-    pub fn offer(&self, ready: Ready) -> bool {
+    /// Offers an event that was just committed. Events come in the order of acceptance.
+    pub fn offer(&self, ready: Ready) {
         let mut state = self.state();
+        if ready.sequence <= state.cursor {
+            return; // A read of the backlog, which sees a commit before this is told of it, was faster.
+        }
         let caught_up = state.cursor >= state.newest;
         state.newest = ready.sequence;
-        let sequence = ready.sequence;
         if caught_up && state.figures.active && state.has_room() {
             state.cursor = ready.sequence;
             state.push_fresh(ready);
             drop(state);
             self.changed.notify_one();
-            return false;
         }
-        state.figures.active && sequence.saturating_sub(state.cursor) < SOON
     }
 
     /// Takes what the window holds; if that is nothing, says what is wanted.
@@ -183,8 +197,10 @@ impl Queue {
             return Err(Want::Wait { until: None });
         }
         let retry_due = state.next_due.is_some_and(|due| due <= now);
-        if state.retries.is_empty() && retry_due {
-            return Err(Want::Retries);
+        if state.retries.is_empty() && retry_due && state.reading.is_none() {
+            let reading = state.begin_reading();
+            state.due_since_read = None;
+            return Err(Want::Retries { reading, taken: state.taken.clone() });
         }
         let mut claims = Vec::with_capacity(at_most.min(state.fresh.len() + state.retries.len()));
         while claims.len() < at_most {
@@ -200,71 +216,52 @@ impl Queue {
         if !claims.is_empty() {
             return Ok(claims);
         }
+        if state.reading.is_some() {
+            return Err(Want::Wait { until: None });
+        }
         if state.cursor < state.newest {
-            return Err(Want::Fresh { after: state.cursor, newest: state.newest });
+            let wanted = Wanted { destination: self.key, after: state.cursor, settled_up_to: state.settled_up_to };
+            return Err(Want::Fresh { reading: state.begin_reading(), wanted, newest: state.newest });
         }
         Err(Want::Wait { until: state.next_due })
     }
 
-    /// Begins a read of due retries; those returned are to be passed over. What is committed while the read goes on
-    /// is remembered apart, and if the read never ends, nothing has changed.
-    pub fn start_reading_retries(&self) -> HashSet<i64> {
-        let mut state = self.state();
-        state.due_since_read = None;
-        state.taken.clone()
+    /// Ends a read that failed: what it was for is still wanted.
+    pub fn reading_failed(&self, reading: Reading) {
+        self.state().end_reading(reading);
+        self.changed.notify_one();
     }
 
     /// Adds the retries that a read found.
-    pub fn add_retries(&self, read: read::Retries) {
+    pub fn add_retries(&self, reading: Reading, read: read::Retries) {
         let mut state = self.state();
+        if !state.end_reading(reading) {
+            return;
+        }
         for ready in read.found {
             if state.taken.insert(ready.sequence) {
                 state.retries.push_back(ready);
             }
         }
         state.next_due = earlier(state.due_since_read, read.next_due);
+        drop(state);
+        self.changed.notify_one();
     }
 
-    /// Adds the fresh deliveries that a read found after `after`, begun when `newest` was the last one known.
-    pub fn add_fresh(&self, after: i64, newest: i64, read: read::Fresh) {
+    /// Adds the fresh deliveries that a read found, begun when `newest` was the last one known.
+    pub fn add_fresh(&self, reading: Reading, newest: i64, read: Fresh) {
         let mut state = self.state();
-        if state.cursor != after {
-            return; // Parked meanwhile: the cursor was set back, and what was read will be read again.
+        let settled = std::mem::take(&mut state.settled_during_read);
+        if !state.end_reading(reading) {
+            return;
         }
-        if read.looked_at == after && state.newest == newest {
-            state.newest = after; // Nothing is left after it, whatever the store's description said.
+        if read.looked_at == state.cursor && state.newest == newest {
+            state.newest = state.cursor; // Nothing is left after it, whatever the store's description said.
         }
         state.cursor = read.looked_at;
         for ready in read.found {
-            if !state.claimed_fresh.contains(&ready.sequence) {
+            if !state.claimed_fresh.contains(&ready.sequence) && !settled.contains(&ready.sequence) {
                 state.push_fresh(ready);
-            }
-        }
-    }
-
-    /// Puts a claim back that was not attempted.
-    pub fn give_back(&self, claim: Claim) {
-        let mut state = self.state();
-        let ready = Ready {
-            sequence: claim.sequence,
-            event: claim.event,
-            route: claim.route,
-            attempts_made: claim.attempts_made,
-            since: claim.since,
-        };
-        if claim.requeued {
-            if state.figures.active {
-                state.retries.push_front(ready);
-            } else {
-                state.taken.remove(&ready.sequence);
-            }
-        } else {
-            state.claimed_fresh.remove(&ready.sequence);
-            if state.figures.active {
-                state.fresh_bytes += ready.event.body.len();
-                state.fresh.push_front(ready);
-            } else {
-                state.cursor = state.cursor.min(ready.sequence - 1);
             }
         }
         drop(state);
@@ -279,6 +276,9 @@ impl Queue {
             state.taken.remove(&sequence);
         } else {
             state.claimed_fresh.remove(&sequence);
+            if state.reading.is_some() {
+                state.settled_during_read.insert(sequence);
+            }
         }
         if retry_at.is_some() {
             let sooner = state.next_due.is_none_or(|due| retry_at.is_some_and(|at| at < due));
@@ -293,6 +293,22 @@ impl Queue {
 }
 
 impl State {
+    fn begin_reading(&mut self) -> Reading {
+        self.last_reading = Reading(self.last_reading.0.wrapping_add(1));
+        self.reading = Some(self.last_reading);
+        self.settled_during_read.clear();
+        self.last_reading
+    }
+
+    /// Ends a read; whether what it found still counts.
+    fn end_reading(&mut self, reading: Reading) -> bool {
+        let counts = self.reading == Some(reading);
+        if counts {
+            self.reading = None;
+        }
+        counts
+    }
+
     fn has_room(&self) -> bool {
         self.fresh.is_empty() || (self.fresh.len() < WINDOW_DELIVERIES_MAX && self.fresh_bytes < WINDOW_BYTES_MAX)
     }
@@ -351,47 +367,4 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::event::EventId;
-
-    fn ready(sequence: i64) -> Ready {
-        let now = Timestamp::now();
-        let event = Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from_static(b"{}"));
-        Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, attempts_made: 0 }
-    }
-
-    /// A queue after a restart: a delivery is outstanding, and retention has deleted the events after the frontier.
-    fn reopened(frontier: i64, last: i64) -> Queue {
-        let figures = DestinationFigures { active: true, planned: 1, ..DestinationFigures::default() };
-        let queue = Queue::new(DestinationKey(0), figures, frontier, last);
-        assert_eq!(queue.take(1, 0).unwrap_err(), Want::Retries);
-        queue.start_reading_retries();
-        queue.add_retries(read::Retries { found: Vec::new(), next_due: None });
-        queue
-    }
-
-    #[test]
-    fn an_event_that_comes_while_a_read_finds_nothing_is_not_passed_over() {
-        let queue = reopened(99, 100);
-        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the backlog was not read") };
-        queue.offer(ready(101)); // Committed after the read has begun, so the read cannot see it.
-        queue.add_fresh(after, newest, read::Fresh { found: Vec::new(), looked_at: after });
-        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the new event is passed over") };
-        queue.add_fresh(after, newest, read::Fresh { found: vec![ready(101)], looked_at: 101 });
-        assert_eq!(queue.take(1, 0).unwrap()[0].sequence, 101);
-    }
-
-    #[test]
-    fn a_read_that_finds_nothing_is_not_repeated_for_ever() {
-        let queue = reopened(99, 100);
-        let Want::Fresh { after, newest } = queue.take(1, 0).unwrap_err() else { panic!("the backlog was not read") };
-        queue.add_fresh(after, newest, read::Fresh { found: Vec::new(), looked_at: after });
-        assert_eq!(queue.take(1, 0).unwrap_err(), Want::Wait { until: None });
-        queue.offer(ready(101));
-        assert_eq!(queue.take(1, 0).unwrap()[0].sequence, 101);
-    }
-}
+mod tests;

@@ -6,31 +6,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
-use super::cache::EventCache;
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use super::{plan, schema};
+use super::schema;
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
 
 /// Connections, and so reads at a time.
 const READERS_MAX: usize = 4;
-/// Events looked at in one read of the backlog: an upper limit for what one read costs.
-const LOOKED_AT_MAX: usize = 20_000;
 
 /// The connections for reading.
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
     pub fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), permits: Semaphore::new(READERS_MAX) }
+        Self { path, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 
     /// Runs `query` on a thread for blocking work.
@@ -40,7 +37,7 @@ impl Readers {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let failed = |error: String| StoreError::Engine { doing, error };
-        let _permit = self.permits.acquire().await.map_err(|error| failed(error.to_string()))?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|error| failed(error.to_string()))?;
         let readers = Arc::clone(self);
         let read = move || -> rusqlite::Result<T> {
             let connection = match readers.pop() {
@@ -49,6 +46,7 @@ impl Readers {
             };
             let result = query(&connection)?; // A connection that failed is not used again.
             readers.push(connection);
+            drop(permit); // Only here: the read goes on also when nobody waits for it any more.
             Ok(result)
         };
         tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
@@ -69,49 +67,6 @@ fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -1024)?; // 1 MiB a reader
     Ok(connection)
-}
-
-/// What a read of the backlog found, and how far it looked.
-pub(super) struct Fresh {
-    pub found: Vec<Ready>,
-    pub looked_at: i64,
-}
-
-/// Deliveries after `after` that have no outcome yet, in the order of acceptance.
-pub(super) fn fresh(connection: &Connection, cache: &EventCache, destination: DestinationKey, after: i64) -> rusqlite::Result<Fresh> {
-    // Columns are decoded only when they are asked for, so events for others cost little.
-    let mut events = connection.prepare_cached(
-        "SELECT sequence, plan, id, received_at, path, query, body FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
-    )?;
-    let mut settled = connection.prepare_cached("SELECT 1 FROM deliveries WHERE event = ? AND destination = ?")?;
-    let limit = i64::try_from(LOOKED_AT_MAX).unwrap_or(i64::MAX);
-    let mut rows = events.query([after, limit])?;
-    let mut result = Fresh { found: Vec::new(), looked_at: after };
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        if result.found.len() >= WINDOW_DELIVERIES_MAX || bytes >= WINDOW_BYTES_MAX {
-            return Ok(result);
-        }
-        let sequence: i64 = row.get(0)?;
-        let planned = plan::parse_deliveries(row.get_ref(1)?.as_str()?).unwrap_or_default();
-        if let Some(planned) = planned.iter().find(|planned| planned.destination == destination)
-            && settled.query_row(params![sequence, destination.0], |_| Ok(())).optional()?.is_none()
-        {
-            let event = match cache.get(sequence) {
-                Some(event) => event,
-                None => {
-                    let event = Arc::new(event(row, 2)?);
-                    cache.insert(sequence, &event);
-                    event
-                }
-            };
-            bytes += event.body.len();
-            let since = event.received_at;
-            result.found.push(Ready { sequence, event, route: planned.route, attempts_made: 0, since });
-        }
-        result.looked_at = sequence;
-    }
-    Ok(result)
 }
 
 /// What a read of due retries found, and when the first is due that it left.
@@ -163,7 +118,7 @@ pub(super) fn oldest(connection: &Connection, destination: DestinationKey, front
 }
 
 /// An event from a row whose columns from `first` on are id, received_at, path, query, body.
-fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
+pub(super) fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
     let received_at = Timestamp::from_millisecond(row.get(first + 1)?).unwrap_or(Timestamp::UNIX_EPOCH);
     let body: Vec<u8> = row.get(first + 4)?;
     Ok(Event::new(EventId::from_bytes(row.get(first)?), received_at, row.get(first + 2)?, row.get(first + 3)?, body.into()))

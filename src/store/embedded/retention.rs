@@ -49,7 +49,7 @@ pub(super) fn step(writer: &mut Writer) {
         return;
     }
     if let Err(error) = sweep(writer) {
-        tracing::warn!(%error, "retention could not delete; it goes on in a minute");
+        writer.shared.note_failure("deleting what is over its time", &error);
         writer.retention.next_step_at = Instant::now() + PAUSE;
     }
 }

@@ -12,7 +12,7 @@ const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
 /// null], ...]`. A planned delivery without a row in `deliveries` has not been attempted yet: that is most of what
 /// makes an append cheap. `status`: 0 routed, 1 unmatched, 2 quarantined. `state`: 1 retrying, 2 delivered, 3 dead.
-/// `dedupe_log.entries` holds 24 bytes an event: 16 of its key, 8 of its sequence (big-endian).
+/// `dedupe_log.entries` holds 32 bytes an event: 16 of its key, 16 of its id.
 const VERSION_1: &str = "
 CREATE TABLE rules (key INTEGER PRIMARY KEY, version TEXT NOT NULL UNIQUE, first_used_at INTEGER NOT NULL) STRICT;
 CREATE TABLE routes (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;

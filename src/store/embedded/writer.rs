@@ -11,11 +11,12 @@
 //! - A failed fsync is final: after it nobody knows what the disk holds, so nothing is acknowledged any more.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::commit::{self, Batch};
 use super::dedupe::Dedupe;
@@ -41,14 +42,14 @@ pub(super) type AppendReply = oneshot::Sender<Result<Appended, Unavailable>>;
 
 /// What others ask of the writer.
 pub(super) enum Command {
-    Append(Box<NewEvent>, AppendReply),
+    /// The permit is free again once the command is taken.
+    Append(Box<NewEvent>, AppendReply, OwnedSemaphorePermit),
     /// Settlements have begun to gather in [`Shared::settlements`].
     SettlementsWait,
     /// Something rare that needs the connection, between two commits.
     Task(Task),
     /// Answered once everything before it is committed, or cannot be.
     Flush(oneshot::Sender<Result<(), Unavailable>>),
-    Close,
 }
 
 pub(super) type Task = Box<dyn FnOnce(&mut Writer) + Send>;
@@ -78,15 +79,14 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn take(&mut self, command: Command, settlements_since: &mut Option<Instant>, closing: &mut bool) {
+    fn take(&mut self, command: Command, settlements_since: &mut Option<Instant>) {
         match command {
-            Command::Append(event, reply) => self.appends.push((*event, reply)),
+            Command::Append(event, reply, _permit) => self.appends.push((*event, reply)),
             Command::SettlementsWait => {
                 settlements_since.get_or_insert_with(Instant::now);
             }
             Command::Flush(reply) => self.flushes.push(reply),
             Command::Task(task) => self.task = Some(task),
-            Command::Close => *closing = true,
         }
     }
 
@@ -120,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// Runs until everybody who could send a command is gone, or `Close` came.
+    /// Runs until everybody who could send a command is gone, or the store is being closed.
     pub fn run(mut self) {
         while !self.closing {
             let mut gathered = self.gather();
@@ -129,39 +129,37 @@ impl Writer {
             if let Some(task) = task {
                 task(&mut self);
             }
-            checkpoint::step(&mut self);
-            retention::step(&mut self);
+            if !self.shared.has_failed() {
+                checkpoint::step(&mut self);
+                retention::step(&mut self);
+            }
         }
         // What cannot be written now is attempted again after the next start.
         while self.shared.has_settlements() && self.unwritten.is_empty() {
             self.commit(Gathered::default());
         }
-        checkpoint::on_close(&self.connection);
+        checkpoint::on_close(&self);
     }
 
     /// Waits for something to write, then takes all that is there.
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
-        let until = self.settlements_since.map_or_else(|| Instant::now() + IDLE_TICK, |since| since + SETTLE_WINDOW);
-        loop {
+        let idle_until = Instant::now() + IDLE_TICK;
+        while !gathered.is_urgent() && !self.closing {
+            let until = self.settlements_since.map_or(idle_until, |since| since + SETTLE_WINDOW);
             match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(command) => gathered.take(command, &mut self.settlements_since, &mut self.closing),
+                Ok(command) => gathered.take(command, &mut self.settlements_since),
                 Err(RecvTimeoutError::Timeout) => return gathered,
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.closing = true;
-                    return gathered;
-                }
+                Err(RecvTimeoutError::Disconnected) => self.closing = true,
             }
-            if gathered.is_urgent() || self.closing {
-                break;
-            }
+            self.closing |= self.shared.closing.load(Ordering::Relaxed);
         }
         if self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
             std::thread::sleep(COMMIT_WINDOW);
         }
         while gathered.appends.len() < BATCH_APPENDS_MAX && gathered.task.is_none() && !self.closing {
             match self.commands.try_recv() {
-                Ok(command) => gathered.take(command, &mut self.settlements_since, &mut self.closing),
+                Ok(command) => gathered.take(command, &mut self.settlements_since),
                 Err(_) => break,
             }
         }
