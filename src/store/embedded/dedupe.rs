@@ -22,7 +22,7 @@ const EXPIRY_ROWS_MAX: usize = 64;
 const ENTRY_BYTES: usize = 32;
 
 /// The keys within the window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dedupe {
     ids: HashMap<DedupeKey, EventId, BuildHasherDefault<PrefixHasher>>,
     window_ms: i64,
@@ -31,7 +31,10 @@ pub(super) struct Dedupe {
 impl Dedupe {
     /// Reads the log.
     pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut dedupe = Self::default();
+        // All places at once: growing a table of this size would stop the writer, and for a moment take twice the
+        // memory. Places that hold nothing are never touched, and so cost no memory.
+        let ids = HashMap::with_capacity_and_hasher(KEYS_MAX, BuildHasherDefault::default());
+        let mut dedupe = Self { ids, window_ms: 0 };
         // Newest first, so that the cap leaves the newest.
         let mut statement = connection.prepare("SELECT entries FROM dedupe_log ORDER BY sequence DESC")?;
         let mut rows = statement.query([])?;

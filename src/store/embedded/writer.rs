@@ -1,8 +1,9 @@
 //! The one thread that writes. It takes whatever has been handed over, makes one transaction of it, waits for the
 //! disk once, and answers everybody in it.
 //!
-//! - While appends come singly, a commit starts at once. While they come together, it sleeps [`COMMIT_WINDOW`] and
-//!   takes all that came meanwhile: one fsync, and one wake-up of this thread, then serves many.
+//! - While appends come singly, a commit starts at once. While a few come together, it sleeps [`COMMIT_WINDOW`] and
+//!   takes all that came meanwhile: one fsync, and one wake-up of this thread, then serves more of them. Where many
+//!   come, they gather by themselves while the commit before them is written.
 //! - Settlements answer nobody, so they wait up to [`SETTLE_WINDOW`] for an append to travel with. They gather
 //!   outside of the channel: only the first of them wakes this thread.
 //! - A commit that fails is rolled back. Its appends are refused (503: the sender has the event still); its
@@ -26,6 +27,8 @@ use crate::store::{Appended, Health, NewEvent, Unavailable};
 
 /// How long a commit waits for more appends under load.
 const COMMIT_WINDOW: Duration = Duration::from_millis(1);
+/// Appends that are company enough: a commit of so many does not wait for more.
+const COMPANY: usize = 16;
 /// How long a settlement waits for an append to share a commit with.
 const SETTLE_WINDOW: Duration = Duration::from_millis(25);
 /// Appends in one commit at most.
@@ -154,16 +157,24 @@ impl Writer {
             }
             self.closing |= self.shared.closing.load(Ordering::Relaxed);
         }
-        if self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
+        self.take_all(&mut gathered);
+        // Where many wait already, they came during the last commit, and more will come during this one.
+        let few = (1..COMPANY).contains(&gathered.appends.len());
+        if few && self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
             std::thread::sleep(COMMIT_WINDOW);
+            self.take_all(&mut gathered);
         }
+        gathered
+    }
+
+    /// Takes what is there, without waiting, up to a task: that is done between two commits.
+    fn take_all(&mut self, gathered: &mut Gathered) {
         while gathered.appends.len() < BATCH_APPENDS_MAX && gathered.task.is_none() && !self.closing {
             match self.commands.try_recv() {
                 Ok(command) => gathered.take(command, &mut self.settlements_since),
-                Err(_) => break,
+                Err(_) => return,
             }
         }
-        gathered
     }
 
     /// Writes what was gathered, and everything that waits to be settled.
