@@ -1,0 +1,120 @@
+//! The documents say what is so: their YAML is valid, their commands and flags exist, their links lead somewhere; and
+//! the code keeps its own rules of shape.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The fenced blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_routes_file_in_the_documents_is_valid() {
+    let mut checked = 0;
+    for document in DOCUMENTS {
+        for block in blocks(&read(document), "yaml") {
+            let lookup = |name: &str| Some(if name.ends_with("URL") { "https://example.com/hook".to_owned() } else { "value".to_owned() });
+            let loaded = wiza_relay::config::load(document, &block, &lookup);
+            assert!(loaded.config.is_some() && loaded.findings.is_empty(), "{document}: {:?}\n{block}", loaded.findings);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no block of YAML was found: is the README still one?");
+}
+
+#[test]
+fn every_command_in_the_documents_exists_with_its_flags() {
+    let mut checked = 0;
+    for document in DOCUMENTS {
+        for line in blocks(&read(document), "sh").iter().flat_map(|block| block.lines()) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let Some(place) = words.iter().position(|word| *word == "wiza-relay") else { continue };
+            let command = words.get(place + 1).unwrap();
+            let output = Command::new(env!("CARGO_BIN_EXE_wiza-relay")).args([command, "--help"]).output().unwrap();
+            assert!(output.status.success(), "{document}: `{line}`: there is no such command");
+            let help = String::from_utf8(output.stdout).unwrap();
+            for flag in words.iter().filter(|word| word.starts_with("--")) {
+                assert!(help.contains(flag), "{document}: `{line}`: {command} has no {flag}");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no command was found");
+}
+
+#[test]
+fn every_link_and_every_path_leads_somewhere() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if !target.starts_with("http") {
+                assert!(root().join(target).exists(), "{document} links to {target}");
+            }
+        }
+        for path in text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.ends_with(".rs")) {
+            let found = [PathBuf::new(), "src".into(), "src/store".into()].iter().any(|folder| root().join(folder).join(path).exists());
+            assert!(found, "{document} names {path}");
+        }
+    }
+}
+
+#[test]
+fn no_figure_is_left_open() {
+    for document in DOCUMENTS {
+        assert!(!read(document).contains("FIGURE_"), "{document}");
+    }
+}
+
+/// Every `.rs` file below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn files_stay_small_and_outside_things_have_one_owner() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    assert!(files.len() > 50, "the sources were not found");
+    let mut users: Vec<(&str, BTreeSet<String>)> =
+        ["rusqlite::", "reqwest::", "minijinja::", "prometheus::", "serde_yaml::", "governor::"].map(|name| (name, BTreeSet::new())).into();
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let name = file.strip_prefix(root().join("src")).unwrap().display().to_string();
+        assert!(text.lines().count() <= 500, "{name} has more than 500 lines");
+        for (crate_name, files) in &mut users {
+            if text.contains(*crate_name) && !name.contains("test") {
+                files.insert(name.split('/').next().unwrap().to_owned());
+            }
+        }
+    }
+    let owners = |name: &str| -> BTreeSet<String> { users.iter().find(|(known, _)| *known == name).unwrap().1.clone() };
+    let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    assert_eq!(owners("rusqlite::"), set(&["store"]));
+    assert_eq!(owners("reqwest::"), set(&["cli", "send.rs"]), "the command line plays Wiza with a client of its own");
+    assert_eq!(owners("minijinja::"), set(&["event.rs", "transform"]), "an event keeps its values converted for templates");
+    assert_eq!(owners("prometheus::"), set(&["metrics.rs"]));
+    assert_eq!(owners("serde_yaml::"), set(&["config"]));
+    assert_eq!(owners("governor::"), set(&["cli", "deliver", "receive"]));
+}
