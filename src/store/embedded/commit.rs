@@ -23,14 +23,22 @@ pub(super) struct Batch<'a> {
     pub settlements: &'a [Settlement],
 }
 
+/// What a transaction has made true.
+pub(super) struct Committed {
+    /// One a new event, in their order.
+    pub answers: Vec<Appended>,
+    /// To be handed over to the queues.
+    pub stored: Vec<Stored>,
+}
+
 /// A new event in the transaction.
-struct Stored {
+pub(super) struct Stored {
     sequence: i64,
     event: NewEvent,
 }
 
-/// Writes the batch. On success, answers one a new event, in their order.
-pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Vec<Appended>> {
+/// Writes the batch.
+pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committed> {
     let now = Timestamp::now().as_millisecond();
     let mut answers = Vec::with_capacity(batch.events.len());
     let mut stored: Vec<Stored> = Vec::with_capacity(batch.events.len());
@@ -86,8 +94,13 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<V
     for (key, id) in keys {
         writer.dedupe.insert(key, id);
     }
-    publish(writer, stored, batch.settlements, &changes);
-    Ok(answers)
+    for (key, change) in &changes {
+        if let Some(queue) = writer.shared.queue(*key) {
+            queue.apply(*change);
+        }
+    }
+    writer.shared.count_waiting();
+    Ok(Committed { answers, stored })
 }
 
 /// Commits a page that says nothing new: whether that works is the question.
@@ -99,13 +112,7 @@ pub(super) fn rewrite_header(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Tells the queues what the commit has made true.
-fn publish(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], changes: &HashMap<DestinationKey, Change>) {
-    for (key, change) in changes {
-        if let Some(queue) = writer.shared.queue(*key) {
-            queue.apply(*change);
-        }
-    }
-    writer.shared.count_waiting();
+pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement]) {
     for settlement in settlements {
         if let Some(queue) = writer.shared.queue(settlement.claim.destination) {
             let retry_at = match &settlement.outcome {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::commit::{self, Batch};
+use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
 use super::{Shared, checkpoint, retention};
 use crate::delivery::Settlement;
@@ -199,13 +199,14 @@ impl Writer {
         let started = Instant::now();
         let (events, replies): (Vec<_>, Vec<_>) = gathered.appends.into_iter().unzip();
         match commit::write(self, Batch { events, settlements: &settlements }) {
-            Ok(answers) => {
+            Ok(Committed { answers, stored }) => {
                 self.shared.commit_succeeded(started.elapsed());
                 self.settlements_since = self.shared.has_settlements().then_some(started);
                 self.shared.settle_permits.add_permits(settlements.len());
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
                 }
+                commit::hand_over(self, stored, &settlements);
                 for reply in gathered.flushes {
                     let _ = reply.send(Ok(()));
                 }
