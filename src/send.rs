@@ -52,7 +52,7 @@ impl Sender {
     }
 
     /// Makes one attempt. Takes at most the destination's timeout until the reply's status is known, and at most
-    /// [`REPLY_WAIT_MAX`] more for its body, whatever the other side does.
+    /// `REPLY_WAIT_MAX` more for its body, whatever the other side does.
     pub async fn send(&self, request: Request, id: &DeliveryId) -> Attempt {
         let started_at = Timestamp::now();
         let clock = Instant::now();
