@@ -40,13 +40,9 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whether the answer is given without reading the body to its end.
-    pub fn comes_before_the_body(&self) -> bool {
-        match self {
-            Self::Unauthorized | Self::Limited(_) | Self::UnknownEncoding | Self::TooLarge(_) | Self::TooSlow(_) => true,
-            Self::WrongMethod | Self::WrongPath | Self::Misdirected(_) | Self::Unavailable(Unavailable::Closing) => true,
-            Self::Accepted(_) | Self::Duplicate(_) | Self::Quarantined(..) | Self::Unreadable(_) | Self::Unavailable(_) => false,
-        }
+    /// Whether the webhook was not taken.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Accepted(_) | Self::Duplicate(_))
     }
 
     /// How the webhook is counted; `None` for what was none.

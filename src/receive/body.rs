@@ -6,16 +6,21 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
-use futures_util::TryStreamExt as _;
 use http::{HeaderMap, header};
+use http_body_util::BodyExt as _;
 
 use super::answer::Answer;
 
 /// How long the whole body may take.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Bytes read and thrown away at most of a body that is refused.
+const DISCARDED_BYTES_MAX: usize = 8 << 20;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Reads the body as it was meant: at most `limit` bytes, counted after inflating.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Answer> {
+pub(super) async fn read(headers: &HeaderMap, body: &mut Body, limit: usize) -> Result<Bytes, Answer> {
     let gzip = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None => false,
         Some(encoding) if encoding.eq_ignore_ascii_case(b"identity") => false,
@@ -30,24 +35,50 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if gzip { inflate(&received, limit) } else { Ok(received) }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Answer> {
-    let mut stream = body.into_data_stream();
-    let broken = |error: axum::Error| Answer::Unreadable(format!("the body did not arrive whole: {error}"));
-    let Some(first) = stream.try_next().await.map_err(broken)? else { return Ok(Bytes::new()) };
-    let Some(second) = stream.try_next().await.map_err(broken)? else {
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Answer> {
+    let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
+    let Some(second) = next(body).await? else {
         return if first.len() > limit { Err(Answer::TooLarge(limit)) } else { Ok(first) }; // Most bodies come in one piece.
     };
     let mut whole = BytesMut::with_capacity((first.len() + second.len()).min(limit));
-    let mut next = Some(second);
+    let mut chunk = Some(second);
     whole.extend_from_slice(&first);
-    while let Some(chunk) = next {
-        if whole.len() + chunk.len() > limit {
+    while let Some(data) = chunk {
+        if whole.len() + data.len() > limit {
             return Err(Answer::TooLarge(limit));
         }
-        whole.extend_from_slice(&chunk);
-        next = stream.try_next().await.map_err(broken)?;
+        whole.extend_from_slice(&data);
+        chunk = next(body).await?;
     }
     Ok(whole.freeze())
+}
+
+/// The body's next piece; `None` at its end. Trailers are passed over.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Answer> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Answer::Unreadable(format!("the body did not arrive whole: {error}")))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads on past what nobody wants, so that a sender that writes all before it reads gets its answer rather than a
+/// reset. Whether the body came to its end.
+pub(super) async fn discard(body: &mut Body) -> bool {
+    let reading = async {
+        let mut discarded = 0;
+        while discarded < DISCARDED_BYTES_MAX {
+            match next(body).await {
+                Ok(Some(data)) => discarded += data.len(),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    };
+    tokio::time::timeout(DISCARD_TIMEOUT, reading).await.unwrap_or(false)
 }
 
 /// Inflates, and stops one byte past the limit however much would follow.
@@ -79,7 +110,7 @@ mod tests {
 
     async fn read_encoded(encoding: &'static str, body: Vec<u8>, limit: usize) -> Result<Bytes, Answer> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
-        read(&headers, Body::from(body), limit).await
+        read(&headers, &mut Body::from(body), limit).await
     }
 
     #[tokio::test]
@@ -109,13 +140,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_refused_is_read_to_its_end_unless_it_is_endless() {
+        let chunk = Bytes::from(vec![b' '; 64 * 1024]);
+        let chunks = |count: usize| {
+            let chunk = chunk.clone();
+            Body::from_stream(futures_util::stream::iter((0..count).map(move |_| Ok::<_, std::io::Error>(chunk.clone()))))
+        };
+        assert!(discard(&mut chunks(10)).await);
+        assert!(!discard(&mut chunks(usize::MAX)).await);
+        assert!(discard(&mut Body::empty()).await);
+    }
+
+    #[tokio::test]
     async fn chunks_are_joined_up_to_the_limit() {
         let chunks = |count: usize| {
             Body::from_stream(futures_util::stream::iter((0..count).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"abcd")))))
         };
-        assert_eq!(read(&HeaderMap::new(), chunks(3), 12).await.unwrap(), Bytes::from_static(b"abcdabcdabcd"));
+        assert_eq!(read(&HeaderMap::new(), &mut chunks(3), 12).await.unwrap(), Bytes::from_static(b"abcdabcdabcd"));
         for (count, limit) in [(1, 3), (2, 7), (3, 11), (1000, 12)] {
-            assert!(matches!(read(&HeaderMap::new(), chunks(count), limit).await, Err(Answer::TooLarge(_))), "{count}");
+            assert!(matches!(read(&HeaderMap::new(), &mut chunks(count), limit).await, Err(Answer::TooLarge(_))), "{count}");
         }
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -56,17 +58,20 @@ impl Receiver {
 
 async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
     let started = Instant::now();
-    let has_body = !axum::body::HttpBody::is_end_stream(request.body());
-    let answer = receiver.receive(address, request).await.unwrap_or_else(|refusal| refusal);
+    let (head, mut body) = request.into_parts();
+    let answer = receiver.receive(address, &head, &mut body).await.unwrap_or_else(|refusal| refusal);
     if let Some(outcome) = answer.outcome() {
         receiver.metrics.webhook(outcome);
     }
     if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
         receiver.metrics.counted.ack_seconds.observe(seconds(started.elapsed()));
     }
-    let body_unread = has_body && answer.comes_before_the_body();
+    // Whoever asks first whether to send the body (Expect: 100-continue) has not sent it.
+    let refused_early = answer.is_refusal() && (matches!(answer, Answer::TooSlow(_)) || head.headers.contains_key(http::header::EXPECT));
+    // After the end of the body this is at once true.
+    let body_ended = !refused_early && body::discard(&mut body).await;
     let mut response = answer.into_response();
-    if body_unread {
+    if !body_ended {
         // What follows on the connection is a body that nobody wants, not a request.
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }
@@ -74,10 +79,9 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): Co
 }
 
 impl Receiver {
-    async fn receive(&self, address: SocketAddr, request: Request) -> Result<Answer, Answer> {
+    async fn receive(&self, address: SocketAddr, head: &Parts, body: &mut Body) -> Result<Answer, Answer> {
         let rules = self.rules.load_full();
         let source = &rules.config.source;
-        let (head, body) = request.into_parts();
         let key = head.headers.get(AUTH_HEADER).map(|value| value.as_bytes());
         let Some(rest) = below(&source.path, head.uri.path()) else {
             // The same comparison, so that the path says nothing that the key would not.
