@@ -203,10 +203,12 @@ impl Writer {
                 self.shared.commit_succeeded(started.elapsed());
                 self.settlements_since = self.shared.has_settlements().then_some(started);
                 self.shared.settle_permits.add_permits(settlements.len());
+                // Before the answers: under load, whoever is answered sends the next webhook at once, and lanes that
+                // fall behind must read back from the disk what they could have had from memory.
+                commit::hand_over(self, stored, &settlements);
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
                 }
-                commit::hand_over(self, stored, &settlements);
                 for reply in gathered.flushes {
                     let _ = reply.send(Ok(()));
                 }
