@@ -8,7 +8,7 @@ use crate::config::{Config, Shape};
 use crate::delivery::{DestinationKey, Plan, Planned, RouteKey};
 use crate::event::Event;
 use crate::route::{self, Decision};
-use crate::store::{Keys, Names, Retention, RulesKey};
+use crate::store::{Keys, Names, RulesKey};
 
 /// Where the rules in effect are read: one load gives one version for a whole event.
 pub type CurrentRules = Arc<ArcSwap<Rules>>;
@@ -28,7 +28,7 @@ pub fn names(config: &Config) -> Names {
         routes: config.routes.iter().map(|route| route.name.clone()).collect(),
         version: config.version.clone(),
         dedupe_window: config.source.dedupe.window,
-        retention: Retention { delivered: config.retention.delivered, dead: config.retention.dead, size: config.retention.size },
+        retention: config.retention,
     }
 }
 

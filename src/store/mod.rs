@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::config::Retention;
 use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
 use crate::event::{Event, EventId};
 
@@ -122,23 +123,6 @@ pub struct Names {
     pub dedupe_window: Duration,
     /// What is deleted, and when.
     pub retention: Retention,
-}
-
-/// How long events are kept once nothing of them is undelivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Events whose deliveries all arrived, and unmatched ones.
-    pub delivered: Duration,
-    /// Events with a dead delivery, and quarantined ones.
-    pub dead: Duration,
-    /// Bytes in use above which the oldest delivered events go early.
-    pub size: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { delivered: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400), size: 10 << 30 }
-    }
 }
 
 /// The keys that go with [`Names`], in the same order.

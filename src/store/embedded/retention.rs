@@ -11,8 +11,8 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::writer::Writer;
 use super::{plan, schema};
+use crate::config::Retention;
 use crate::delivery::DestinationKey;
-use crate::store::Retention;
 
 /// Events looked at in one step.
 const STEP_EVENTS_MAX: usize = 200;
