@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::event::EventId;
@@ -99,11 +99,6 @@ impl IntoResponse for Answer {
             ),
         }
     }
-}
-
-/// Whether a method can carry a webhook.
-pub(super) fn is_post(method: &Method) -> bool {
-    method == Method::POST
 }
 
 fn stored(status: &str, id: EventId) -> Response {

@@ -88,7 +88,7 @@ impl Receiver {
             let authentic = verify::is_authentic(key, &source.api_key_hashes);
             return Err(if authentic { self.misdirected(source) } else { Answer::WrongPath });
         };
-        if !answer::is_post(&head.method) {
+        if head.method != http::Method::POST {
             return Err(Answer::WrongMethod);
         }
         if !verify::is_authentic(key, &source.api_key_hashes) {

@@ -122,7 +122,8 @@ impl Shared {
 
     fn commit_succeeded(&self, duration: Duration) {
         (self.observe_commit)(duration);
-        if **self.health.load() != Health::Good {
+        // Not where it has failed for good, for example by a checkpoint's fsync: no commit makes that well.
+        if matches!(**self.health.load(), Health::CannotWrite(_)) {
             tracing::info!("the store writes again");
             self.health.store(Arc::new(Health::Good));
         }
@@ -159,17 +160,12 @@ impl Shared {
     /// Adds up what waits. What is parked does not count against `--max-backlog`: a destination that left the file
     /// must not stop the others.
     fn count_waiting(&self) {
-        let waiting = self.queues().iter().map(|queue| queue.figures().waiting()).sum();
+        let waiting = self.queues().iter().map(|queue| queue.waiting()).sum();
         self.waiting.store(waiting, Ordering::Relaxed);
     }
 }
 
 impl Embedded {
-    /// The folder that the store is in.
-    pub fn folder(&self) -> &std::path::Path {
-        &self.folder
-    }
-
     async fn run_task<T: Send + 'static>(
         &self,
         doing: &'static str,

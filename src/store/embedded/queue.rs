@@ -131,6 +131,11 @@ impl Queue {
         self.state().figures.clone()
     }
 
+    /// Deliveries that wait. Asked after every commit, so without a copy of all figures.
+    pub fn waiting(&self) -> u64 {
+        self.state().figures.waiting()
+    }
+
     /// The figures after `change`, without making it.
     pub fn figures_after(&self, change: Change) -> DestinationFigures {
         let mut figures = self.figures();
