@@ -1,7 +1,7 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`event`], [`delivery`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`],
-//! [`transform`], [`retry`], [`circuit`]. *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
+//! *Words*: [`event`], [`delivery`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
+//! [`rule_test`], [`transform`], [`envelope`], [`retry`], [`circuit`]. *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
 //! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -14,13 +14,16 @@ pub mod verify;
 
 pub mod condition;
 pub mod config;
+pub mod explain;
 pub mod route;
+pub mod rule_test;
 pub mod rules;
 
 pub mod store;
 
 pub mod circuit;
 pub mod deliver;
+pub mod envelope;
 pub mod retry;
 pub mod send;
 pub mod transform;

@@ -70,20 +70,16 @@ impl Rules {
     /// The name of the route with this key, and how it wants requests to the destination at `place` to look. A route
     /// that has left the file since the event was planned has no say any more: the destination's own shape counts.
     pub fn target(&self, route: Option<RouteKey>, place: usize) -> (&str, Option<&Shape>) {
-        let targets = match route {
-            None => Some((UNMATCHED, &self.config.unmatched)),
-            Some(key) => {
-                let found = self.keys.routes.iter().position(|known| *known == key).and_then(|index| self.config.routes.get(index));
-                found.map(|route| (route.name.as_str(), &route.to))
-            }
+        let route = match route {
+            None => None,
+            Some(key) => match self.keys.routes.iter().position(|known| *known == key) {
+                Some(route) => Some(route),
+                None => return (GONE, None),
+            },
         };
-        let Some((name, targets)) = targets else { return (GONE, None) };
-        let shape = targets.iter().find(|target| target.destination == place).and_then(|target| target.shape.as_ref());
-        (name, shape)
+        self.config.target(route, place)
     }
 }
 
-/// The route's name where `unmatched` sends an event.
-const UNMATCHED: &str = "(unmatched)";
 /// The route's name where it has left the file.
 const GONE: &str = "(no longer in the file)";

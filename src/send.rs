@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::BytesMut;
+use http::header;
 use jiff::Timestamp;
 
 use crate::delivery::{Attempt, AttemptResult, DeliveryId, REPLY_BYTES_KEPT};
-use crate::event::EventId;
+use crate::envelope;
 use crate::retry::parse_retry_after;
 use crate::transform::Request;
 
@@ -19,12 +19,6 @@ const REPLY_MARGIN: usize = 4096;
 const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept.
 const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(30);
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const USER_AGENT: &str = concat!("wiza-relay/", env!("CARGO_PKG_VERSION"));
 
 /// Sends the requests of one destination.
 #[derive(Debug, Clone)]
@@ -44,7 +38,6 @@ impl Sender {
             .connect_timeout(timeout)
             .pool_idle_timeout(IDLE_CONNECTION_MAX)
             .pool_max_idle_per_host(concurrency)
-            .user_agent(USER_AGENT)
             .tcp_nodelay(true)
             .build()
             .map_err(|error| plain_words(&error))?;
@@ -62,7 +55,7 @@ impl Sender {
 
     async fn exchange(&self, request: Request, id: &DeliveryId, now: Timestamp) -> AttemptResult {
         let Request { method, url, mut headers, body } = request;
-        if let Err(error) = identify(&mut headers, id, now) {
+        if let Err(error) = envelope::seal(&mut headers, id, now, rand::random()) {
             return AttemptResult::NotRendered(error);
         }
         let sent = self.client.request(method, url).headers(headers).body(body).send();
@@ -95,25 +88,6 @@ async fn read_reply(response: &mut reqwest::Response, kept: &mut BytesMut) {
             return;
         }
     }
-}
-
-/// The headers by which a receiver recognises a delivery (Standard Webhooks), a repetition of it, and its event.
-fn identify(headers: &mut HeaderMap, id: &DeliveryId, now: Timestamp) -> Result<(), String> {
-    let event = id.event;
-    let id = Bytes::from(id.to_string());
-    let id = HeaderValue::from_maybe_shared(id).map_err(|_| "the destination's name cannot stand in a header".to_owned())?;
-    headers.insert(WEBHOOK_ID, id.clone());
-    headers.insert(IDEMPOTENCY_KEY, id);
-    headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
-    headers.insert(TRACEPARENT, traceparent(&event));
-    Ok(())
-}
-
-/// One trace an event, one span an attempt (W3C Trace Context). Nothing is recorded here, so it is not sampled.
-fn traceparent(event: &EventId) -> HeaderValue {
-    let trace = u128::from_be_bytes(*event.as_bytes());
-    let span = rand::random::<u64>().max(1); // All zeros would be no span.
-    HeaderValue::from_maybe_shared(Bytes::from(format!("00-{trace:032x}-{span:016x}-00"))).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// An error of the client, from the outside in, without the URL (it may hold a secret).

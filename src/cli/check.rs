@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Ending;
 use super::load::{self, counted};
+use super::{Ending, out};
 use crate::config::Severity;
 use crate::store::embedded::Embedded;
 
@@ -32,15 +32,15 @@ impl Check {
         let errors = load::count(&file.loaded.findings, Severity::Error);
         let warnings = load::count(&file.loaded.findings, Severity::Warning);
         if self.json {
-            println!("{}", json!({"ok": errors == 0, "findings": file.loaded.findings}));
+            out::line(json!({"ok": errors == 0, "findings": file.loaded.findings}));
         } else {
             file.show_findings();
             match &file.loaded.config {
                 Some(config) => {
                     let (routes, destinations) = (counted(config.routes.len(), "route"), counted(config.destinations.len(), "destination"));
-                    println!("{}: good, {routes} to {destinations}, {}", self.file.display(), counted(warnings, "warning"));
+                    out::line(format_args!("{}: good, {routes} to {destinations}, {}", self.file.display(), counted(warnings, "warning")));
                 }
-                None => println!("{}: {}, {}", self.file.display(), counted(errors, "error"), counted(warnings, "warning")),
+                None => out::line(format_args!("{}: {}, {}", self.file.display(), counted(errors, "error"), counted(warnings, "warning"))),
             }
         }
         if let Some(store) = &self.store

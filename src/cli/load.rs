@@ -1,12 +1,16 @@
 //! Reading a routes.yaml from disk, and showing what was found in it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
+
+use bytes::Bytes;
 
 use crate::config::{self, Config, Finding, Loaded, Severity};
 
 /// Bytes of a routes.yaml at most.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of a payload at most: more than the relay ever takes.
+const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
 /// A file that was read.
 pub(super) struct File {
@@ -19,6 +23,28 @@ pub(super) struct File {
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(path: &Path) -> Result<File, String> {
+    let text = read_text(path)?;
+    let loaded = config::load(&path.display().to_string(), &text, &variable);
+    Ok(File { text, loaded })
+}
+
+/// The same for a dry run, which needs no secrets. Says which values something else stands in for.
+pub(super) fn read_for_dry_run(path: &Path) -> Result<File, String> {
+    let text = read_text(path)?;
+    let loaded = config::load_for_dry_run(&path.display().to_string(), &text, &variable);
+    if !loaded.stood_in_for.is_empty() {
+        eprintln!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", "));
+    }
+    Ok(File { text, loaded })
+}
+
+/// A variable of the environment.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The text of a file of rules or tests.
+pub(super) fn read_text(path: &Path) -> Result<String, String> {
     let cannot = |reason: String| format!("cannot read {}: {reason}", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
     if metadata.is_dir() {
@@ -28,21 +54,45 @@ pub(super) fn read(path: &Path) -> Result<File, String> {
         return Err(cannot(format!("it has {} bytes, and {FILE_BYTES_MAX} is the most", metadata.len())));
     }
     let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
         cannot(format!("line {line} is not UTF-8; save the file as UTF-8"))
-    })?;
-    let loaded = config::load(&path.display().to_string(), &text, &|name| std::env::var(name).ok());
-    Ok(File { text, loaded })
+    })
+}
+
+/// The bytes of a payload; `-` is standard input.
+pub(super) fn read_payload(path: &Path) -> Result<Bytes, String> {
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let mut bytes = Vec::new();
+    let limit = PAYLOAD_BYTES_MAX + 1;
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(cannot)?;
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(cannot)?;
+    }
+    if bytes.len() as u64 > PAYLOAD_BYTES_MAX {
+        return Err(format!("{} is longer than {PAYLOAD_BYTES_MAX} bytes", path.display()));
+    }
+    Ok(Bytes::from(bytes))
+}
+
+/// Whether to write in colour there.
+pub(super) fn in_colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Writes findings to standard error, in colour on a terminal.
+pub(super) fn show_findings(findings: &[Finding], text: &str) {
+    let colour = in_colour(&std::io::stderr());
+    for finding in findings {
+        eprintln!("{}", finding.render(text, colour));
+    }
 }
 
 impl File {
     /// Writes every finding to standard error, in colour on a terminal.
     pub fn show_findings(&self) {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        for finding in &self.loaded.findings {
-            eprintln!("{}", finding.render(&self.text, colour));
-        }
+        show_findings(&self.loaded.findings, &self.text);
     }
 
     /// The configuration, or how many errors stand in its way.

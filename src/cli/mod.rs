@@ -2,12 +2,15 @@
 
 mod check;
 mod demo;
+mod explain;
 mod load;
 mod logs;
 mod narrator;
+mod out;
 mod receivers;
 mod send;
 mod serve;
+mod test;
 mod wiza;
 
 use std::process::ExitCode;
@@ -32,6 +35,10 @@ enum Command {
     Send(send::Send),
     /// Validate a routes.yaml, and find all its errors.
     Check(check::Check),
+    /// See what would become of an event and why, without sending anything.
+    Explain(explain::Explain),
+    /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
+    Test(test::Test),
 }
 
 /// How a command ended.
@@ -54,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Send(send) => send.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Test(test) => test.run(),
     };
     match ending {
         Ending::Good => ExitCode::SUCCESS,

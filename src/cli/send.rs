@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
 use super::wiza::{Ids, Posted, SAMPLES, Sample, Wiza};
-use super::{Ending, block_on};
+use super::{Ending, block_on, out};
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -176,12 +176,12 @@ impl Summary {
 
     fn print(&self, elapsed: Duration) {
         let total: u64 = self.answers.values().sum();
-        println!("{total} webhooks in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed));
+        out::line(format_args!("{total} webhooks in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed)));
         for (answer, count) in &self.answers {
-            println!("  {count:>8}  {answer}");
+            out::line(format_args!("  {count:>8}  {answer}"));
         }
         let at = |quantile| format!("{:.2} ms", Duration::from_micros(self.latencies.value_at_quantile(quantile)).as_secs_f64() * 1000.0);
-        println!("  latency   p50 {}   p90 {}   p99 {}   max {}", at(0.5), at(0.9), at(0.99), at(1.0));
+        out::line(format_args!("  latency   p50 {}   p90 {}   p99 {}   max {}", at(0.5), at(0.9), at(0.99), at(1.0)));
     }
 }
 

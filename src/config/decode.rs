@@ -1,5 +1,6 @@
 //! From the tree of a file to values: takes what it knows, reports everything else, and goes on.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::condition::SyntaxError;
 use crate::transform::Templates;
 
 use super::finding::quoted;
-use super::interpolate::{Lookup, interpolate};
+use super::interpolate::{Lookup, Missing, interpolate};
 use super::report::{Draft, Report};
 use super::secrets::Secrets;
 use super::text::Text;
@@ -23,13 +24,16 @@ const NEAR_BYTES_MAX: usize = 64;
 pub(super) struct Decoder<'a> {
     pub report: Report<'a>,
     lookup: Lookup<'a>,
+    missing: Missing,
     pub secrets: Secrets,
+    /// The names of values that something else stands in for.
+    pub stood_in_for: BTreeSet<String>,
     pub templates: Templates,
 }
 
 impl<'a> Decoder<'a> {
-    pub fn new(report: Report<'a>, lookup: Lookup<'a>) -> Self {
-        Self { report, lookup, secrets: Secrets::default(), templates: Templates::new() }
+    pub fn new(report: Report<'a>, lookup: Lookup<'a>, missing: Missing) -> Self {
+        Self { report, lookup, missing, secrets: Secrets::default(), stood_in_for: BTreeSet::new(), templates: Templates::new() }
     }
 
     /// Reports an error in a range of a scalar's parsed string, at its place in the file.
@@ -73,7 +77,8 @@ impl<'a> Decoder<'a> {
 
     /// A scalar's parsed string with `${...}` replaced.
     pub fn interpolated(&mut self, node: &Node, scalar: &str) -> Option<Text> {
-        let result = interpolate(scalar, self.lookup);
+        let result = interpolate(scalar, self.lookup, self.missing);
+        self.stood_in_for.extend(result.stood_in_for);
         for secret in &result.secrets {
             self.secrets.add(secret);
         }

@@ -16,12 +16,23 @@ const PROBLEMS_MAX: usize = 10;
 /// Gives the value of a variable, where it is set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What becomes of a `${...}` without a value and without a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The file cannot take effect.
+    IsAnError,
+    /// Something else stands in for it: nothing is sent, so the value itself does not matter.
+    IsStoodInFor,
+}
+
 /// A string with everything in it replaced, as far as that went.
 #[derive(Debug, Default)]
 pub(super) struct Interpolated {
     pub text: Text,
     /// The values that came from outside the file (not the defaults, which stand in it).
     pub secrets: Vec<Secret>,
+    /// The names of those among them that something else stands in for.
+    pub stood_in_for: Vec<String>,
     pub problems: Vec<Problem>,
 }
 
@@ -35,7 +46,7 @@ pub(super) struct Problem {
 }
 
 /// Replaces each `${...}` of a scalar's parsed string.
-pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>) -> Interpolated {
+pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) -> Interpolated {
     let mut result = Interpolated::default();
     // Where the stretch that is being collected begins.
     let mut written = 0;
@@ -69,7 +80,15 @@ pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>) -> Interpolated {
                 }
                 result.text.parts.push(Part::Value(secret));
             }
-            Err((message, hint)) => result.problems.push(Problem { span: open..close + 1, message, hint }),
+            Err(Unresolved::Missing { name, .. }) if missing == Missing::IsStoodInFor => {
+                let secret = Secret::new(name.as_str(), stand_in(&name, result.text.parts.is_empty()));
+                result.secrets.push(secret.clone());
+                result.stood_in_for.push(name);
+                result.text.parts.push(Part::Value(secret));
+            }
+            Err(Unresolved::Missing { message, hint, .. } | Unresolved::Wrong { message, hint }) => {
+                result.problems.push(Problem { span: open..close + 1, message, hint });
+            }
         }
         written = close + 1;
         at = written;
@@ -93,10 +112,26 @@ struct Resolved {
     from_outside: bool,
 }
 
-/// The value of what stands between the braces; else what is wrong, and how to mend it.
-fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, (String, String)> {
+/// Why there is no value, and how to mend it.
+enum Unresolved {
+    /// Rightly written, but there is nothing under this name.
+    Missing { name: String, message: String, hint: String },
+    /// Never right, wherever the relay runs.
+    Wrong { message: String, hint: String },
+}
+
+/// A value for a name that has none, where nothing is sent: at the start of a string it can be the whole of a URL,
+/// anywhere else a part of one. The top-level domain is one that never exists (RFC 2606).
+fn stand_in(name: &str, at_start: bool) -> String {
+    let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let word = format!("stand-in-for-{}", word.trim_matches('-'));
+    if at_start { format!("https://{word}.invalid") } else { word }
+}
+
+/// The value of what stands between the braces.
+fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
     if let Some(path) = inside.strip_prefix("file:") {
-        let value = read_file(path)?;
+        let value = read_file(inside, path)?;
         return Ok(Resolved { secret: Secret::new(inside, value), from_outside: true });
     }
     let (name, default) = match inside.split_once(":-") {
@@ -105,22 +140,24 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, (String, String
     };
     check_name(inside, name)?;
     if default.is_some_and(|default| default.contains("${")) {
-        return Err((format!("the default of {} holds another `${{`", quoted(&format!("${{{name}}}"))), "a default is plain text".into()));
+        let message = format!("the default of {} holds another `${{`", quoted(&format!("${{{name}}}")));
+        return Err(Unresolved::Wrong { message, hint: "a default is plain text".into() });
     }
     // As in a shell, `:-` also covers a variable that is set but empty.
     match (lookup(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok((default.to_owned(), false)),
         (Some(value), _) => Ok((value, true)),
         (None, Some(default)) => Ok((default.to_owned(), false)),
-        (None, None) => Err((
-            format!("the variable {} is not set", quoted(name)),
-            format!("set it in the relay's environment, or give a default: `${{{name}:-...}}`"),
-        )),
+        (None, None) => Err(Unresolved::Missing {
+            name: name.to_owned(),
+            message: format!("the variable {} is not set", quoted(name)),
+            hint: format!("set it in the relay's environment, or give a default: `${{{name}:-...}}`"),
+        }),
     }
     .map(|(value, from_outside)| Resolved { secret: Secret::new(name, value), from_outside })
 }
 
-fn check_name(inside: &str, name: &str) -> Result<(), (String, String)> {
+fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
     let fits =
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.chars().next().is_some_and(|first| !first.is_ascii_digit());
     if fits {
@@ -134,16 +171,19 @@ fn check_name(inside: &str, name: &str) -> Result<(), (String, String)> {
         "letters, digits and `_`: `${NAME}`, `${NAME:-default}` or `${file:/path}`; a literal `${` is written `$${`".into()
     };
     let what = if name.is_empty() { "`${}` names no variable".into() } else { format!("{} is not a variable's name", quoted(name)) };
-    Err((what, hint))
+    Err(Unresolved::Wrong { message: what, hint })
 }
 
 /// A file's text without one trailing line break.
-fn read_file(path: &str) -> Result<String, (String, String)> {
+fn read_file(inside: &str, path: &str) -> Result<String, Unresolved> {
     if !path.starts_with('/') {
-        return Err((format!("{} is not an absolute path", quoted(path)), "write the whole path: `${file:/run/secrets/name}`".into()));
+        let message = format!("{} is not an absolute path", quoted(path));
+        return Err(Unresolved::Wrong { message, hint: "write the whole path: `${file:/run/secrets/name}`".into() });
     }
-    let unreadable = |reason: String| {
-        (format!("cannot read {}: {reason}", quoted(path)), "the relay needs the file, readable, when it loads the rules".into())
+    let unreadable = |reason: String| Unresolved::Missing {
+        name: inside.to_owned(),
+        message: format!("cannot read {}: {reason}", quoted(path)),
+        hint: "the relay needs the file, readable, when it loads the rules".into(),
     };
     // Not everything that opens also ends: only files are read, no pipes or devices.
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
@@ -176,13 +216,13 @@ mod tests {
     }
 
     fn exposed(scalar: &str) -> String {
-        let result = interpolate(scalar, &lookup);
+        let result = interpolate(scalar, &lookup, Missing::IsAnError);
         assert_eq!(result.problems, [], "{scalar}");
         result.text.expose()
     }
 
     fn problem(scalar: &str) -> Problem {
-        let mut problems = interpolate(scalar, &lookup).problems;
+        let mut problems = interpolate(scalar, &lookup, Missing::IsAnError).problems;
         assert_eq!(problems.len(), 1, "{problems:?}");
         problems.remove(0)
     }
@@ -212,13 +252,13 @@ mod tests {
             assert_eq!(exposed(scalar), expected, "{scalar}");
         }
         // A value that ends in `$` escapes nothing.
-        let dollar = interpolate("${D}${D}", &|_| Some("$".into()));
+        let dollar = interpolate("${D}${D}", &|_| Some("$".into()), Missing::IsAnError);
         assert_eq!(dollar.text.expose(), "$$");
     }
 
     #[test]
     fn offsets_are_those_of_the_scalar() {
-        let text = interpolate("ab$${c}${A}d", &lookup).text;
+        let text = interpolate("ab$${c}${A}d", &lookup, Missing::IsAnError).text;
         let offsets: Vec<_> = text
             .parts
             .iter()
@@ -234,7 +274,18 @@ mod tests {
     fn names_what_is_missing_and_where() {
         let missing = problem("x${NOPE}y");
         assert_eq!((missing.span, missing.message.as_str()), (1..8, "the variable `NOPE` is not set"));
-        assert_eq!(interpolate("${NO} ${A} ${NOPE}", &lookup).problems.len(), 2);
+        assert_eq!(interpolate("${NO} ${A} ${NOPE}", &lookup, Missing::IsAnError).problems.len(), 2);
+    }
+
+    #[test]
+    fn something_stands_in_for_what_is_missing_where_nothing_is_sent() {
+        let result = interpolate("${NO_URL}/x?k=${NOPE}&${A}&${NO:-d}&${file:/no/such/file}", &lookup, Missing::IsStoodInFor);
+        assert_eq!(result.problems, []);
+        let expected = "https://stand-in-for-no-url.invalid/x?k=stand-in-for-nope&alpha&d&stand-in-for-file--no-such-file";
+        assert_eq!(result.text.expose(), expected);
+        assert_eq!(result.text.masked(), "${NO_URL}/x?k=${NOPE}&${A}&${NO}&${file:/no/such/file}");
+        assert_eq!(result.stood_in_for, ["NO_URL", "NOPE", "file:/no/such/file"]);
+        assert_eq!(interpolate("${1A}", &lookup, Missing::IsStoodInFor).problems.len(), 1);
     }
 
     #[test]
@@ -262,7 +313,7 @@ mod tests {
 
     #[test]
     fn only_values_from_outside_are_secrets() {
-        let result = interpolate("${A} ${NO:-default} ${EMPTY:-x}", &lookup);
+        let result = interpolate("${A} ${NO:-default} ${EMPTY:-x}", &lookup, Missing::IsAnError);
         let names: Vec<_> = result.secrets.iter().map(|secret| secret.name.as_str()).collect();
         assert_eq!(names, ["A"]);
     }

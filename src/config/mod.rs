@@ -37,11 +37,12 @@ pub use route::{Route, Target};
 pub use secrets::{MASKED_BYTES_MIN, Secrets};
 pub use shape::Shape;
 pub use source::{Dedupe, Source};
-pub use test_case::TestCase;
+pub use test_case::{Expectation, Facts, Payload, TestCase};
 pub use text::{Part, Secret, Text};
 pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
 
 use decode::Decoder;
+use interpolate::Missing;
 use report::Report;
 
 /// Everything that a valid routes.yaml says.
@@ -67,6 +68,22 @@ pub struct Config {
     pub version: String,
 }
 
+/// The route's name where `unmatched` sends an event.
+const UNMATCHED: &str = "(unmatched)";
+
+impl Config {
+    /// The name of the route at this place in the file (`None`: `unmatched`), and how it wants requests to the
+    /// destination at `destination` to look.
+    pub fn target(&self, route: Option<usize>, destination: usize) -> (&str, Option<&Shape>) {
+        let (name, targets) = match route.and_then(|route| self.routes.get(route)) {
+            Some(route) => (route.name.as_str(), route.to.as_slice()),
+            None => (UNMATCHED, self.unmatched.as_slice()),
+        };
+        let shape = targets.iter().find(|target| target.destination == destination).and_then(|target| target.shape.as_ref());
+        (name, shape)
+    }
+}
+
 /// What came of a file.
 #[derive(Debug)]
 pub struct Loaded {
@@ -74,11 +91,56 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// By position.
     pub findings: Vec<Finding>,
+    /// The names of values that something else stands in for; see [`load_for_dry_run`].
+    pub stood_in_for: Vec<String>,
 }
 
 /// Reads the text of a routes.yaml. `lookup` gives the values of variables (in the relay: of its environment).
 pub fn load(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
-    let mut decoder = Decoder::new(Report::new(file_name, text), lookup);
+    load_with(file_name, text, lookup, Missing::IsAnError)
+}
+
+/// The same for `explain` and `test`, which send nothing: a variable or a secret's file that is not there is no error,
+/// because rules are written and tested where nobody has the secrets. Something else stands in for its value, and
+/// wherever it is shown, `${NAME}` is.
+pub fn load_for_dry_run(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
+    load_with(file_name, text, lookup, Missing::IsStoodInFor)
+}
+
+/// What came of a file that holds nothing but `tests`.
+#[derive(Debug)]
+pub struct LoadedTests {
+    /// None if there is any error.
+    pub tests: Option<Vec<TestCase>>,
+    /// By position.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a `*.test.yaml`: tests of the rules in `config`, which was loaded for a dry run.
+pub fn load_tests(file_name: &str, text: &str, lookup: Lookup<'_>, config: &Config) -> LoadedTests {
+    let mut decoder = Decoder::new(Report::new(file_name, text), lookup, Missing::IsStoodInFor);
+    let tests = decode_tests(&mut decoder, &config.destinations, &config.routes);
+    let has_errors = decoder.report.has_errors();
+    LoadedTests { tests: tests.filter(|_| !has_errors), findings: decoder.report.finish() }
+}
+
+fn decode_tests(decoder: &mut Decoder<'_>, destinations: &[Arc<Destination>], routes: &[Route]) -> Option<Vec<TestCase>> {
+    let root = yaml::parse(&mut decoder.report)?;
+    let mut table = decoder.table(&root, "a file of tests")?;
+    let tests = table.take("tests");
+    let misspelt = table.finish(decoder);
+    if tests.is_none() && misspelt.is_empty() {
+        decoder.report.error(root.span.start..root.span.start, "`tests` is missing").hint("it lists `name`, `payload` and `expect`");
+    }
+    let names = test_case::Names {
+        destinations: destinations.iter().map(|destination| destination.name.as_str()).collect(),
+        routes: Some(routes.iter().map(|route| route.name.as_str()).collect()),
+    };
+    test_case::decode_all(decoder, tests?, &names)
+}
+
+fn load_with(file_name: &str, text: &str, lookup: Lookup<'_>, missing: Missing) -> Loaded {
+    let mut decoder = Decoder::new(Report::new(file_name, text), lookup, missing);
     let config = decode(&mut decoder);
     let has_errors = decoder.report.has_errors();
     Loaded {
@@ -93,6 +155,7 @@ pub fn load(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
             secrets: decoder.secrets,
             version: version(text),
         }),
+        stood_in_for: decoder.stood_in_for.into_iter().collect(),
         findings: decoder.report.finish(),
     }
 }
@@ -129,7 +192,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     }
     let source = source.and_then(|node| source::decode(decoder, node));
     let (names, destinations) = destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
-    let mut known = route::Destinations::new(names);
+    let mut known = route::Destinations::new(names.clone());
     let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
     let unmatched = match unmatched {
         Some(node) => route::decode_targets(decoder, node, &mut known),
@@ -144,7 +207,13 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         None => Some(Retention::default()),
     };
     let tests = match tests {
-        Some(node) => test_case::decode_all(decoder, node),
+        Some(node) => {
+            let names = test_case::Names {
+                destinations: names.iter().map(|key| key.text.as_str()).collect(),
+                routes: routes.as_ref().map(|routes| routes.iter().map(|route| route.name.as_str()).collect()),
+            };
+            test_case::decode_all(decoder, node, &names)
+        }
         None => Some(Vec::new()),
     };
     Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })

@@ -1,10 +1,18 @@
-//! `tests`: events with what should become of them. Only their outline is checked here; `test` reads the rest.
+//! `tests`: events with what should become of them. Decoded wholly when the file is, so that a mistake in a test has its
+//! place like every other; [`crate::rule_test`] runs them.
 
+use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use super::decode::Decoder;
+use http::{HeaderName, Method};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::decode::{Decoder, listed, near};
 use super::finding::quoted;
-use super::yaml::{Content, Node};
+use super::shape::optional;
+use super::yaml::{Content, Kind, Node, Scalar};
 
 /// One entry of `tests`.
 #[derive(Clone, Debug)]
@@ -13,26 +21,86 @@ pub struct TestCase {
     pub name: String,
     /// Where the test begins, counted from 1.
     pub line: usize,
-    /// The payload inline, or the path of a file beside the rules.
-    pub payload: Arc<Node>,
-    /// By destination, what should be sent.
-    pub expect: Arc<Node>,
+    /// The event's body.
+    pub payload: Payload,
     /// The relay's own facts, where a rule reads them.
-    pub event: Option<Arc<Node>>,
+    pub event: Facts,
+    /// Every destination that should get something, and what.
+    pub expect: Vec<(String, Expectation)>,
+    /// Every route that should match, in the file's order; `None`: not looked at.
+    pub routes: Option<Vec<String>>,
 }
 
-pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<TestCase>> {
+/// The body of a test's event.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// A path beside the file.
+    File(String),
+    /// The object itself.
+    Inline(Value),
+}
+
+/// What the relay would know of the event beside its body.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// `event.path`
+    pub path: String,
+    /// `event.query`, as it stands in a URL.
+    pub query: String,
+    /// `event.received_at`; `None`: any time.
+    pub received_at: Option<Timestamp>,
+}
+
+/// What should be sent to a destination. What is not given is not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// The route that should send it.
+    pub route: Option<String>,
+    /// The request's method.
+    pub method: Option<Method>,
+    /// The whole URL.
+    pub url: Option<String>,
+    /// Headers with their values; others may be there too.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The whole body: JSON, or text as a string.
+    pub body: Option<Value>,
+    /// What the body holds among other things.
+    pub body_contains: Option<Value>,
+    /// Words of the reason why the request cannot be rendered.
+    pub error: Option<String>,
+}
+
+/// The names that a test may use.
+pub(super) struct Names<'n> {
+    pub destinations: Vec<&'n str>,
+    /// `None` where a route is broken, so that not every name is known.
+    pub routes: Option<Vec<&'n str>>,
+}
+
+pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Vec<TestCase>> {
     let items = decoder.list(node, "tests")?;
-    let cases: Vec<Option<TestCase>> = items.iter().map(|item| decode(decoder, item)).collect();
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    let cases: Vec<Option<TestCase>> = items
+        .iter()
+        .map(|item| {
+            let case = decode(decoder, item, names)?;
+            if let Some(first) = lines.insert(case.name.clone(), case.line) {
+                let message = format!("a second test is named {}", quoted(&case.name));
+                decoder.report.error(item.span.clone(), message).hint(format!("the first is on line {first}; names are unique"));
+            }
+            Some(case)
+        })
+        .collect();
     cases.into_iter().collect()
 }
 
-fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<TestCase> {
+fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>, names: &Names<'_>) -> Option<TestCase> {
     let mut table = decoder.table(node, "a test")?;
     let name = table.take("name");
     let payload = table.take("payload");
     let expect = table.take("expect");
     let event = table.take("event");
+    let routes = table.take("routes");
     let misspelt = table.finish(decoder);
 
     for (key, value) in [("name", name), ("payload", payload), ("expect", expect)] {
@@ -44,24 +112,165 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<TestCase> {
         }
     }
     let name = name.and_then(|name| decoder.public_text(name, "a test's name"));
-    let payload = payload.filter(|payload| match &payload.content {
-        Content::Mapping(_) => true,
-        Content::Scalar(_) => decoder.text(payload, "a payload").is_some(),
-        Content::Sequence(_) => {
-            decoder.report.error(payload.span.clone(), "a payload is an object, and this is a list");
-            false
-        }
-        Content::Invalid => false,
-    });
-    let expect = expect.filter(|expect| is_mapping(decoder, expect, "`expect`"));
-    let event = match event {
-        Some(event) => Some(is_mapping(decoder, event, "`event`").then(|| Arc::clone(event))?),
-        None => None,
-    };
+    let payload = payload.and_then(|payload| decode_payload(decoder, payload));
+    let event = event.map(|event| decode_facts(decoder, event));
+    let expect = expect.and_then(|expect| decode_expect(decoder, expect, names));
+    let routes = routes.map(|routes| decode_routes(decoder, routes, names));
     let line = decoder.report.line_of(node.span.start);
-    Some(TestCase { name: name?, line, payload: Arc::clone(payload?), expect: Arc::clone(expect?), event })
+    Some(TestCase {
+        name: name?,
+        line,
+        payload: payload?,
+        event: optional(event)?.unwrap_or_default(),
+        expect: expect?,
+        routes: optional(routes)?,
+    })
 }
 
-fn is_mapping(decoder: &mut Decoder<'_>, node: &Node, what: &'static str) -> bool {
-    decoder.table(node, what).is_some()
+fn decode_payload(decoder: &mut Decoder<'_>, node: &Node) -> Option<Payload> {
+    match &node.content {
+        Content::Mapping(_) => Some(Payload::Inline(node.to_json())),
+        Content::Scalar(_) => Some(Payload::File(decoder.public_text(node, "a payload's file")?)),
+        Content::Sequence(_) => {
+            decoder.report.error(node.span.clone(), "a payload is an object, and this is a list");
+            None
+        }
+        Content::Invalid => None,
+    }
+}
+
+fn decode_facts(decoder: &mut Decoder<'_>, node: &Node) -> Option<Facts> {
+    let mut table = decoder.table(node, "`event`")?;
+    let path = table.take("path").map(|node| decoder.public_text(node, "a path"));
+    let query = table.take("query").map(|node| decode_query(decoder, node));
+    let received_at = table.take("received_at").map(|node| {
+        let text = decoder.public_text(node, "a time")?;
+        let time = Timestamp::from_str(&text).ok();
+        if time.is_none() {
+            decoder.report.error(node.span.clone(), format!("{} is not a time", quoted(&text))).hint("RFC 3339: `2026-01-31T12:00:00Z`");
+        }
+        time
+    });
+    table.finish(decoder);
+    Some(Facts {
+        path: optional(path)?.unwrap_or_default().trim_start_matches('/').to_owned(),
+        query: optional(query)?.unwrap_or_default(),
+        received_at: optional(received_at)?,
+    })
+}
+
+/// A mapping of names to values, or the query as it stands in a URL.
+fn decode_query(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
+    let Content::Mapping(entries) = &node.content else {
+        return Some(decoder.public_text(node, "a query")?.trim_start_matches('?').to_owned());
+    };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (key, value) in entries {
+        query.append_pair(&key.text, &decoder.public_text(value, "a query's value")?);
+    }
+    Some(query.finish())
+}
+
+fn decode_routes(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Vec<String>> {
+    let items = decoder.list(node, "routes")?;
+    items.iter().map(|item| decode_route(decoder, item, names)).collect()
+}
+
+fn decode_route(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<String> {
+    let name = decoder.public_text(node, "a route's name")?;
+    match &names.routes {
+        Some(routes) if !routes.contains(&name.as_str()) => {
+            unknown(decoder, node.span.clone(), "route", &name, routes);
+            None
+        }
+        _ => Some(name),
+    }
+}
+
+fn unknown(decoder: &mut Decoder<'_>, span: std::ops::Range<usize>, noun: &str, name: &str, known: &[&str]) {
+    let finding = decoder.report.error(span, format!("there is no {noun} {}", quoted(name)));
+    match near(name, known.iter().copied()) {
+        Some(near) => finding.hint(format!("did you mean `{near}`?")),
+        None => finding.hint(format!("the file has {}", listed(known))),
+    }
+}
+
+fn decode_expect(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Vec<(String, Expectation)>> {
+    decoder.table(node, "`expect`")?;
+    let Content::Mapping(entries) = &node.content else { return Some(Vec::new()) };
+    let expectations: Vec<Option<(String, Expectation)>> = entries
+        .iter()
+        .map(|(key, node)| {
+            if !names.destinations.contains(&key.text.as_str()) {
+                unknown(decoder, key.span.clone(), "destination", &key.text, &names.destinations);
+                return None;
+            }
+            Some((key.text.clone(), decode_expectation(decoder, node, names)?))
+        })
+        .collect();
+    expectations.into_iter().collect()
+}
+
+fn decode_expectation(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Expectation> {
+    let mut table = decoder.table(node, "an expectation")?;
+    let route = table.take("route").map(|node| decode_route(decoder, node, names));
+    let method = table.take("method").map(|node| {
+        let text = decoder.public_text(node, "a method")?;
+        Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok()
+    });
+    let url = table.take("url").map(|node| Some(decoder.text(node, "a URL")?.expose()));
+    let headers = table.take("headers").map(|node| decode_headers(decoder, node));
+    let body = table.take("body").map(|node| decode_value(decoder, node));
+    let body_contains = table.take("body_contains").map(|node| decode_value(decoder, node));
+    let error = table.take("error").map(|node| decoder.public_text(node, "words of an error"));
+    table.finish(decoder);
+    if error.is_some() && (url.is_some() || headers.is_some() || body.is_some() || body_contains.is_some()) {
+        decoder
+            .report
+            .error(node.span.clone(), "a request that cannot be rendered has no URL, headers or body")
+            .hint("expect `error` alone, or what is sent");
+        return None;
+    }
+    Some(Expectation {
+        route: optional(route)?,
+        method: optional(method)?,
+        url: optional(url)?,
+        headers: optional(headers)?.unwrap_or_default(),
+        body: optional(body)?,
+        body_contains: optional(body_contains)?,
+        error: optional(error)?,
+    })
+}
+
+fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderName, String)>> {
+    decoder.table(node, "headers")?;
+    let Content::Mapping(entries) = &node.content else { return Some(Vec::new()) };
+    let headers: Vec<Option<_>> = entries
+        .iter()
+        .map(|(key, value)| {
+            let Ok(name) = HeaderName::from_str(&key.text) else {
+                decoder.report.error(key.span.clone(), format!("{} is not a header's name", quoted(&key.text)));
+                return None;
+            };
+            Some((name, decoder.text(value, "a header's value")?.expose()))
+        })
+        .collect();
+    headers.into_iter().collect()
+}
+
+/// A value as JSON, its strings with `${...}` replaced. Recurses at most as deep as the parser of YAML lets a file nest.
+fn decode_value(decoder: &mut Decoder<'_>, node: &Node) -> Option<Value> {
+    match &node.content {
+        Content::Scalar(Scalar { kind: Kind::String, .. }) => Some(Value::String(decoder.text(node, "a value")?.expose())),
+        Content::Scalar(_) => Some(node.to_json()),
+        Content::Sequence(items) => {
+            let items: Vec<_> = items.iter().map(|item| decode_value(decoder, item)).collect();
+            items.into_iter().collect::<Option<_>>().map(Value::Array)
+        }
+        Content::Mapping(entries) => {
+            let entries: Vec<_> = entries.iter().map(|(key, value)| Some((key.text.clone(), decode_value(decoder, value)?))).collect();
+            entries.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
+        }
+        Content::Invalid => None,
+    }
 }

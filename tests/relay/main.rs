@@ -11,6 +11,7 @@ mod delivering;
 mod delivering_circuit;
 mod delivering_failures;
 mod delivering_rules;
+mod dry_run;
 mod full_disk;
 mod privacy;
 mod receiving;

@@ -25,6 +25,12 @@ impl Setup {
         Self::new(one_destination(&receiver.url("/crm"), keys)).seen_by(receiver)
     }
 
+    /// This file, as a whole.
+    pub fn with_whole_file(mut self, text: &str) -> Self {
+        self.routes = text.to_owned();
+        self
+    }
+
     /// Makes a receiver one of those at which `finish` looks for what was delivered.
     pub fn seen_by(mut self, receiver: &Receiver) -> Self {
         self.witnesses.push(receiver.witness());

@@ -1,0 +1,134 @@
+//! `wiza-relay explain`: what would become of an event, and why. Sends nothing.
+
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Ending, load, out};
+use crate::config::{Config, Severity};
+use crate::event::{Event, EventId};
+use crate::explain::{self, Decided, Delivery, Explanation};
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The event's body: a file, or `-` for standard input.
+    payload: PathBuf,
+    /// The rules.
+    #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// What follows the source's path in the URL: `event.path`.
+    #[arg(long, default_value = "", value_name = "PATH")]
+    path: String,
+    /// The URL's query, as in `campaign=q4&record=0031x`: `event.query`.
+    #[arg(long, default_value = "", value_name = "QUERY")]
+    query: String,
+    /// Print one JSON object instead of text.
+    #[arg(long, env = "WIZA_RELAY_JSON")]
+    json: bool,
+}
+
+impl Explain {
+    pub fn run(self) -> Ending {
+        let file = match load::read_for_dry_run(&self.config) {
+            Ok(file) => file,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        if load::count(&file.loaded.findings, Severity::Error) > 0 {
+            file.show_findings();
+        }
+        let config = match file.into_config() {
+            Ok(config) => config,
+            Err(errors) => return Ending::Failed(format!("{} has {}", self.config.display(), load::counted(errors, "error"))),
+        };
+        let event = match self.event() {
+            Ok(event) => Arc::new(event),
+            Err(reason) => return Ending::Misused(reason),
+        };
+        let explanation = explain::explain(&config, &event, Timestamp::now());
+        if self.json {
+            out::line(to_json(&config, &explanation));
+        } else {
+            out::print(text::render(&config, &event, &explanation, load::in_colour(&std::io::stdout())));
+        }
+        Ending::Good
+    }
+
+    fn event(&self) -> Result<Event, String> {
+        let body = load::read_payload(&self.payload)?;
+        // The same judgement as of a webhook, but said at once.
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(Value::Object(_)) => {}
+            Ok(_) => return Err(format!("{} is not a JSON object; the relay would put it into quarantine", self.payload.display())),
+            Err(error) => return Err(format!("{} is not JSON: {error}", self.payload.display())),
+        }
+        let now = Timestamp::now();
+        let path = self.path.trim_start_matches('/').to_owned();
+        let query = self.query.trim_start_matches('?').to_owned();
+        Ok(Event::new(EventId::new(now), now, path, query, body))
+    }
+}
+
+fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
+    let routes: Vec<Value> = explanation
+        .routes
+        .iter()
+        .map(|verdict| {
+            let why: Vec<Value> = verdict
+                .why
+                .iter()
+                .map(|finding| {
+                    let mut entry = Map::new();
+                    entry.insert("condition".into(), json!(finding.condition));
+                    entry.insert("path".into(), json!(finding.path));
+                    if let Some(value) = &finding.value {
+                        entry.insert("value".into(), json!(value));
+                    }
+                    entry.insert("holds".into(), json!(finding.holds));
+                    Value::Object(entry)
+                })
+                .collect();
+            let mut entry = json!({
+                "name": verdict.route,
+                "matched": verdict.decision == Decided::Matched,
+                "shadow": verdict.shadow,
+                "why": why,
+            });
+            match verdict.decision {
+                Decided::Skipped(by) => entry["skipped_by"] = json!(by),
+                Decided::Undecided => entry["undecided"] = json!(true),
+                Decided::Matched | Decided::NotMatched => {}
+            }
+            entry
+        })
+        .collect();
+    let deliveries: Vec<Value> = explanation.deliveries.iter().map(|delivery| delivery_json(config, delivery)).collect();
+    json!({ "routes": routes, "deliveries": deliveries, "unmatched": explanation.unmatched })
+}
+
+fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
+    let Delivery { destination, route, method, request } = delivery;
+    let mut entry = json!({ "destination": destination, "route": route, "method": method.as_str() });
+    match request {
+        Ok(request) => {
+            let headers: Map<String, Value> =
+                text::headers(config, request).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+            let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
+            entry["url"] = json!(config.secrets.mask(request.url.as_str()));
+            entry["headers"] = Value::Object(headers);
+            entry["body"] = serde_json::from_str(&body).unwrap_or(Value::String(body));
+            entry["error"] = Value::Null;
+        }
+        Err(error) => {
+            for part in ["url", "headers", "body"] {
+                entry[part] = Value::Null;
+            }
+            entry["error"] = json!(config.secrets.mask(error));
+        }
+    }
+    entry
+}

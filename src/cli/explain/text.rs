@@ -1,0 +1,150 @@
+//! An explanation for people.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::Value;
+
+use crate::cli::load::counted;
+use crate::condition::Finding;
+use crate::config::Config;
+use crate::event::Event;
+use crate::explain::{Decided, Delivery, Explanation, Verdict};
+use crate::transform::Request;
+
+/// The longest value that is shown of a path, in characters.
+const VALUE_CHARACTERS_MAX: usize = 100;
+
+struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    fn style(&self, style: Style) -> Style {
+        if self.colour { style } else { Style::new() }
+    }
+
+    fn words(&self, style: Style, words: &str) -> String {
+        let style = self.style(style);
+        format!("{style}{words}{style:#}")
+    }
+}
+
+const GOOD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const BAD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const QUIET: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// The routes with their reasons, then the requests.
+pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'_>, colour: bool) -> String {
+    let paint = Paint { colour };
+    let mut out = String::new();
+    for verdict in &explanation.routes {
+        route(&mut out, &paint, verdict);
+    }
+    // Writing to a String cannot fail.
+    let _ = match (explanation.unmatched, explanation.deliveries.len()) {
+        (true, 0) => writeln!(out, "\nNo route takes this event: it is kept, counted and shown, and nothing is sent."),
+        (true, count) => writeln!(out, "\nNo route takes this event; `unmatched` sends {}.", counted(count, "request")),
+        (false, 0) => writeln!(out, "\nNothing is sent."),
+        (false, count) => writeln!(out, "\n{}:", counted(count, "request")),
+    };
+    for delivery in &explanation.deliveries {
+        request(&mut out, &paint, config, event, delivery);
+    }
+    out
+}
+
+fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
+    let (mark, words) = match verdict.decision {
+        Decided::Matched if verdict.shadow => (paint.words(GOOD, "match"), " (shadow: counted, never sent)".to_owned()),
+        Decided::Matched if verdict.why.is_empty() => (paint.words(GOOD, "match"), " (always: it has no `when`)".to_owned()),
+        Decided::Matched => (paint.words(GOOD, "match"), String::new()),
+        Decided::NotMatched => (paint.words(BAD, "no   "), String::new()),
+        Decided::Undecided => (paint.words(BAD, "no   "), " (its condition takes too many steps on this event)".to_owned()),
+        Decided::Skipped(by) => (paint.words(QUIET, "skip "), format!(" (`{by}` matched before it and stops the walk)")),
+    };
+    let _ = writeln!(out, "{mark}  {}{words}", paint.words(STRONG, verdict.route));
+    let skipped = matches!(verdict.decision, Decided::Skipped(_));
+    let width = verdict.why.iter().map(|finding| finding.condition.chars().count()).max().unwrap_or(0).min(60);
+    for finding in verdict.why.iter().filter(|_| !skipped) {
+        let mark = if finding.holds { paint.words(GOOD, "yes") } else { paint.words(BAD, "no ") };
+        let condition = finding.condition.split_whitespace().collect::<Vec<_>>().join(" ");
+        let _ = writeln!(out, "         {mark}  {condition:<width$}  {}", paint.words(QUIET, &found(finding)));
+    }
+}
+
+/// What the paths of a term found: `data.email_status is "risky"`.
+fn found(finding: &Finding) -> String {
+    let first = finding.path.as_ref().map(|path| (path, finding.value.as_ref().map(ToString::to_string)));
+    let others = finding.others.iter().map(|other| (&other.path, other.value.as_ref().map(ToString::to_string)));
+    let told: Vec<String> = first
+        .into_iter()
+        .chain(others)
+        .map(|(path, value)| {
+            // A path that stands alone is the condition itself, which has just been shown.
+            let path = if *path == finding.condition { "it" } else { path };
+            match value {
+                Some(value) => format!("{path} is {}", shortened(&value)),
+                None => format!("{path} is not there"),
+            }
+        })
+        .collect();
+    told.join(", ")
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(VALUE_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, delivery: &Delivery<'_>) {
+    let Delivery { destination, route, method, request } = delivery;
+    let _ = writeln!(out, "\n{}  {}", paint.words(STRONG, destination), paint.words(QUIET, &format!("by `{route}`")));
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            let _ = writeln!(out, "  {} {}", paint.words(BAD, "cannot be rendered:"), config.secrets.mask(error));
+            let _ = writeln!(out, "  It would go to the dead letters with this reason.");
+            return;
+        }
+    };
+    let _ = writeln!(out, "  {method} {}", config.secrets.mask(request.url.as_str()));
+    for (name, value) in headers(config, request) {
+        let _ = writeln!(out, "  {}", paint.words(QUIET, &format!("{name}: {value}")));
+    }
+    if request.body == event.body && !request.body.is_empty() {
+        let _ = writeln!(out, "\n  {}", paint.words(QUIET, &format!("the payload as it was received, {} bytes", request.body.len())));
+        return;
+    }
+    let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
+    let body = match serde_json::from_str::<Value>(&body) {
+        Ok(value) => serde_json::to_string_pretty(&value).unwrap_or(body),
+        Err(_) => body,
+    };
+    if !body.is_empty() {
+        let _ = writeln!(out);
+        for line in body.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+}
+
+/// The headers by name, secrets masked.
+pub(super) fn headers(config: &Config, request: &Request) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let masked = config.secrets.mask(&text);
+            // A secret that is too short to be found in a text is still one.
+            let shown = if value.is_sensitive() && masked == text { "(holds a secret)".to_owned() } else { masked };
+            (name.to_string(), shown)
+        })
+        .collect();
+    headers.sort();
+    headers
+}

@@ -1,0 +1,198 @@
+//! `wiza-relay test`: do the rules do what their tests say?
+
+mod junit;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use bytes::Bytes;
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::load::{self, counted};
+use super::{Ending, out};
+use crate::config::{self, Config, Payload, Severity, TestCase};
+use crate::rule_test::{self, Difference};
+
+/// What the name of a file of tests ends with.
+const TESTS_SUFFIX: &str = ".test.yaml";
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// The rules, with their `tests`.
+    #[arg(default_value = "routes.yaml", env = "WIZA_RELAY_CONFIG")]
+    file: PathBuf,
+    /// More tests: files, or folders with `*.test.yaml`. Those beside the rules are always read.
+    #[arg(value_name = "TESTS")]
+    tests: Vec<PathBuf>,
+    /// Run only the tests whose name holds these words.
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
+    /// Also write the results there, for CI systems (JUnit XML).
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long, env = "WIZA_RELAY_JSON")]
+    json: bool,
+}
+
+/// A test that was run.
+struct Run {
+    name: String,
+    file: PathBuf,
+    line: usize,
+    took: Duration,
+    result: Result<Vec<Difference>, String>,
+}
+
+impl Run {
+    fn passed(&self) -> bool {
+        self.result.as_ref().is_ok_and(Vec::is_empty)
+    }
+
+    /// What was found instead, as lines: what is wanted after `-`, what there is after `+`.
+    fn diff(&self) -> String {
+        let differences = match &self.result {
+            Ok(differences) => differences,
+            Err(reason) => return format!("{reason}\n"),
+        };
+        let nothing = || "(nothing)".to_owned();
+        differences
+            .iter()
+            .map(|Difference { place, wanted, found }| {
+                let (wanted, found) = (wanted.clone().unwrap_or_else(nothing), found.clone().unwrap_or_else(nothing));
+                format!("{place}\n  - {wanted}\n  + {found}\n")
+            })
+            .collect()
+    }
+}
+
+impl Test {
+    pub fn run(self) -> Ending {
+        let runs = match self.run_all() {
+            Ok(runs) => runs,
+            Err(ending) => return ending,
+        };
+        if let Some(path) = &self.junit
+            && let Err(reason) = junit::write(path, &runs)
+        {
+            return Ending::Failed(reason);
+        }
+        let failed = runs.iter().filter(|run| !run.passed()).count();
+        let passed = runs.len() - failed;
+        if self.json {
+            let cases: Vec<_> = runs
+                .iter()
+                .map(|run| json!({ "name": run.name, "passed": run.passed(), "diff": (!run.passed()).then(|| run.diff()) }))
+                .collect();
+            out::line(json!({ "passed": passed, "failed": failed, "cases": cases }));
+        } else {
+            show(&runs, passed, failed);
+        }
+        if failed == 0 { Ending::Good } else { Ending::No }
+    }
+
+    fn run_all(&self) -> Result<Vec<Run>, Ending> {
+        let file = load::read_for_dry_run(&self.file).map_err(Ending::Misused)?;
+        if load::count(&file.loaded.findings, Severity::Error) > 0 {
+            file.show_findings();
+        }
+        let config = file
+            .into_config()
+            .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", self.file.display(), counted(errors, "error"))))?;
+        let mut runs = self.run_cases(&config, &self.file, &config.tests);
+        for path in self.more_files()? {
+            let text = load::read_text(&path).map_err(Ending::Misused)?;
+            let loaded = config::load_tests(&path.display().to_string(), &text, &load::variable, &config);
+            load::show_findings(&loaded.findings, &text);
+            let errors = load::count(&loaded.findings, Severity::Error);
+            let tests = loaded
+                .tests
+                .ok_or_else(|| Ending::Failed(format!("{} has {}; no test of it was run", path.display(), counted(errors, "error"))))?;
+            runs.extend(self.run_cases(&config, &path, &tests));
+        }
+        if runs.is_empty() {
+            let hint = match &self.only {
+                Some(words) => format!("no test's name holds `{words}`"),
+                None => format!("{} holds no `tests`, and no `*{TESTS_SUFFIX}` is beside it", self.file.display()),
+            };
+            return Err(Ending::Failed(hint));
+        }
+        Ok(runs)
+    }
+
+    /// The files of tests beside the rules, then those that were named.
+    fn more_files(&self) -> Result<Vec<PathBuf>, Ending> {
+        let mut files = test_files(folder_of(&self.file))?;
+        for path in &self.tests {
+            let named = if path.is_dir() { test_files(path)? } else { vec![path.clone()] };
+            files.extend(named.into_iter().filter(|path| !files.contains(path)).collect::<Vec<_>>());
+        }
+        Ok(files)
+    }
+
+    fn run_cases(&self, config: &Config, file: &Path, cases: &[TestCase]) -> Vec<Run> {
+        let wanted = |case: &&TestCase| self.only.as_ref().is_none_or(|words| case.name.contains(words.as_str()));
+        cases
+            .iter()
+            .filter(wanted)
+            .map(|case| {
+                let started = Instant::now();
+                let result = payload(file, case).and_then(|body| rule_test::run(config, case, body, Timestamp::now()));
+                Run { name: case.name.clone(), file: file.to_owned(), line: case.line, took: started.elapsed(), result }
+            })
+            .collect()
+    }
+}
+
+/// A file of a payload stands beside the file of its test.
+fn payload(file: &Path, case: &TestCase) -> Result<Bytes, String> {
+    match &case.payload {
+        Payload::Inline(value) => Ok(Bytes::from(value.to_string())),
+        Payload::File(name) => load::read_payload(&folder_of(file).join(name)),
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Ending> {
+    let cannot = |error: std::io::Error| Ending::Misused(format!("cannot read the folder {}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(TESTS_SUFFIX)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn show(runs: &[Run], passed: usize, failed: usize) {
+    let colour = load::in_colour(&std::io::stdout());
+    let paint = |colour_of: AnsiColor| if colour { Style::new().fg_color(Some(colour_of.into())) } else { Style::new() };
+    let (good, bad) = (paint(AnsiColor::Green), paint(AnsiColor::Red));
+    for run in runs {
+        if run.passed() {
+            out::line(format_args!("{good}ok{good:#}    {}", run.name));
+            continue;
+        }
+        out::line(format_args!("{bad}FAIL{bad:#}  {}  ({}:{})", run.name, run.file.display(), run.line));
+        for line in run.diff().lines() {
+            let style = match line.trim_start().chars().next() {
+                Some('-') if line.starts_with(' ') => good,
+                Some('+') if line.starts_with(' ') => bad,
+                _ => Style::new(),
+            };
+            out::line(format_args!("        {style}{line}{style:#}"));
+        }
+    }
+    out::line(format_args!("\n{passed} passed, {failed} failed{}", if failed == 0 { "" } else { "   (- wanted, + found)" }));
+}

@@ -1,0 +1,105 @@
+//! A dry run of one event: which routes match and why, and each request exactly as it would go out. The same code
+//! as the live path decides, renders and adds the headers; nothing is sent.
+
+use std::sync::Arc;
+
+use http::Method;
+use jiff::Timestamp;
+
+use crate::condition::{Finding, Scope};
+use crate::config::Config;
+use crate::delivery::DeliveryId;
+use crate::envelope;
+use crate::event::Event;
+use crate::route;
+use crate::transform::{self, RenderContext, Request};
+
+/// What would become of an event.
+#[derive(Debug)]
+pub struct Explanation<'c> {
+    /// Every route, in the file's order.
+    pub routes: Vec<Verdict<'c>>,
+    /// What would be sent, in the order of the routes.
+    pub deliveries: Vec<Delivery<'c>>,
+    /// No route took the event.
+    pub unmatched: bool,
+}
+
+/// How a route came out.
+#[derive(Debug)]
+pub struct Verdict<'c> {
+    /// The route's name.
+    pub route: &'c str,
+    /// What was decided.
+    pub decision: Decided<'c>,
+    /// Noted only, never sent.
+    pub shadow: bool,
+    /// Each comparison, in the order of the text; also those that a short-circuit would skip. Empty without `when`.
+    pub why: Vec<Finding>,
+}
+
+/// What was decided of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided<'c> {
+    /// The condition holds, or there is none.
+    Matched,
+    /// It does not hold.
+    NotMatched,
+    /// Its evaluation took too many steps, so that the route counts as not matched.
+    Undecided,
+    /// It was not looked at: this route before it stops the walk.
+    Skipped(&'c str),
+}
+
+/// A delivery that would be made.
+#[derive(Debug)]
+pub struct Delivery<'c> {
+    /// The destination's name.
+    pub destination: &'c str,
+    /// The route that sends it, or `(unmatched)`.
+    pub route: &'c str,
+    /// The destination's method.
+    pub method: Method,
+    /// The request with all its headers, or why it cannot be rendered. Holds secrets: mask what is shown.
+    pub request: Result<Request, String>,
+}
+
+/// Explains an event, as if its first attempts were made at `now`.
+pub fn explain<'c>(config: &'c Config, event: &Arc<Event>, now: Timestamp) -> Explanation<'c> {
+    let decision = route::decide(config, event);
+    let facts = || event.facts();
+    let scope = Scope { payload: event.payload(), event: &facts };
+    let stops = |place: &usize| config.routes.get(*place).is_some_and(|route| route.stop && !route.shadow);
+    let stopped_by = decision.matched.iter().copied().find(stops);
+    let routes = config
+        .routes
+        .iter()
+        .enumerate()
+        .map(|(place, route)| Verdict {
+            route: &route.name,
+            decision: match stopped_by.and_then(|stop| config.routes.get(stop).filter(|_| place > stop)) {
+                Some(stop) => Decided::Skipped(&stop.name),
+                None if decision.matched.contains(&place) => Decided::Matched,
+                None if decision.undecided.contains(&place) => Decided::Undecided,
+                None => Decided::NotMatched,
+            },
+            shadow: route.shadow,
+            why: route.when.as_ref().map(|when| when.explain(&scope)).unwrap_or_default(),
+        })
+        .collect();
+    let deliveries = decision.deliveries.iter().filter_map(|(place, route)| delivery(config, event, *place, *route, now)).collect();
+    Explanation { routes, deliveries, unmatched: decision.unmatched }
+}
+
+fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Option<usize>, now: Timestamp) -> Option<Delivery<'c>> {
+    let destination = config.destinations.get(place)?;
+    let (route, shape) = config.target(route, place);
+    let context = RenderContext { event: Arc::clone(event), route: route.into() };
+    let request = transform::render(&config.templates, destination, shape, &context).map_err(|error| error.to_string());
+    let request = request.and_then(|mut request| {
+        let id = DeliveryId { event: event.id, destination: destination.name.as_str().into() };
+        envelope::seal(&mut request.headers, &id, now, rand::random())?;
+        Ok(request)
+    });
+    Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request })
+}
