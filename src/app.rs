@@ -3,25 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Reload};
 use crate::config::Config;
 use crate::deliver::Lanes;
 use crate::listen::{self, Limits};
 use crate::metrics::{Metrics, WebhookOutcome};
 use crate::receive::Receiver;
-use crate::rules::{self, CurrentRules, Rules};
+use crate::reload::{self, Reloader};
+use crate::rules_file::RulesFile;
 use crate::store::Store;
 
 /// What a relay runs on. Ports and the end are given from outside, so that a test can choose both.
 pub struct Parts {
     /// The validated routes.yaml.
     pub config: Config,
+    /// Where it came from, to be read again when it changes; `None`: it never changes.
+    pub rules_file: Option<RulesFile>,
+    /// A way to ask for a reload, and where the requests arrive: from [`reload::requests`].
+    pub reload: (Reload, mpsc::Receiver<reload::Request>),
     /// Where events are kept.
     pub store: Arc<dyn Store>,
     /// The relay's metrics.
@@ -47,24 +52,20 @@ const ADMIN_GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
-    let Parts { config, store, metrics, webhooks, admin, connections_max, grace } = parts;
-    let keys = store.configure(rules::names(&config)).await.map_err(|error| error.to_string())?;
-    let rules = Arc::new(Rules::new(config, keys));
-    metrics.prepare(
-        rules.config.destinations.iter().map(|destination| destination.name.as_str()),
-        rules.config.routes.iter().map(|route| route.name.as_str()),
-    );
-    metrics.reloaded(true);
-    let current: CurrentRules = Arc::new(ArcSwap::new(Arc::clone(&rules)));
-
+    let Parts { config, rules_file, reload, store, metrics, webhooks, admin, connections_max, grace } = parts;
+    let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
-    let mut lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
-    lanes.apply(&rules)?;
-    let receiver = Receiver::router(Arc::clone(&store), current, Arc::clone(&metrics), draining.clone());
+    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
+    let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
+    let (rules, rules_status) = (reloader.rules(), reloader.status());
+    let reloading = tokio::spawn(reloader.run(rules_file, reload_requests, draining.clone()));
+    let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), draining.clone());
     let webhook_server = spawn_server(webhooks, receiver, connections_max, Some(Arc::clone(&metrics)), draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
-    let admin_router = Admin::router(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
+    let admin_router =
+        Admin { store: Arc::clone(&store), metrics: Arc::clone(&metrics), rules: rules_status, reload, draining: draining.clone() }
+            .router();
     let admin_server = spawn_server(admin, admin_router, ADMIN_CONNECTIONS_MAX, None, stopped.clone());
 
     stop.cancelled().await;
@@ -72,7 +73,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     draining.cancel();
     let drained = async {
         let _ = webhook_server.await;
-        lanes.drained().await;
+        if let Ok(lanes) = reloading.await {
+            lanes.drained().await;
+        }
     };
     if tokio::time::timeout(grace, drained).await.is_err() {
         tracing::warn!("the grace time is over; what was in flight is attempted again after the next start");

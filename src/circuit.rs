@@ -56,9 +56,13 @@ impl Breaker {
         Self { settings, state: State::Closed { failures: 0 }, credentials_trusted: false }
     }
 
-    /// Takes new settings; the state stays.
-    pub fn configure(&mut self, settings: Circuit) {
+    /// Takes new settings, made at `now`. Whoever mends a destination's URL or credentials does not want to wait for the
+    /// rest of a cooldown, so an open breaker may probe at once. One that waits to be resumed goes on waiting.
+    pub fn configure(&mut self, settings: Circuit, now: Instant) {
         self.settings = settings;
+        if let State::Open { until } = self.state {
+            self.state = State::Open { until: until.min(now) };
+        }
     }
 
     /// What may be attempted now.
@@ -124,6 +128,23 @@ mod tests {
 
     fn breaker() -> Breaker {
         Breaker::new(Circuit { failures: 3, cooldown: COOLDOWN })
+    }
+
+    #[test]
+    fn new_settings_allow_a_probe_at_once_but_resume_nothing() {
+        let now = Instant::now();
+        let mut breaker = breaker();
+        for _ in 0..3 {
+            breaker.record(Signal::Failure, now);
+        }
+        assert_eq!(breaker.permission(now), Permission::NotBefore(now + COOLDOWN));
+        breaker.configure(Circuit { failures: 3, cooldown: COOLDOWN * 2 }, now);
+        assert_eq!(breaker.permission(now), Permission::Probe);
+        breaker.record(Signal::Failure, now);
+        assert_eq!(breaker.permission(now), Permission::NotBefore(now + COOLDOWN * 2));
+        breaker.record(Signal::Gone, now);
+        breaker.configure(Circuit { failures: 3, cooldown: COOLDOWN }, now);
+        assert_eq!(breaker.permission(now), Permission::NotBeforeResumed);
     }
 
     #[test]

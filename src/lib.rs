@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod reload;
 
 pub mod listen;
 pub mod receive;
@@ -30,6 +31,7 @@ pub mod transform;
 
 pub mod admin;
 pub mod metrics;
+pub mod rules_file;
 
 pub mod delivery;
 pub mod event;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 
 use crate::config::{Config, Shape};
 use crate::delivery::{DestinationKey, Plan, Planned, RouteKey};
@@ -20,6 +21,29 @@ pub struct Rules {
     pub config: Config,
     keys: Keys,
 }
+
+/// What is known of the file behind the rules.
+#[derive(Debug, Clone)]
+pub struct FileStatus {
+    /// The version in effect.
+    pub version: String,
+    /// Since when it is in effect.
+    pub since: Timestamp,
+    /// Why what the file holds now is not in effect, if so.
+    pub refused: Option<Refused>,
+}
+
+/// A file that could not take effect.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// When it was read.
+    pub at: Timestamp,
+    /// `2 errors, the first at routes.yaml:3:7`; quotes nothing of the file.
+    pub reason: String,
+}
+
+/// Where the file's status is read.
+pub type CurrentStatus = Arc<ArcSwap<FileStatus>>;
 
 /// The names that the store must know before `config` can take effect.
 pub fn names(config: &Config) -> Names {

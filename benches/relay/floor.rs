@@ -14,6 +14,7 @@ use wiza_relay::delivery::{Claim, DestinationKey, RouteKey, Settlement};
 use wiza_relay::listen::{self, Limits};
 use wiza_relay::metrics::Metrics;
 use wiza_relay::receive::Receiver;
+use wiza_relay::rules::FileStatus;
 use wiza_relay::rules::Rules;
 use wiza_relay::store::{Appended, Figures, Health, Keys, Names, NewEvent, RulesKey, Store, StoreError, Unavailable};
 
@@ -64,7 +65,11 @@ pub async fn handler(address: SocketAddr, admin: SocketAddr) {
     let limits = Limits { connections_max: 4096, on_header_timeout: Arc::new(|| {}) };
     let webhooks = TcpListener::bind(address).await.expect("listen");
     let admin_listener = TcpListener::bind(admin).await.expect("listen");
-    tokio::spawn(listen::serve(admin_listener, Admin::router(store, metrics, never.clone()), limits.clone(), never.clone()));
+    let status = FileStatus { version: "bench".into(), since: jiff::Timestamp::now(), refused: None };
+    let (reload, _) = wiza_relay::reload::requests();
+    let rules = Arc::new(arc_swap::ArcSwap::from_pointee(status));
+    let admin = Admin { store, metrics, rules, reload, draining: never.clone() };
+    tokio::spawn(listen::serve(admin_listener, admin.router(), limits.clone(), never.clone()));
     listen::serve(webhooks, receiver, limits, never).await;
 }
 

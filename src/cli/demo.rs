@@ -21,6 +21,7 @@ use super::{Ending, block_on, serve};
 use crate::app::{self, Parts};
 use crate::config;
 use crate::metrics::Metrics;
+use crate::reload;
 use crate::store::{DestinationFigures, Store};
 
 const ROUTES: &str = include_str!("../../routes.yaml");
@@ -84,8 +85,17 @@ impl Demo {
         let seen = Arc::new(Seen::default());
         tokio::spawn(receivers::serve(receivers, Arc::clone(&seen)));
         let stop = CancellationToken::new();
-        let parts =
-            Parts { config, store: Arc::clone(&store), metrics, webhooks, admin, connections_max: 64, grace: Duration::from_secs(5) };
+        let parts = Parts {
+            config,
+            rules_file: None,
+            reload: reload::requests(),
+            store: Arc::clone(&store),
+            metrics,
+            webhooks,
+            admin,
+            connections_max: 64,
+            grace: Duration::from_secs(5),
+        };
         let relay = tokio::spawn(app::run(parts, stop.clone()));
         let wiza = Wiza::new(url.parse().map_err(|error| format!("{url}: {error}"))?, API_KEY)?;
         let stage = Stage { store: Arc::clone(&store), seen, wiza, ids: Ids::new() };

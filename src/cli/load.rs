@@ -6,9 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::config::{self, Config, Finding, Loaded, Severity};
+use crate::rules_file::RulesFile;
 
-/// Bytes of a routes.yaml at most.
-const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a payload at most: more than the relay ever takes.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
@@ -23,14 +22,14 @@ pub(super) struct File {
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(path: &Path) -> Result<File, String> {
-    let text = read_text(path)?;
-    let loaded = config::load(&path.display().to_string(), &text, &variable);
+    let text = RulesFile::new(path).read()?;
+    let loaded = RulesFile::new(path).load(&text);
     Ok(File { text, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
 pub(super) fn read_for_dry_run(path: &Path) -> Result<File, String> {
-    let text = read_text(path)?;
+    let text = RulesFile::new(path).read()?;
     let loaded = config::load_for_dry_run(&path.display().to_string(), &text, &variable);
     if !loaded.stood_in_for.is_empty() {
         eprintln!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", "));
@@ -41,23 +40,6 @@ pub(super) fn read_for_dry_run(path: &Path) -> Result<File, String> {
 /// A variable of the environment.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-/// The text of a file of rules or tests.
-pub(super) fn read_text(path: &Path) -> Result<String, String> {
-    let cannot = |reason: String| format!("cannot read {}: {reason}", path.display());
-    let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
-    if metadata.is_dir() {
-        return Err(cannot("it is a folder; name the file".to_owned()));
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(cannot(format!("it has {} bytes, and {FILE_BYTES_MAX} is the most", metadata.len())));
-    }
-    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-        cannot(format!("line {line} is not UTF-8; save the file as UTF-8"))
-    })
 }
 
 /// The bytes of a payload; `-` is standard input.

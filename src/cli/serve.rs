@@ -10,9 +10,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ending, block_on, load, logs};
+use crate::admin::Reload;
 use crate::app::{self, Parts};
 use crate::config::Config;
 use crate::metrics::{Metrics, seconds};
+use crate::reload;
+use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
 
 #[derive(Debug, Args)]
@@ -83,7 +86,19 @@ impl Serve {
             "started"
         );
         let connections_max = usize::try_from(self.max_connections).unwrap_or(usize::MAX);
-        let parts = Parts { config, store: Arc::new(store), metrics, webhooks, admin, connections_max, grace: self.grace };
+        let (ask, requests) = reload::requests();
+        reload_on_hangup(Arc::clone(&ask))?;
+        let parts = Parts {
+            config,
+            rules_file: Some(RulesFile::new(self.config)),
+            reload: (ask, requests),
+            store: Arc::new(store),
+            metrics,
+            webhooks,
+            admin,
+            connections_max,
+            grace: self.grace,
+        };
         app::run(parts, stop_signal()?).await
     }
 }
@@ -105,6 +120,18 @@ async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> 
         };
         format!("cannot listen on {address}: {error}{fix}")
     })
+}
+
+/// Asks for a reload at every SIGHUP.
+fn reload_on_hangup(ask: Reload) -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("cannot watch for signals: {error}"))?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            ask().await; // What came of it was logged.
+        }
+    });
+    Ok(())
 }
 
 /// Cancelled by SIGTERM or SIGINT.

@@ -15,6 +15,7 @@ use super::load::{self, counted};
 use super::{Ending, out};
 use crate::config::{self, Config, Payload, Severity, TestCase};
 use crate::rule_test::{self, Difference};
+use crate::rules_file::RulesFile;
 
 /// What the name of a file of tests ends with.
 const TESTS_SUFFIX: &str = ".test.yaml";
@@ -104,7 +105,7 @@ impl Test {
             .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", self.file.display(), counted(errors, "error"))))?;
         let mut runs = self.run_cases(&config, &self.file, &config.tests);
         for path in self.more_files()? {
-            let text = load::read_text(&path).map_err(Ending::Misused)?;
+            let text = RulesFile::new(&path).read().map_err(Ending::Misused)?;
             let loaded = config::load_tests(&path.display().to_string(), &text, &load::variable, &config);
             load::show_findings(&loaded.findings, &text);
             let errors = load::count(&loaded.findings, Severity::Error);

@@ -7,6 +7,8 @@ use std::ops::Range;
 use super::finding::quoted;
 use super::text::{Part, Secret, Text};
 
+/// What the name of a value begins with that comes from a file.
+pub(super) const FILE_PREFIX: &str = "file:";
 /// What a `${file:...}` may hold.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -130,8 +132,16 @@ fn stand_in(name: &str, at_start: bool) -> String {
 
 /// The value of what stands between the braces.
 fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
-    if let Some(path) = inside.strip_prefix("file:") {
-        let value = read_file(inside, path)?;
+    if let Some(path) = inside.strip_prefix(FILE_PREFIX) {
+        if !path.starts_with('/') {
+            let message = format!("{} is not an absolute path", quoted(path));
+            return Err(Unresolved::Wrong { message, hint: "write the whole path: `${file:/run/secrets/name}`".into() });
+        }
+        let value = read_file(path).map_err(|reason| Unresolved::Missing {
+            name: inside.to_owned(),
+            message: format!("cannot read {}: {reason}", quoted(path)),
+            hint: "the relay needs the file, readable, when it loads the rules".into(),
+        })?;
         return Ok(Resolved { secret: Secret::new(inside, value), from_outside: true });
     }
     let (name, default) = match inside.split_once(":-") {
@@ -174,27 +184,18 @@ fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
     Err(Unresolved::Wrong { message: what, hint })
 }
 
-/// A file's text without one trailing line break.
-fn read_file(inside: &str, path: &str) -> Result<String, Unresolved> {
-    if !path.starts_with('/') {
-        let message = format!("{} is not an absolute path", quoted(path));
-        return Err(Unresolved::Wrong { message, hint: "write the whole path: `${file:/run/secrets/name}`".into() });
-    }
-    let unreadable = |reason: String| Unresolved::Missing {
-        name: inside.to_owned(),
-        message: format!("cannot read {}: {reason}", quoted(path)),
-        hint: "the relay needs the file, readable, when it loads the rules".into(),
-    };
+/// A file's text without one trailing line break; else why it cannot be had.
+pub(super) fn read_file(path: &str) -> Result<String, String> {
     // Not everything that opens also ends: only files are read, no pipes or devices.
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
-        return Err(unreadable("it is not a file".into()));
+        return Err("it is not a file".into());
     }
     let mut text = String::new();
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("it is larger than {} KiB", FILE_BYTES_MAX / 1024)));
+        return Err(format!("it is larger than {} KiB", FILE_BYTES_MAX / 1024));
     }
     let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
     Ok(trimmed.unwrap_or(&text).to_owned())

@@ -219,6 +219,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
 }
 
-fn version(text: &str) -> String {
+/// The version of rules with this text: the first 12 hexadecimal digits of its SHA-256.
+pub fn version(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use url::Url;
 
+use super::interpolate::{self, FILE_PREFIX};
 use super::text::Secret;
 
 /// Shorter values are not masked in free text: a value like `1` or `eu` would blot out half of it, and says little.
@@ -16,6 +17,8 @@ pub const MASKED_BYTES_MIN: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     secrets: Vec<Secret>,
+    /// Those among the values that came from a file (`${file:...}`), short ones too.
+    from_files: Vec<Secret>,
     /// Made when the first text is masked: a reply of every delivery is.
     finder: OnceLock<Option<Finder>>,
 }
@@ -23,11 +26,22 @@ pub struct Secrets {
 impl Secrets {
     pub(super) fn add(&mut self, secret: &Secret) {
         let value = secret.expose();
+        if secret.name.starts_with(FILE_PREFIX) && self.from_files.iter().all(|known| known.name != secret.name) {
+            self.from_files.push(secret.clone());
+        }
         if value.len() < MASKED_BYTES_MIN || self.secrets.iter().any(|known| known.expose() == value) {
             return;
         }
         self.secrets.push(secret.clone());
         self.finder = OnceLock::new();
+    }
+
+    /// Whether a file behind a `${file:...}` holds something else now, or cannot be read any more.
+    pub fn files_changed(&self) -> bool {
+        self.from_files.iter().any(|secret| {
+            let path = secret.name.strip_prefix(FILE_PREFIX).unwrap_or_default();
+            interpolate::read_file(path).ok().as_deref() != Some(secret.expose())
+        })
     }
 
     /// `text` with each secret in it replaced by its `${NAME}`; of two that begin at one place the longer counts.

@@ -122,7 +122,7 @@ impl Lane {
 
     fn take_settings(&mut self) {
         let destination = Arc::clone(&self.settings.borrow_and_update().destination);
-        self.breaker.configure(destination.circuit);
+        self.breaker.configure(destination.circuit, Instant::now());
         match destination.rate_limit {
             None => self.limiter = None,
             Some(limit) if self.limiter.as_ref().is_some_and(|limiter| limiter.limit == limit) => {}

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Destination;
+use crate::config::{Config, Destination};
 use crate::delivery::DestinationKey;
 use crate::metrics::Metrics;
 use crate::rules::Rules;
@@ -49,16 +49,33 @@ impl Lanes {
         Self { store, metrics, lanes: HashMap::new(), stop, running: TaskTracker::new() }
     }
 
-    /// Makes these rules the ones that lanes work by: new destinations get a lane, those that left lose theirs once
-    /// what is in flight has ended, the others take the new settings.
+    /// All that can fail of [`Lanes::apply`]: a client for each destination of the file, in its order. One is kept, with
+    /// its open connections, for as long as what it depends on stays the same.
     ///
     /// # Errors
-    /// Where a destination's client cannot be made; then nothing has changed.
-    pub fn apply(&mut self, rules: &Arc<Rules>) -> Result<(), String> {
+    /// Where a destination's client cannot be made.
+    pub fn prepare(&self, config: &Config) -> Result<Vec<Sender>, String> {
+        let sender = |destination: &Arc<Destination>| {
+            for lane in self.lanes.values() {
+                let settings = lane.settings.borrow();
+                let old = &settings.destination;
+                let same = (&old.name, old.timeout, old.concurrency) == (&destination.name, destination.timeout, destination.concurrency);
+                if same {
+                    return Ok(settings.sender.clone());
+                }
+            }
+            Sender::new(destination.timeout, destination.concurrency)
+                .map_err(|error| format!("destination `{}`: {error}", destination.name))
+        };
+        config.destinations.iter().map(sender).collect()
+    }
+
+    /// Makes these rules the ones that lanes work by: new destinations get a lane, those that left lose theirs once
+    /// what is in flight has ended, the others take the new settings. `senders` are those prepared for these rules.
+    pub fn apply(&mut self, rules: &Arc<Rules>, senders: Vec<Sender>) {
         let mut settings = HashMap::new();
-        for (key, place) in rules.destinations() {
+        for ((key, place), sender) in rules.destinations().zip(senders) {
             let Some(destination) = rules.config.destinations.get(place) else { continue };
-            let sender = self.sender(key, destination).map_err(|error| format!("destination `{}`: {error}", destination.name))?;
             settings.insert(key, LaneSettings { rules: Arc::clone(rules), place, destination: Arc::clone(destination), sender });
         }
         self.lanes.retain(|key, lane| {
@@ -76,7 +93,6 @@ impl Lanes {
                 None => self.start(key, settings),
             }
         }
-        Ok(())
     }
 
     /// Waits until every lane has ended. They end once `stop` is cancelled and what is in flight has its outcome.
@@ -92,17 +108,5 @@ impl Lanes {
         let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, receiver, stop.clone());
         self.running.spawn(lane.run());
         self.lanes.insert(key, Lane { settings: sender, stop });
-    }
-
-    /// A client is kept, with its open connections, for as long as what it depends on stays the same.
-    fn sender(&self, key: DestinationKey, destination: &Destination) -> Result<Sender, String> {
-        if let Some(lane) = self.lanes.get(&key) {
-            let settings = lane.settings.borrow();
-            let old = &settings.destination;
-            if (old.timeout, old.concurrency) == (destination.timeout, destination.concurrency) {
-                return Ok(settings.sender.clone());
-            }
-        }
-        Sender::new(destination.timeout, destination.concurrency)
     }
 }

@@ -16,4 +16,5 @@ mod full_disk;
 mod privacy;
 mod receiving;
 mod receiving_limits;
+mod reloading;
 mod restart;

@@ -20,7 +20,7 @@ pub use self::metrics::Metrics;
 pub use self::raw::Raw;
 pub use self::receiver::Receiver;
 pub use self::relay::{Relay, free_address};
-pub use self::setup::Setup;
+pub use self::setup::{Setup, one_destination};
 pub use self::tmpfs::{Tmpfs, skipped};
 pub use self::webhook::{Poster, Reply};
 

@@ -61,7 +61,9 @@ impl Relay {
     async fn try_start(&mut self) -> bool {
         self.starts += 1;
         (self.webhooks, self.admin) = (free_address(), free_address());
-        std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
+        if self.setup.rules_file.is_none() {
+            std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
+        }
         let log = File::create(self.log_file(self.starts)).unwrap();
         let child = command::relay()
             .arg("serve")
@@ -172,8 +174,38 @@ impl Relay {
         self.folder.path()
     }
 
-    fn routes_file(&self) -> PathBuf {
-        self.folder.path().join("routes.yaml")
+    /// The rules that it was started with.
+    pub fn routes_file(&self) -> PathBuf {
+        self.setup.rules_file.clone().unwrap_or_else(|| self.folder.path().join("routes.yaml"))
+    }
+
+    /// Writes other rules into the file of the running relay. A restart goes on with them.
+    pub fn write_rules(&mut self, routes: impl AsRef<str>) {
+        self.setup.routes = with_source(routes.as_ref());
+        std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
+    }
+
+    /// Waits until the rules in effect are those in the file.
+    pub async fn reloaded(&self) {
+        let version = format!("version {} in effect", wiza_relay::config::version(&std::fs::read_to_string(self.routes_file()).unwrap()));
+        eventually("the rules are reloaded", async || {
+            let told = self.get("/readyz?verbose").await.1;
+            (told.contains(&version) && !told.contains(" is not: ")).then_some(())
+        })
+        .await;
+    }
+
+    /// Asks the admin port for something to be done.
+    pub async fn post(&self, path: &str) -> (u16, serde_json::Value) {
+        let response = self.client.post(format!("http://{}{path}", self.admin)).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     fn log_file(&self, start: usize) -> PathBuf {
@@ -199,8 +231,7 @@ impl Relay {
 
     /// Only sends SIGTERM.
     pub fn send_terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
     }
 
     /// Waits until it has ended by itself.

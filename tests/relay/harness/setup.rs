@@ -12,12 +12,20 @@ pub struct Setup {
     pub(super) environment: Vec<(String, String)>,
     pub(super) witnesses: Vec<Witness>,
     pub(super) store: Option<PathBuf>,
+    pub(super) rules_file: Option<PathBuf>,
 }
 
 impl Setup {
     /// These destinations and routes, and a source that accepts [`API_KEY`].
     pub fn new(routes: impl AsRef<str>) -> Self {
-        Self { routes: with_source(routes.as_ref()), arguments: Vec::new(), environment: Vec::new(), witnesses: Vec::new(), store: None }
+        Self {
+            routes: with_source(routes.as_ref()),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            witnesses: Vec::new(),
+            store: None,
+            rules_file: None,
+        }
     }
 
     /// One destination `crm`, with these further keys (`timeout: 1s, concurrency: 2`), that gets everything.
@@ -52,6 +60,12 @@ impl Setup {
     /// Keeps the store there instead of in a folder of the relay's own.
     pub fn store(mut self, folder: impl Into<PathBuf>) -> Self {
         self.store = Some(folder.into());
+        self
+    }
+
+    /// Reads the rules there, where the test itself has put them.
+    pub fn rules_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.rules_file = Some(path.into());
         self
     }
 

@@ -48,6 +48,12 @@ impl Stored {
         Self { connection }
     }
 
+    /// The version of the rules that routed an event.
+    pub fn rules(&self, id: &str) -> String {
+        let query = "SELECT r.version FROM events e JOIN rules r ON r.key = e.rules WHERE e.id = ?";
+        self.connection.query_row(query, [uuid(id)], |row| row.get(0)).unwrap()
+    }
+
     /// The deliveries of an event's plan.
     pub fn planned(&self, id: &str) -> Vec<Delivery> {
         let query = "

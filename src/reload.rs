@@ -1,0 +1,204 @@
+//! Making rules take effect: at the start, and whenever the file changes, on SIGHUP, and on `POST /-/reload`.
+//!
+//! All fallible work comes first and touches nothing that lives: the file is validated wholly, the clients are made, the
+//! store learns the names in one transaction. Then metrics, lanes and the receiver take the new rules. An event is routed
+//! by the version that the receiver loaded for it, and stored with that version's key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Reload, Reloaded};
+use crate::config::{self, Config, Finding, Loaded, Severity};
+use crate::deliver::Lanes;
+use crate::metrics::Metrics;
+use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
+use crate::rules_file::{RulesFile, Watch};
+use crate::store::Store;
+
+/// After a change the file rests for so long before it is read: a file that is just being written is not whole.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
+/// How often the file is read even if no change was noticed: not every file system tells, and a secret's file
+/// (`${file:...}`) may lie in a folder that is not watched.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// Requests for a reload that may wait. More are the same request.
+const REQUESTS_MAX: usize = 8;
+/// Findings of an invalid file that are logged.
+const FINDINGS_LOGGED_MAX: usize = 20;
+
+/// A request for a reload, and where its answer goes.
+pub type Request = oneshot::Sender<Reloaded>;
+
+/// The one who changes the rules.
+pub struct Reloader {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    lanes: Lanes,
+    current: CurrentRules,
+    status: CurrentStatus,
+}
+
+impl Reloader {
+    /// Makes the first rules take effect.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub async fn start(config: Config, store: Arc<dyn Store>, metrics: Arc<Metrics>, mut lanes: Lanes) -> Result<Self, String> {
+        let version = config.version.clone();
+        let rules = take_effect(config, &*store, &metrics, &mut lanes).await?;
+        let current = Arc::new(ArcSwap::new(rules));
+        let status = Arc::new(ArcSwap::from_pointee(FileStatus { version, since: Timestamp::now(), refused: None }));
+        Ok(Self { store, metrics, lanes, current, status })
+    }
+
+    /// The rules in effect.
+    pub fn rules(&self) -> CurrentRules {
+        Arc::clone(&self.current)
+    }
+
+    /// What is known of their file.
+    pub fn status(&self) -> CurrentStatus {
+        Arc::clone(&self.status)
+    }
+
+    /// Reloads `file` when it changes and when somebody asks, until `stop`. Gives back the lanes, to be drained.
+    pub async fn run(mut self, file: Option<RulesFile>, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) -> Lanes {
+        let watch = file.as_ref().and_then(|file| match file.watch() {
+            Ok(watch) => Some(watch),
+            Err(reason) => {
+                tracing::warn!(reason, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
+                None
+            }
+        });
+        let mut seen = self.status.load().version.clone();
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let request = tokio::select! {
+                () = stop.cancelled() => return self.lanes,
+                Some(request) = requests.recv() => Some(request),
+                () = changed(watch.as_ref()) => {
+                    tokio::time::sleep(SETTLE_TIME).await;
+                    None
+                }
+                _ = poll.tick() => None,
+            };
+            let reloaded = match &file {
+                Some(file) => self.reload(file, &mut seen, request.is_some()).await,
+                None => Some(Reloaded::Failed("these rules came from no file".to_owned())),
+            };
+            if let (Some(request), Some(reloaded)) = (request, reloaded) {
+                let _ = request.send(reloaded);
+            }
+        }
+    }
+
+    /// Reads the file. Without `asked`, one that says what it said when it was `seen` last is not looked at further.
+    async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked: bool) -> Option<Reloaded> {
+        let current = self.current.load_full();
+        let reader = file.clone();
+        let old = seen.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let text = reader.read()?;
+            let version = config::version(&text);
+            let same = version == old && !current.config.secrets.files_changed();
+            Ok(if same && !asked { None } else { Some((version, same, reader.load(&text))) })
+        });
+        let (version, same, Loaded { config, findings, .. }) = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(Some(read)) => read,
+            Ok(None) => return None,
+            Err(reason) => {
+                // A file that is gone for a moment, between two writes, is looked for again.
+                let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
+                if !known || asked {
+                    self.refuse(reason.clone());
+                }
+                seen.clear();
+                return Some(Reloaded::Failed(reason));
+            }
+        };
+        *seen = version;
+        let Some(config) = config else {
+            self.refuse(told(&findings));
+            for finding in findings.iter().filter(|finding| finding.severity == Severity::Error).take(FINDINGS_LOGGED_MAX) {
+                let Finding { file, line, column, message, hint, .. } = finding;
+                tracing::error!(file, line, column, hint, "{message}");
+            }
+            return Some(Reloaded::Invalid(findings));
+        };
+        let version = config.version.clone();
+        let changed = !same;
+        match take_effect(config, &*self.store, &self.metrics, &mut self.lanes).await {
+            Ok(rules) => {
+                self.current.store(rules);
+                self.status.store(Arc::new(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None }));
+                tracing::info!(version, changed, "the rules were reloaded");
+                Some(Reloaded::Applied { version, changed, findings })
+            }
+            Err(reason) => {
+                self.refuse(reason.clone());
+                seen.clear(); // Whatever stood in the way may be gone at the next look.
+                Some(Reloaded::Failed(reason))
+            }
+        }
+    }
+
+    fn refuse(&self, reason: String) {
+        self.metrics.reloaded(false);
+        tracing::error!(reason, "the rules were not reloaded; the old ones go on");
+        let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
+        self.status.store(Arc::new(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) }));
+    }
+}
+
+/// A way to ask for a reload, and where the requests arrive.
+pub fn requests() -> (Reload, mpsc::Receiver<Request>) {
+    let (sender, receiver) = mpsc::channel::<Request>(REQUESTS_MAX);
+    let reload = move || -> futures_util::future::BoxFuture<'static, Reloaded> {
+        let sender = sender.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let lost = || Reloaded::Failed("the relay is stopping".to_owned());
+            match sender.send(reply).await {
+                Ok(()) => answer.await.unwrap_or_else(|_| lost()),
+                Err(_) => lost(),
+            }
+        })
+    };
+    (Arc::new(reload), receiver)
+}
+
+/// Makes `config` the rules in effect for everything but the receiver.
+async fn take_effect(config: Config, store: &dyn Store, metrics: &Metrics, lanes: &mut Lanes) -> Result<Arc<Rules>, String> {
+    let senders = lanes.prepare(&config)?;
+    let keys = store.configure(rules::names(&config)).await.map_err(|error| error.to_string())?;
+    let rules = Arc::new(Rules::new(config, keys));
+    metrics.prepare(
+        rules.config.destinations.iter().map(|destination| destination.name.as_str()),
+        rules.config.routes.iter().map(|route| route.name.as_str()),
+    );
+    lanes.apply(&rules, senders);
+    metrics.reloaded(true);
+    Ok(rules)
+}
+
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// `2 errors, the first at routes.yaml:3:7`
+fn told(findings: &[Finding]) -> String {
+    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let place = errors.first().map(|first| format!("{}:{}:{}", first.file, first.line, first.column)).unwrap_or_default();
+    match errors.len() {
+        1 => format!("1 error, at {place}"),
+        count => format!("{count} errors, the first at {place}"),
+    }
+}
