@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, Reload};
+use crate::admin::{Admin, AdminToken, Reload};
 use crate::config::Config;
 use crate::deliver::Lanes;
 use crate::listen::{self, Limits};
@@ -17,7 +17,7 @@ use crate::metrics::{Metrics, WebhookOutcome};
 use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
-use crate::store::Store;
+use crate::store::{Records, Store};
 
 /// What a relay runs on. Ports and the end are given from outside, so that a test can choose both.
 pub struct Parts {
@@ -28,13 +28,15 @@ pub struct Parts {
     /// A way to ask for a reload, and where the requests arrive: from [`reload::requests`].
     pub reload: (Reload, mpsc::Receiver<reload::Request>),
     /// Where events are kept.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Records>,
     /// The relay's metrics.
     pub metrics: Arc<Metrics>,
     /// Where webhooks come in.
     pub webhooks: TcpListener,
-    /// Where metrics and health are.
+    /// Where metrics, health and the API are.
     pub admin: TcpListener,
+    /// What the API asks for; without one it is open on loopback only.
+    pub admin_token: Option<AdminToken>,
     /// Connections at a time on the webhook port.
     pub connections_max: usize,
     /// How long what is in flight may take once the relay is told to stop.
@@ -52,7 +54,8 @@ const ADMIN_GRACE: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
-    let Parts { config, rules_file, reload, store, metrics, webhooks, admin, connections_max, grace } = parts;
+    let Parts { config, rules_file, reload, store: records, metrics, webhooks, admin, admin_token, connections_max, grace } = parts;
+    let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
     let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
@@ -63,9 +66,16 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let webhook_server = spawn_server(webhooks, receiver, connections_max, Some(Arc::clone(&metrics)), draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
-    let admin_router =
-        Admin { store: Arc::clone(&store), metrics: Arc::clone(&metrics), rules: rules_status, reload, draining: draining.clone() }
-            .router();
+    let admin_router = Admin {
+        store: records,
+        metrics: Arc::clone(&metrics),
+        rules: rules_status,
+        reload,
+        token: admin_token,
+        address: admin.local_addr().map_err(|error| format!("the admin port has no address: {error}"))?,
+        draining: draining.clone(),
+    }
+    .router();
     let admin_server = spawn_server(admin, admin_router, ADMIN_CONNECTIONS_MAX, None, stopped.clone());
 
     stop.cancelled().await;

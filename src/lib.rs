@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`event`], [`delivery`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
+//! *Words*: [`event`], [`delivery`], [`listing`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`envelope`], [`retry`], [`circuit`]. *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
 //! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
@@ -35,3 +35,4 @@ pub mod rules_file;
 
 pub mod delivery;
 pub mod event;
+pub mod listing;

@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use wiza_relay::admin::Admin;
+use wiza_relay::admin::Probes;
+use wiza_relay::circuit::Standing;
 use wiza_relay::delivery::{Claim, DestinationKey, RouteKey, Settlement};
 use wiza_relay::listen::{self, Limits};
 use wiza_relay::metrics::Metrics;
@@ -35,6 +36,12 @@ impl Store for Nothing {
     }
     fn settle(&self, _: Settlement) -> BoxFuture<'_, ()> {
         async {}.boxed()
+    }
+    fn standing(&self, _: DestinationKey) -> tokio::sync::watch::Receiver<Standing> {
+        tokio::sync::watch::Sender::new(Standing::default()).subscribe()
+    }
+    fn note_standing(&self, _: DestinationKey, _: Standing) -> BoxFuture<'_, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
     }
     fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
         async { Ok(()) }.boxed()
@@ -66,10 +73,9 @@ pub async fn handler(address: SocketAddr, admin: SocketAddr) {
     let webhooks = TcpListener::bind(address).await.expect("listen");
     let admin_listener = TcpListener::bind(admin).await.expect("listen");
     let status = FileStatus { version: "bench".into(), since: jiff::Timestamp::now(), refused: None };
-    let (reload, _) = wiza_relay::reload::requests();
     let rules = Arc::new(arc_swap::ArcSwap::from_pointee(status));
-    let admin = Admin { store, metrics, rules, reload, draining: never.clone() };
-    tokio::spawn(listen::serve(admin_listener, admin.router(), limits.clone(), never.clone()));
+    let probes = Probes { store, metrics, rules, draining: never.clone() };
+    tokio::spawn(listen::serve(admin_listener, probes.router(), limits.clone(), never.clone()));
     listen::serve(webhooks, receiver, limits, never).await;
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 
+use super::problem::{Problem, json_text};
 use crate::config::Finding;
 
 /// Asks for a reload and waits for what came of it.
@@ -32,28 +33,16 @@ pub enum Reloaded {
 
 pub(super) fn answer(reloaded: Reloaded) -> Response {
     match reloaded {
-        Reloaded::Applied { version, changed, findings } => axum_json(
-            StatusCode::OK,
-            &json!({ "status": if changed { "reloaded" } else { "unchanged" }, "version": version, "findings": findings }),
-        ),
-        Reloaded::Invalid(findings) => {
-            let mut problem = problem(StatusCode::UNPROCESSABLE_ENTITY, "The rules are invalid, so the old ones stay in effect.");
-            problem["findings"] = json!(findings);
-            axum_json(StatusCode::UNPROCESSABLE_ENTITY, &problem)
+        Reloaded::Applied { version, changed, findings } => {
+            let status = if changed { "reloaded" } else { "unchanged" };
+            json_text("application/json", &json!({ "status": status, "version": version, "findings": findings }))
         }
-        Reloaded::Failed(reason) => axum_json(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("{reason}; the old rules stay in effect.")),
-        ),
+        Reloaded::Invalid(findings) => {
+            let detail = "The rules are invalid, so the old ones stay in effect.";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("findings", json!(findings)).into_response()
+        }
+        Reloaded::Failed(reason) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}; the old rules stay in effect.")).into_response()
+        }
     }
-}
-
-/// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> serde_json::Value {
-    json!({ "type": "about:blank", "title": status.canonical_reason().unwrap_or_default(), "status": status.as_u16(), "detail": detail })
-}
-
-fn axum_json(status: StatusCode, body: &serde_json::Value) -> Response {
-    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(kind))], format!("{body}\n")).into_response()
 }

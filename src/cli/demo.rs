@@ -22,7 +22,7 @@ use crate::app::{self, Parts};
 use crate::config;
 use crate::metrics::Metrics;
 use crate::reload;
-use crate::store::{DestinationFigures, Store};
+use crate::store::{DestinationFigures, Records};
 
 const ROUTES: &str = include_str!("../../routes.yaml");
 const API_KEY: &str = "demo-key";
@@ -44,7 +44,7 @@ pub(super) struct Demo {
 
 /// What the demo has running.
 struct Stage {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Records>,
     seen: Arc<Seen>,
     wiza: Wiza,
     ids: Ids,
@@ -67,7 +67,7 @@ impl Demo {
             .tempdir()
             .map_err(|error| format!("cannot make a folder for the store: {error}"))?;
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
-        let store: Arc<dyn Store> = Arc::new(serve::open(folder.path(), u64::MAX, &metrics)?);
+        let store: Arc<dyn Records> = Arc::new(serve::open(folder.path(), u64::MAX, &metrics)?);
         let (receivers, webhooks, admin) = (listen().await?, listen().await?, listen().await?);
         let (receivers_at, webhooks_at, admin_at) = (address(&receivers)?, address(&webhooks)?, address(&admin)?);
 
@@ -93,6 +93,7 @@ impl Demo {
             metrics,
             webhooks,
             admin,
+            admin_token: None,
             connections_max: 64,
             grace: Duration::from_secs(5),
         };

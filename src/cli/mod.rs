@@ -1,13 +1,20 @@
 //! The command line: what a user types, and one file a command.
 
+mod audit;
 mod check;
+mod deliveries;
 mod demo;
+mod destinations;
+mod events;
 mod explain;
+mod listing;
 mod load;
 mod logs;
 mod narrator;
 mod out;
 mod receivers;
+mod redrive;
+mod remote;
 mod send;
 mod serve;
 mod test;
@@ -39,6 +46,20 @@ enum Command {
     Explain(explain::Explain),
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
     Test(test::Test),
+    /// List, follow or show what a running relay has received.
+    Events(events::Events),
+    /// List, follow or show what a running relay has sent, or is to send.
+    Deliveries(deliveries::Deliveries),
+    /// Have a running relay send dead deliveries again.
+    Redrive(redrive::Redrive),
+    /// See how a running relay's destinations stand.
+    Destinations(destinations::Destinations),
+    /// Have a running relay send nothing to a destination until it is resumed.
+    Pause(destinations::Pause),
+    /// Have a running relay go on sending to a destination, whatever held it back.
+    Resume(destinations::Resume),
+    /// Walk a store and check that no delivery is missing from its books.
+    Audit(audit::Audited),
 }
 
 /// How a command ended.
@@ -63,6 +84,13 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Test(test) => test.run(),
+        Command::Events(events) => events.run(),
+        Command::Deliveries(deliveries) => deliveries.run(),
+        Command::Redrive(redrive) => redrive.run(),
+        Command::Destinations(destinations) => destinations.run(),
+        Command::Pause(pause) => pause.run(),
+        Command::Resume(resume) => resume.run(),
+        Command::Audit(audit) => audit.run(),
     };
     match ending {
         Ending::Good => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ending, block_on, load, logs};
-use crate::admin::Reload;
+use crate::admin::{AdminToken, Reload};
 use crate::app::{self, Parts};
 use crate::config::Config;
 use crate::metrics::{Metrics, seconds};
@@ -26,9 +26,13 @@ pub(super) struct Serve {
     /// Where webhooks come in.
     #[arg(long, env = "WIZA_RELAY_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where metrics and health are.
+    /// Where metrics, health and the API are.
     #[arg(long, env = "WIZA_RELAY_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     admin: SocketAddr,
+    /// What the API and reload ask for (`authorization: Bearer`). Without one they are open to programs on this machine if
+    /// --admin is on loopback, and closed if it is not.
+    #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    admin_token: Option<String>,
     /// The folder that keeps events. On a disk of its own it cannot be filled by others.
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
@@ -50,6 +54,10 @@ impl Serve {
         if let Err(reason) = self.logs.start() {
             return Ending::Misused(reason);
         }
+        let admin_token = match self.admin_token.as_deref().map(AdminToken::new).transpose() {
+            Ok(token) => token,
+            Err(reason) => return Ending::Misused(format!("--admin-token: {reason}")),
+        };
         let file = match load::read(&self.config) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
@@ -61,17 +69,17 @@ impl Serve {
                 return Ending::Failed(format!("{} has {}; nothing was started", self.config.display(), load::counted(errors, "error")));
             }
         };
-        block_on(self.serve(config))
+        block_on(self.serve(config, admin_token))
     }
 
-    async fn serve(self, config: Config) -> Ending {
-        match self.start(config).await {
+    async fn serve(self, config: Config, admin_token: Option<AdminToken>) -> Ending {
+        match self.start(config, admin_token).await {
             Ok(()) => Ending::Good,
             Err(reason) => Ending::Failed(reason),
         }
     }
 
-    async fn start(self, config: Config) -> Result<(), String> {
+    async fn start(self, config: Config, admin_token: Option<AdminToken>) -> Result<(), String> {
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         // Ports before the store: a second relay by mistake fails before it touches anything.
         let webhooks = listen(self.listen, "--listen").await?;
@@ -96,6 +104,7 @@ impl Serve {
             metrics,
             webhooks,
             admin,
+            admin_token,
             connections_max,
             grace: self.grace,
         };

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
-use crate::circuit::{Breaker, Permission};
+use crate::circuit::{Breaker, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::metrics::DestinationMetrics;
@@ -24,11 +24,16 @@ use crate::store::Store;
 /// How long a lane sleeps at most before it looks again whether it may send.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
+/// A hold that grows by less is not written down anew: many replies say nearly the same.
+const HOLD_STEP: Duration = Duration::from_secs(1);
+
 pub(super) struct Lane {
     key: DestinationKey,
     store: Arc<dyn Store>,
     metrics: DestinationMetrics,
     settings: watch::Receiver<LaneSettings>,
+    /// What the store keeps of the two below, and what somebody has set by hand.
+    standing: watch::Receiver<Standing>,
     stop: CancellationToken,
     breaker: Breaker,
     limiter: Option<Limiter>,
@@ -61,9 +66,11 @@ impl Lane {
         stop: CancellationToken,
     ) -> Self {
         let breaker = Breaker::new(settings.borrow().destination.circuit);
-        let mut lane = Self { key, store, metrics, settings, stop, breaker, limiter: None, hold_until: None, in_flight: JoinSet::new() };
+        let standing = store.standing(key);
+        let in_flight = JoinSet::new();
+        let mut lane = Self { key, store, metrics, settings, standing, stop, breaker, limiter: None, hold_until: None, in_flight };
         lane.take_settings();
-        lane.metrics.circuit(false); // A lane before this one may have left it open.
+        lane.take_standing();
         lane
     }
 
@@ -84,6 +91,7 @@ impl Lane {
                     Ok(()) => self.take_settings(),
                     Err(_) => break,
                 },
+                Ok(()) = self.standing.changed() => self.take_standing(),
                 claims = self.store.claim(self.key, free), if free > 0 => self.begin(claims),
                 () = tokio::time::sleep_until(sleep.into()), if free == 0 => {}
             }
@@ -130,6 +138,27 @@ impl Lane {
         }
     }
 
+    /// Takes over what the store kept, or what somebody has just set by hand.
+    fn take_standing(&mut self) {
+        let Standing { circuit, hold_until } = *self.standing.borrow_and_update();
+        let (now, clock) = (Instant::now(), Timestamp::now());
+        self.breaker.adopt(circuit, now, clock);
+        let longest = self.settings.borrow().destination.retry.max;
+        self.hold_until =
+            hold_until.filter(|until| *until > clock).and_then(|until| now.checked_add(until_then(until, clock).min(longest)));
+        self.metrics.circuit(self.breaker.is_open());
+    }
+
+    /// Lets the store keep how the destination stands.
+    async fn note_standing(&self) {
+        let (now, clock) = (Instant::now(), Timestamp::now());
+        let hold_until = self.hold_until.and_then(|until| clock.checked_add(until.saturating_duration_since(now)).ok());
+        let standing = Standing { circuit: self.breaker.state(now, clock), hold_until };
+        if let Err(error) = self.store.note_standing(self.key, standing).await {
+            tracing::warn!(%error, "how a destination stands is not kept over a restart");
+        }
+    }
+
     fn begin(&mut self, claims: Vec<Claim>) {
         for claim in claims {
             if let Some(limiter) = &mut self.limiter {
@@ -156,12 +185,12 @@ impl Lane {
         let credentials_trusted = self.breaker.credentials_trusted();
         let progress = Progress { attempts, since: claim.since, now, credentials_trusted, jitter: rand::random() };
         let Verdict { outcome, hold_until, signal, counts } = retry::judge(&destination.retry, &attempt, progress);
+        let held_before = self.hold_until;
         if let Some(hold_until) = hold_until {
-            let wait = Duration::try_from(hold_until.duration_since(now)).unwrap_or_default();
-            self.hold_until = Instant::now().checked_add(wait).max(self.hold_until);
+            self.hold_until = Instant::now().checked_add(until_then(hold_until, now)).max(self.hold_until);
         }
         let was_open = self.breaker.is_open();
-        self.breaker.record(signal, Instant::now());
+        let changed = self.breaker.record(signal, Instant::now());
         if was_open != self.breaker.is_open() {
             self.metrics.circuit(!was_open);
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
@@ -172,7 +201,16 @@ impl Lane {
         self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);
         attempt::log(&destination.name, &route, &settlement);
         self.store.settle(settlement).await;
+        let held_longer = self.hold_until.is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
+        if changed || held_longer {
+            self.note_standing().await;
+        }
     }
+}
+
+/// The time from `now` to `then`; nothing where it is over.
+fn until_then(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
 
 impl Limiter {

@@ -12,17 +12,21 @@
 mod contract_tests;
 pub mod embedded;
 mod figures;
+mod records;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
+use crate::circuit::Standing;
 use crate::config::Retention;
 use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
 use crate::event::{Event, EventId};
 
 pub use figures::{DestinationFigures, Figures};
+pub use records::{Account, Audit, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven};
 
 /// A webhook ready to be stored.
 #[derive(Debug)]
@@ -100,6 +104,9 @@ pub enum StoreError {
     /// The folder or a file in it cannot be used.
     #[error("{0}")]
     Open(String),
+    /// A page begins where the page before it of the same listing said, and nowhere else.
+    #[error("that is not where a page of this listing begins; hand back what the page before it gave as `next`")]
+    NoCursor,
     /// The engine reported an error.
     #[error("{doing}: {error}")]
     Engine {
@@ -163,6 +170,12 @@ pub trait Store: Send + Sync + 'static {
     /// Hands an outcome over. It is written with the next commit; a crash before that repeats the attempt.
     /// Waits only where too many outcomes are unwritten.
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()>;
+
+    /// How a destination stands: what was noted last, and from then on every change by hand.
+    fn standing(&self, destination: DestinationKey) -> watch::Receiver<Standing>;
+
+    /// Keeps how a destination stands, for the next start. A pause that somebody has set stays until somebody ends it.
+    fn note_standing(&self, destination: DestinationKey, standing: Standing) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Waits until everything handed over so far is on stable storage, or cannot be.
     fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>>;

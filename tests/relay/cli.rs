@@ -123,11 +123,23 @@ async fn misuse_is_told_from_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_names_every_flag_and_every_flag_has_its_variable() {
-    let every: [(&str, &[&str]); 4] = [
-        ("serve", &["config", "listen", "admin", "store", "grace", "max-backlog", "max-connections", "log", "log-format"]),
+    const FILTERS: [&str; 9] = ["status", "destination", "route", "since", "until", "search", "limit", "follow", "json"];
+    let listing = [&FILTERS[..], &["admin-url", "admin-token"]].concat();
+    let every: [(&str, &[&str]); 11] = [
+        ("serve", &["config", "listen", "admin", "store", "grace", "max-backlog", "max-connections", "log", "log-format", "admin-token"]),
         ("demo", &["once"]),
         ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same"]),
         ("check", &["store", "json"]),
+        ("events", &listing),
+        ("deliveries", &listing),
+        (
+            "redrive",
+            &["all", "destination", "route", "since", "until", "search", "rate", "dry-run", "yes", "json", "admin-url", "admin-token"],
+        ),
+        ("destinations", &["json", "admin-url", "admin-token"]),
+        ("pause", &["json", "admin-url", "admin-token"]),
+        ("resume", &["json", "admin-url", "admin-token"]),
+        ("audit", &["store", "json"]),
     ];
     for (command, flags) in every {
         let ran = run(&[command, "--help"]).await;

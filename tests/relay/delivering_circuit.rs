@@ -109,6 +109,7 @@ async fn gone_is_dead_and_nothing_more_is_sent() {
     assert_eq!(relay.terminate().await.code(), Some(0));
     receiver.become_always(Answer::status(200));
     relay.start_again().await;
+    assert_eq!(relay.ask(&["resume", "crm"]).await.code, Some(0));
     relay.finish().await;
     assert_eq!(receiver.count(), 4);
 }

@@ -13,6 +13,8 @@ mod delivering_failures;
 mod delivering_rules;
 mod dry_run;
 mod full_disk;
+mod holding;
+mod operating;
 mod privacy;
 mod receiving;
 mod receiving_limits;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::listing::follow::Changed;
 use super::queue::{Change, Ready};
 use super::writer::Writer;
 use super::{dedupe, plan, schema};
@@ -111,6 +112,20 @@ pub(super) fn rewrite_header(connection: &Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
+/// Tells followers what the commit touched; without any it costs nothing.
+pub(super) fn publish(writer: &Writer, stored: &[Stored], settlements: &[Settlement]) {
+    if writer.shared.changes.receiver_count() == 0 {
+        return;
+    }
+    let planned = stored.iter().filter_map(|stored| match &stored.event.disposition {
+        Disposition::Route { plan, .. } => Some(plan.deliveries.iter().map(|planned| (stored.sequence, planned.destination))),
+        Disposition::Quarantine(_) => None,
+    });
+    let settled = settlements.iter().map(|settlement| (settlement.claim.sequence, settlement.claim.destination));
+    let events = stored.iter().map(|stored| stored.sequence).collect();
+    writer.shared.publish(Changed { events, deliveries: planned.flatten().chain(settled).collect() });
+}
+
 /// Tells the queues what the commit has made true.
 pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement]) {
     for settlement in settlements {
@@ -167,8 +182,6 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
 /// Writes an outcome; whether it is new. A final outcome is never overwritten, and so never counted twice.
 fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<bool> {
     let Settlement { claim, attempt, outcome, attempts: counted } = settlement;
-    // An attempt that does not count (a wrong token) takes the number of the one before it that did not.
-    let number = claim.attempts_made.saturating_add(1);
     let latency = i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX);
     let (status, attempt_error, reply) = match &attempt.result {
         AttemptResult::Replied { status, reply, .. } => (Some(*status), None, Some(&reply[..])),
@@ -191,8 +204,12 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     if written == 0 || *outcome == Outcome::Delivered {
         return Ok(written > 0); // A delivery's own row says all that there is to say.
     }
+    // Not the count of attempts: those that do not count (a wrong token) and those before a redrive have a number too.
+    let number: u32 = transaction
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE event = ? AND destination = ?")?
+        .query_row(params![claim.sequence, claim.destination.0], |row| row.get(0))?;
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO attempts (event, destination, number, started_at, latency_us, status, error, reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT INTO attempts (event, destination, number, started_at, latency_us, status, error, reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![claim.sequence, claim.destination.0, number, attempt.started_at.as_millisecond(), latency, status, attempt_error, reply])?;
     if number > ATTEMPTS_KEPT {
         transaction.prepare_cached("DELETE FROM attempts WHERE event = ? AND destination = ? AND number <= ?")?.execute(params![

@@ -8,6 +8,7 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::queue::Queue;
 use super::writer::Writer;
+use crate::circuit::Standing;
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::store::{DestinationFigures, Keys, Names, RulesKey};
 
@@ -32,7 +33,7 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
         if usize::try_from(key.0).is_ok_and(|place| place == queues.len()) {
             let figures = DestinationFigures { name: name.clone(), ..DestinationFigures::default() };
             let last = writer.next_sequence - 1;
-            queues.push(Arc::new(Queue::new(*key, figures, last, last)));
+            queues.push(Arc::new(Queue::new(*key, figures, last, last, Standing::default())));
         }
     }
     for queue in &queues {
@@ -43,7 +44,12 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
     transaction.commit()?;
 
     for queue in &queues {
-        queue.set_active(active.contains(&queue.key));
+        let active = active.contains(&queue.key);
+        if active && !queue.figures().active {
+            // Back in the file, and mended perhaps: no need to wait for the rest of a cooldown or a hold.
+            queue.standing.send_modify(Standing::end_rest);
+        }
+        queue.set_active(active);
     }
     *writer.shared.queues.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(queues);
     writer.shared.count_waiting();

@@ -3,22 +3,28 @@
 //! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
 //! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
 //! - `backlog` lets queues that are behind share what one of them read.
+//! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
 
+mod audit;
 mod backlog;
 mod checkpoint;
 mod commit;
 mod configure;
 mod dedupe;
+mod listing;
 mod open;
 mod plan;
 mod queue;
 mod read;
+mod records;
+mod redrive;
 mod retention;
 mod schema;
+mod standing;
 mod writer;
 
 use std::collections::VecDeque;
@@ -32,14 +38,16 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use self::backlog::Backlog;
+use self::listing::follow::Changed;
 pub use self::open::Options;
 use self::queue::{Queue, Reading, Want};
 use self::read::Readers;
 use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
+use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -62,6 +70,8 @@ pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
 pub struct Embedded {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    /// For the operator's looks, so that no lane waits for them.
+    lookers: Arc<Readers>,
     commands: SyncSender<Command>,
     append_permits: Arc<Semaphore>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -77,6 +87,8 @@ struct Shared {
     health: ArcSwap<Health>,
     settle_permits: Semaphore,
     backlog: Backlog,
+    /// Tells followers what each commit touched.
+    changes: broadcast::Sender<Arc<Changed>>,
     /// Outcomes that wait for a commit; bounded by the permits.
     settlements: Mutex<VecDeque<Settlement>>,
     /// Deliveries waiting after the last commit.
@@ -157,6 +169,13 @@ impl Shared {
         Unavailable::CannotWrite(reason)
     }
 
+    /// Tells whoever follows; nobody does most of the time.
+    fn publish(&self, changed: Changed) {
+        if self.changes.receiver_count() > 0 {
+            let _ = self.changes.send(Arc::new(changed));
+        }
+    }
+
     /// Adds up what waits. What is parked does not count against `--max-backlog`: a destination that left the file
     /// must not stop the others.
     fn count_waiting(&self) {
@@ -173,7 +192,13 @@ impl Embedded {
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let task: Task = Box::new(move |writer| {
-            let _ = reply.send(task(writer));
+            let done = task(writer);
+            if let Err(error) = &done
+                && open::is_final(error)
+            {
+                writer.shared.commit_failed(error);
+            }
+            let _ = reply.send(done);
         });
         let closed = |_| StoreError::Engine { doing, error: "the store is closed".to_owned() };
         self.commands.try_send(Command::Task(task)).map_err(|error| StoreError::Engine { doing, error: error.to_string() })?;
@@ -263,6 +288,17 @@ impl Store for Embedded {
             }
         }
         .boxed()
+    }
+
+    fn standing(&self, destination: DestinationKey) -> watch::Receiver<Standing> {
+        match self.shared.queue(destination) {
+            Some(queue) => queue.standing.subscribe(),
+            None => watch::Sender::new(Standing::default()).subscribe(),
+        }
+    }
+
+    fn note_standing(&self, destination: DestinationKey, standing: Standing) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run_task("keeping how a destination stands", move |writer| standing::note(writer, destination, standing)).boxed()
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>> {

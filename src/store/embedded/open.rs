@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rusqlite::{Connection, ErrorCode, ffi};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
 use super::backlog::Backlog;
 use super::dedupe::{self, Dedupe};
+use super::listing::follow::COMMITS_BEHIND_MAX;
 use super::queue::Queue;
-use super::read::Readers;
+use super::read::{LOOKERS_MAX, READERS_MAX, Readers};
 use super::schema::{self, SchemaError};
+use super::standing;
 use super::writer::Writer;
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
+use super::{audit, read};
 use crate::delivery::DestinationKey;
-use crate::store::{DestinationFigures, Health, StoreError};
+use crate::store::{Audit, DestinationFigures, Health, StoreError};
 
 /// The database's file in the store's folder.
 const FILE_NAME: &str = "relay.db";
@@ -71,6 +74,7 @@ impl Embedded {
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
             settlements: Mutex::default(),
             backlog: Backlog::default(),
+            changes: broadcast::Sender::new(COMMITS_BEHIND_MAX),
             waiting: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             observe_commit: options.observe_commit,
@@ -85,7 +89,8 @@ impl Embedded {
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
             shared,
-            readers: Arc::new(Readers::new(path)),
+            readers: Arc::new(Readers::new(path.clone(), READERS_MAX)),
+            lookers: Arc::new(Readers::new(path, LOOKERS_MAX)),
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             thread: Mutex::new(Some(thread)),
@@ -93,6 +98,25 @@ impl Embedded {
             backlog_max: options.backlog_max,
             _lock: lock,
         })
+    }
+
+    /// Walks the store in `folder` and adds up. A relay may be running on it: all that is read is of one moment.
+    ///
+    /// # Errors
+    /// There is no store, it is of another version, or it cannot be read.
+    pub fn audit_folder(folder: &Path) -> Result<Audit, StoreError> {
+        let refuse = |what: String| StoreError::Open(format!("cannot check the store in {}: {what}", folder.display()));
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            return Err(refuse(format!("there is no {FILE_NAME}; name the folder with --store")));
+        }
+        let connection = read::open_reader(&path).map_err(|error| refuse(plain_words(&error)))?;
+        match schema::version(&connection).map_err(|error| refuse(schema_words(&error)))? {
+            found if found < schema::newest() => {
+                Err(refuse(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest())))
+            }
+            _ => audit::walk(&connection).map_err(|error| refuse(plain_words(&error))),
+        }
     }
 
     /// Whether a store in `folder` could be opened by this version, without opening it for writing.
@@ -146,8 +170,10 @@ fn last_sequence(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn queues(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Arc<Queue>>> {
-    let mut statement = connection
-        .prepare("SELECT key, name, active, planned, redriven, delivered, dead, dead_kept, frontier FROM destinations ORDER BY key")?;
+    let mut statement = connection.prepare(
+        "SELECT key, name, active, planned, redriven, delivered, dead, dead_kept, frontier, circuit, open_until, hold_until
+             FROM destinations ORDER BY key",
+    )?;
     let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
     let queues = statement.query_map([], |row| {
         let figures = DestinationFigures {
@@ -159,7 +185,7 @@ fn queues(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Arc<Queue>
             dead: count(row, 6)?,
             dead_kept: count(row, 7)?,
         };
-        Ok(Arc::new(Queue::new(DestinationKey(row.get(0)?), figures, row.get(8)?, last)))
+        Ok(Arc::new(Queue::new(DestinationKey(row.get(0)?), figures, row.get(8)?, last, standing::read(row, 9)?)))
     })?;
     queues.collect()
 }

@@ -12,10 +12,11 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::backlog::{Fresh, Wanted};
 use super::read;
+use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, RouteKey, Settlement};
 use crate::event::Event;
 use crate::store::DestinationFigures;
@@ -56,6 +57,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// Told whenever `claim` may find something that it did not find before.
     pub changed: Notify,
+    /// How the destination stands, as its row says.
+    pub standing: watch::Sender<Standing>,
 }
 
 #[derive(Debug)]
@@ -96,7 +99,7 @@ pub(super) struct Change {
 
 impl Queue {
     /// A queue as the store describes it: all events up to `frontier` are settled or retried, `last` is the newest event.
-    pub fn new(key: DestinationKey, figures: DestinationFigures, frontier: i64, last: i64) -> Self {
+    pub fn new(key: DestinationKey, figures: DestinationFigures, frontier: i64, last: i64, standing: Standing) -> Self {
         let nothing_left = figures.outstanding() == 0;
         Self {
             key,
@@ -119,6 +122,7 @@ impl Queue {
                 figures,
             }),
             changed: Notify::new(),
+            standing: watch::Sender::new(standing),
         }
     }
 
@@ -152,6 +156,17 @@ impl Queue {
     pub fn forget_dead(&self, count: u64) {
         let mut state = self.state();
         state.figures.dead_kept = state.figures.dead_kept.saturating_sub(count);
+    }
+
+    /// Counts dead deliveries that were taken up again; the first of them is due at `due`.
+    pub fn redriven(&self, count: u64, due: i64) {
+        let mut state = self.state();
+        state.figures.redriven += count;
+        state.figures.dead_kept = state.figures.dead_kept.saturating_sub(count);
+        state.next_due = earlier(state.next_due, Some(due));
+        state.due_since_read = earlier(state.due_since_read, Some(due));
+        drop(state);
+        self.changed.notify_one();
     }
 
     /// Every event up to this one has a row, or is not for this destination. May lag; never runs ahead.

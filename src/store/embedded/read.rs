@@ -15,8 +15,10 @@ use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
 
-/// Connections, and so reads at a time.
-const READERS_MAX: usize = 4;
+/// Connections of the lanes, and so reads at a time.
+pub(super) const READERS_MAX: usize = 4;
+/// The same for the operator's looks.
+pub(super) const LOOKERS_MAX: usize = 2;
 
 /// The connections for reading.
 pub(super) struct Readers {
@@ -26,8 +28,9 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(READERS_MAX)) }
+    /// At most `at_a_time` connections to the file at `path`.
+    pub fn new(path: PathBuf, at_a_time: usize) -> Self {
+        Self { path, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
     }
 
     /// Runs `query` on a thread for blocking work.
@@ -61,7 +64,7 @@ impl Readers {
     }
 }
 
-fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &std::path::Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -47,6 +47,13 @@ CREATE TABLE dedupe_log (sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, entr
 
 /// `since`: from when a delivery's deadline counts, where that is not its event's receipt (Unix milliseconds).
 const VERSION_2: &str = "ALTER TABLE deliveries ADD COLUMN since INTEGER;";
+
+/// How a destination stands, kept over a restart. `circuit`: 0 closed, 1 open, 2 gone, 3 paused.
+const VERSION_3: &str = "
+ALTER TABLE destinations ADD COLUMN circuit INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE destinations ADD COLUMN open_until INTEGER;
+ALTER TABLE destinations ADD COLUMN hold_until INTEGER;
+";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;

@@ -205,6 +205,7 @@ impl Writer {
                 self.shared.settle_permits.add_permits(settlements.len());
                 // Before the answers: under load, whoever is answered sends the next webhook at once, and lanes that
                 // fall behind must read back from the disk what they could have had from memory.
+                commit::publish(self, &stored, &settlements);
                 commit::hand_over(self, stored, &settlements);
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));

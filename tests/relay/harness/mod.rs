@@ -18,7 +18,7 @@ pub use self::answer::{Answer, Gate};
 pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::metrics::Metrics;
 pub use self::raw::Raw;
-pub use self::receiver::Receiver;
+pub use self::receiver::{Receiver, Request};
 pub use self::relay::{Relay, free_address};
 pub use self::setup::{Setup, one_destination};
 pub use self::tmpfs::{Tmpfs, skipped};

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::setup::{Setup, with_source};
 use super::stored::Stored;
 use super::webhook::{Poster, Webhook};
-use super::{API_KEY, Metrics, Raw, Receiver, command, eventually, sha256_hex};
+use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, sha256_hex};
 
 /// How often another pair of ports is tried, where somebody was quicker to take one.
 const PORT_TRIES_MAX: usize = 20;
@@ -64,11 +64,15 @@ impl Relay {
         if self.setup.rules_file.is_none() {
             std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
         }
+        let mut admin = self.admin;
+        if self.setup.on_all_interfaces {
+            admin.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        }
         let log = File::create(self.log_file(self.starts)).unwrap();
         let child = command::relay()
             .arg("serve")
             .args(["--config", &self.routes_file().display().to_string(), "--store", &self.store().display().to_string()])
-            .args(["--listen", &self.webhooks.to_string(), "--admin", &self.admin.to_string()])
+            .args(["--listen", &self.webhooks.to_string(), "--admin", &admin.to_string()])
             .args(&self.setup.arguments)
             .envs(self.setup.environment.iter().cloned())
             .current_dir(self.folder.path())
@@ -202,6 +206,25 @@ impl Relay {
         (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
     }
 
+    /// Runs a command of the binary that asks this relay.
+    pub async fn ask(&self, arguments: &[&str]) -> Ran {
+        let url = format!("http://{}", self.admin);
+        command::run_with(arguments, &[("WIZA_RELAY_ADMIN_URL", &url)]).await
+    }
+
+    /// Runs a listing command with `--json`, and gives its lines.
+    pub async fn listed(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let ran = self.ask(&[arguments, &["--json"]].concat()).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Checks the books by walking the store, as an operator would.
+    pub async fn assert_balanced(&self) {
+        let ran = command::run(&["audit", "--store", &self.store().display().to_string()]).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status().unwrap();
@@ -259,6 +282,7 @@ impl Relay {
         let status = self.terminate().await;
         assert_eq!(status.code(), Some(0), "{}", self.log());
         self.assert_everything_arrived();
+        self.assert_balanced().await;
         for start in 1..=self.starts {
             let log = self.log_of(start);
             assert!(!log.contains("panicked"), "{log}");

@@ -13,6 +13,7 @@ pub struct Setup {
     pub(super) witnesses: Vec<Witness>,
     pub(super) store: Option<PathBuf>,
     pub(super) rules_file: Option<PathBuf>,
+    pub(super) on_all_interfaces: bool,
 }
 
 impl Setup {
@@ -25,6 +26,7 @@ impl Setup {
             witnesses: Vec::new(),
             store: None,
             rules_file: None,
+            on_all_interfaces: false,
         }
     }
 
@@ -66,6 +68,12 @@ impl Setup {
     /// Reads the rules there, where the test itself has put them.
     pub fn rules_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.rules_file = Some(path.into());
+        self
+    }
+
+    /// Lets the admin port be reached from beyond this machine.
+    pub fn on_all_interfaces(mut self) -> Self {
+        self.on_all_interfaces = true;
         self
     }
 

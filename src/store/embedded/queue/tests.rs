@@ -22,7 +22,7 @@ fn fresh(sequences: &[i64], looked_at: i64) -> Fresh {
 /// A queue after a restart: a delivery is outstanding, and its retries have been read already.
 fn reopened(frontier: i64, last: i64) -> Queue {
     let figures = DestinationFigures { active: true, planned: 1, ..DestinationFigures::default() };
-    let queue = Queue::new(DestinationKey(0), figures, frontier, last);
+    let queue = Queue::new(DestinationKey(0), figures, frontier, last, Standing::default());
     let Want::Retries { reading, taken } = queue.take(1, 0).unwrap_err() else { panic!("the retries were not read") };
     assert!(taken.is_empty());
     queue.add_retries(reading, read::Retries { found: Vec::new(), next_due: None });

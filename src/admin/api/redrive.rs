@@ -1,0 +1,132 @@
+//! `POST /api/deliveries/redrive`: dead deliveries are taken up again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Api, query};
+use crate::admin::problem::{Problem, json_text};
+use crate::delivery::DeliveryId;
+use crate::listing::Filter;
+use crate::store::Redrive;
+
+/// Ids in one request at most.
+const IDS_MAX: usize = 10_000;
+/// Deliveries that become due a second, where the request does not say: an outage's dead letters of a day in minutes,
+/// and yet new events get most of the destination's rate.
+const PER_SECOND_DEFAULT: u32 = 50;
+
+/// Which dead deliveries, and how fast. Either `ids` or `filter`; an empty filter means all.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedriveRequest {
+    /// These, `<event id>_<destination>` each; 10,000 at most.
+    pub ids: Vec<String>,
+    /// Those that this finds.
+    pub filter: Option<RedriveFilter>,
+    /// How many become due a second; 0: all at once. By default 50.
+    pub per_second: Option<u32>,
+    /// Only count them.
+    pub dry_run: bool,
+}
+
+/// As in the listing of deliveries.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedriveFilter {
+    /// To this destination.
+    pub destination: Option<String>,
+    /// That this route sent.
+    pub route: Option<String>,
+    /// Of events received then or later: RFC 3339, or how long ago.
+    pub since: Option<String>,
+    /// Of events received before then.
+    pub until: Option<String>,
+    /// Of events whose body, path, query or id holds this text.
+    pub search: Option<String>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RedriveAnswer {
+    /// Whether they were only counted.
+    pub dry_run: bool,
+    /// All of them.
+    pub total: u64,
+    /// By destination.
+    pub destinations: Vec<Counted>,
+}
+
+/// A count of one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Counted {
+    /// Its name.
+    pub destination: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Takes up dead deliveries again: each gets a full set of attempts, with the same `webhook-id`. A client that leaves
+/// before the answer stops it between two transactions.
+#[utoipa::path(post, path = "/api/deliveries/redrive", request_body = RedriveRequest, responses((status = 200, body = RedriveAnswer)))]
+pub(super) async fn redrive(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, Problem> {
+    let request: RedriveRequest = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
+    let mut step = step(&api, &request)?;
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    loop {
+        let done = api.store.redrive(step.clone()).await?;
+        for (destination, count) in done.counts {
+            *counts.entry(destination).or_default() += count;
+        }
+        step.from = done.next_due;
+        step.cursor = done.cursor;
+        if step.cursor.is_none() || api.draining.is_cancelled() {
+            break;
+        }
+    }
+    let total = counts.values().sum();
+    if !request.dry_run {
+        tracing::info!(total, "dead deliveries were taken up again");
+    }
+    let destinations = counts.into_iter().map(|(destination, count)| Counted { destination, count }).collect();
+    Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations }))
+}
+
+fn step(api: &Api, request: &RedriveRequest) -> Result<Redrive, Problem> {
+    let filter = match (&request.filter, request.ids.as_slice()) {
+        (None, []) => return Err(Problem::bad_request("name the deliveries by `ids`, or by `filter` (`{}` means all that are dead)")),
+        (Some(_), [_, ..]) => return Err(Problem::bad_request("either `ids` or `filter`, not both")),
+        (Some(filter), []) => read(filter)?,
+        (None, _) => Filter::default(),
+    };
+    query::known_destination(&*api.store, &filter)?;
+    if request.ids.len() > IDS_MAX {
+        return Err(Problem::bad_request(format!("ids: more than {IDS_MAX}")));
+    }
+    let ids = request.ids.iter().map(|id| id.parse::<DeliveryId>().map_err(|error| Problem::bad_request(format!("ids: {error}"))));
+    Ok(Redrive {
+        ids: ids.collect::<Result<_, _>>()?,
+        filter,
+        from: Timestamp::now(),
+        per_second: request.per_second.unwrap_or(PER_SECOND_DEFAULT),
+        cursor: None,
+        dry_run: request.dry_run,
+    })
+}
+
+fn read(filter: &RedriveFilter) -> Result<Filter, Problem> {
+    let moment = |name, text: &Option<String>| text.as_deref().map(|text| query::moment(name, text)).transpose();
+    Ok(Filter {
+        destination: filter.destination.clone(),
+        route: filter.route.clone(),
+        since: moment("filter.since", &filter.since)?,
+        until: moment("filter.until", &filter.until)?,
+        search: filter.search.clone().map(query::search).transpose()?,
+    })
+}

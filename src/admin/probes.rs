@@ -1,0 +1,84 @@
+//! Metrics and health: open to everybody who reaches the port. They never show a payload or a secret.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::rfc3339_milliseconds;
+use crate::metrics::Metrics;
+use crate::rules::{CurrentStatus, FileStatus};
+use crate::store::{Health, Store};
+
+/// What metrics and health are read from.
+pub struct Probes {
+    /// Whose health and figures are shown.
+    pub store: Arc<dyn Store>,
+    /// The relay's metrics.
+    pub metrics: Arc<Metrics>,
+    /// What is known of the rules' file.
+    pub rules: CurrentStatus,
+    /// Cancelled while the relay stops.
+    pub draining: CancellationToken,
+}
+
+impl Probes {
+    /// `/metrics`, `/healthz`, `/readyz`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/metrics", get(render_metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(Arc::new(self))
+    }
+}
+
+async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
+    let oldest = match probes.store.oldest().await {
+        Ok(oldest) => oldest,
+        Err(error) => {
+            // The other families matter more than one gauge.
+            tracing::warn!(%error, "the age of the queues is not known for this scrape");
+            Vec::new()
+        }
+    };
+    match probes.metrics.render(&probes.store.figures(), &oldest, Timestamp::now()) {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}\n")).into_response(),
+    }
+}
+
+/// Ready means: a webhook that comes now would be stored. Rules on disk that are invalid change nothing about that;
+/// `?verbose` tells of them too.
+async fn ready(State(probes): State<Arc<Probes>>, RawQuery(query): RawQuery) -> Response {
+    let refusal = match probes.store.health() {
+        _ if probes.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
+        Health::Good => None,
+        Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
+        Health::Failed(reason) => Some(format!("the store has failed and needs a restart: {reason}")),
+    };
+    let status = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let mut text = refusal.unwrap_or_else(|| "ready".to_owned()) + "\n";
+    if query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))) {
+        text += &told(&probes.rules.load());
+    }
+    (status, text).into_response()
+}
+
+fn told(rules: &FileStatus) -> String {
+    let since = rfc3339_milliseconds(rules.since);
+    match &rules.refused {
+        None => format!("rules: version {} in effect since {since}\n", rules.version),
+        Some(refused) => format!(
+            "rules: version {} in effect since {since}; what the file has held since {} is not: {}\n",
+            rules.version,
+            rfc3339_milliseconds(refused.at),
+            refused.reason
+        ),
+    }
+}

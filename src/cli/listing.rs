@@ -1,0 +1,177 @@
+//! What the listing commands have in common: filters, pages, following, showing.
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::remote::{Relay, Remote};
+use super::{Ending, block_on, out};
+use crate::listing::Page;
+
+/// Items asked for at a time.
+const PAGE_ITEMS: usize = 500;
+
+/// Which items, and how they are shown.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only with a delivery to this destination.
+    #[arg(long, env = "WIZA_RELAY_DESTINATION", value_name = "NAME")]
+    destination: Option<String>,
+    /// Only those that this route took.
+    #[arg(long, env = "WIZA_RELAY_ROUTE", value_name = "NAME")]
+    route: Option<String>,
+    /// Received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
+    #[arg(long, env = "WIZA_RELAY_SINCE", value_name = "TIME")]
+    since: Option<String>,
+    /// Received before then.
+    #[arg(long, env = "WIZA_RELAY_UNTIL", value_name = "TIME")]
+    until: Option<String>,
+    /// Only those whose body, path, query or id holds this text.
+    #[arg(long, env = "WIZA_RELAY_SEARCH", value_name = "TEXT")]
+    search: Option<String>,
+    /// How many at most, the newest first; 0: all.
+    #[arg(long, env = "WIZA_RELAY_LIMIT", default_value_t = 100, value_name = "COUNT")]
+    limit: usize,
+    /// Go on with what happens from now on, until Ctrl-C.
+    #[arg(long, env = "WIZA_RELAY_FOLLOW")]
+    follow: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How something is shown, and which relay is asked.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// One JSON object a line.
+    #[arg(long, env = "WIZA_RELAY_JSON")]
+    pub json: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// A kind of item.
+pub(super) trait Listed: DeserializeOwned + Serialize {
+    /// Where the API has it.
+    const PATH: &'static str;
+    /// What one says when there is none.
+    const NONE: &'static str;
+    /// The heading of the lines.
+    const HEADING: &'static str;
+    /// The item on a line.
+    fn line(&self) -> String;
+}
+
+impl List {
+    pub fn run<T: Listed>(self, status: Option<String>) -> Ending {
+        block_on(async move {
+            match self.list::<T>(status).await {
+                Ok(()) => Ending::Good,
+                Err(reason) => Ending::Failed(reason),
+            }
+        })
+    }
+
+    async fn list<T: Listed>(self, status: Option<String>) -> Result<(), String> {
+        let filters = [
+            ("status", status),
+            ("destination", self.destination),
+            ("route", self.route),
+            ("since", self.since),
+            ("until", self.until),
+            ("search", self.search),
+        ];
+        let query: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let json = self.output.json;
+        let relay = self.output.remote.connect()?;
+        if !json {
+            out::line(T::HEADING);
+        }
+        if self.follow {
+            return relay.follow(&["api", T::PATH, "follow"], &query, |item| show_followed::<T>(item, json)).await;
+        }
+        let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
+        let mut from: Option<String> = None;
+        let mut none = true;
+        while left > 0 {
+            let mut query = query.clone();
+            query.push(("limit", left.min(PAGE_ITEMS).to_string()));
+            query.extend(from.map(|from| ("from", from)));
+            let page: Page<T> = relay.get(&["api", T::PATH], &query).await?;
+            left -= page.items.len().min(left);
+            none &= page.items.is_empty();
+            for item in page.items {
+                show(&item, json);
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        if none && !json {
+            eprintln!("{}", T::NONE);
+        }
+        Ok(())
+    }
+}
+
+fn show<T: Listed>(item: &T, json: bool) {
+    if json { out::line(serde_json::to_string(item).unwrap_or_default()) } else { out::line(item.line()) }
+}
+
+fn show_followed<T: Listed>(item: Value, json: bool) {
+    if let Some(count) = item.get("missed") {
+        eprintln!("too much happens at once: {count} commits are not shown");
+    } else if let Ok(item) = serde_json::from_value::<T>(item) {
+        show(&item, json);
+    }
+}
+
+/// Shows one item whole: its fields, and below them the body.
+pub(super) async fn show_one(relay: &Relay, path: &[&str], json: bool) -> Result<(), String> {
+    let mut item: Value = relay.get(path, &[]).await?;
+    if json {
+        out::line(item);
+        return Ok(());
+    }
+    let body = item.as_object_mut().and_then(|item| item.shift_remove("body")).unwrap_or_default();
+    for (name, value) in item.as_object().into_iter().flatten() {
+        out::print(field(name, value));
+    }
+    out::line("body:");
+    out::line(match &body {
+        Value::String(text) => text.clone(),
+        body => serde_json::to_string_pretty(body).unwrap_or_default(),
+    });
+    Ok(())
+}
+
+/// `name: value`; a list of objects as a line each.
+fn field(name: &str, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => format!("{name}: {text}\n"),
+        Value::Array(items) if items.is_empty() => String::new(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            format!("{name}: {}\n", names.join(", "))
+        }
+        Value::Array(items) => items.iter().fold(format!("{name}:\n"), |text, item| text + "  " + &words(item) + "\n"),
+        other => format!("{name}: {other}\n"),
+    }
+}
+
+/// An object's values behind their names, without those that are null.
+fn words(item: &Value) -> String {
+    let named = |(name, value): (&String, &Value)| match value {
+        Value::Null => None,
+        Value::String(text) => Some(format!("{name} {text}")),
+        other => Some(format!("{name} {other}")),
+    };
+    item.as_object().map(|fields| fields.iter().filter_map(named).collect::<Vec<_>>().join(", ")).unwrap_or_else(|| item.to_string())
+}
+
+/// A text that fits its column; longer ones push the line out.
+pub(super) fn column(text: &str, width: usize) -> String {
+    format!("{text:<width$}")
+}

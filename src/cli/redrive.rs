@@ -1,0 +1,112 @@
+//! `wiza-relay redrive`: dead deliveries are sent again.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+use serde_json::json;
+
+use super::load::counted;
+use super::remote::Remote;
+use super::{Ending, block_on, out};
+use crate::admin::{RedriveAnswer, RedriveFilter, RedriveRequest};
+
+#[derive(Debug, Args)]
+pub(super) struct Redrive {
+    /// These deliveries, `<event id>_<destination>` each; without any, those that the filters find.
+    #[arg(value_name = "ID", conflicts_with_all = ["destination", "route", "since", "until", "search", "all"])]
+    ids: Vec<String>,
+    /// All that are dead, whatever their destination.
+    #[arg(long, env = "WIZA_RELAY_ALL")]
+    all: bool,
+    /// Those to this destination.
+    #[arg(long, env = "WIZA_RELAY_DESTINATION", value_name = "NAME")]
+    destination: Option<String>,
+    /// Those that this route sent.
+    #[arg(long, env = "WIZA_RELAY_ROUTE", value_name = "NAME")]
+    route: Option<String>,
+    /// Of events received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
+    #[arg(long, env = "WIZA_RELAY_SINCE", value_name = "TIME")]
+    since: Option<String>,
+    /// Of events received before then.
+    #[arg(long, env = "WIZA_RELAY_UNTIL", value_name = "TIME")]
+    until: Option<String>,
+    /// Of events whose body, path, query or id holds this text.
+    #[arg(long, env = "WIZA_RELAY_SEARCH", value_name = "TEXT")]
+    search: Option<String>,
+    /// How many become due a second, so that new events are not crowded out; 0: all at once.
+    #[arg(long, env = "WIZA_RELAY_RATE", default_value_t = 50, value_name = "COUNT")]
+    rate: u32,
+    /// Only say how many there are.
+    #[arg(long, env = "WIZA_RELAY_DRY_RUN")]
+    dry_run: bool,
+    /// Do not ask before it is done.
+    #[arg(long, env = "WIZA_RELAY_YES", short)]
+    yes: bool,
+    /// Answer as one JSON object.
+    #[arg(long, env = "WIZA_RELAY_JSON")]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Redrive {
+    pub fn run(self) -> Ending {
+        let unfiltered = [&self.destination, &self.route, &self.since, &self.until, &self.search].iter().all(|filter| filter.is_none());
+        if self.ids.is_empty() && unfiltered && !self.all {
+            return Ending::Misused("say which: ids, a filter such as --destination, or --all".to_owned());
+        }
+        block_on(async move { self.redrive().await.unwrap_or_else(Ending::Failed) })
+    }
+
+    async fn redrive(self) -> Result<Ending, String> {
+        let filter =
+            RedriveFilter { destination: self.destination, route: self.route, since: self.since, until: self.until, search: self.search };
+        let filter = self.ids.is_empty().then_some(filter);
+        let mut request = RedriveRequest { ids: self.ids, filter, per_second: Some(self.rate), dry_run: true };
+        let relay = self.remote.connect()?;
+        let path = ["api", "deliveries", "redrive"];
+        let found: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
+        if self.dry_run || found.total == 0 {
+            tell(&found, self.json, "dead", "");
+            return Ok(Ending::Good);
+        }
+        if !self.yes {
+            tell(&found, false, "dead", "");
+            match agreed() {
+                Some(true) => {}
+                Some(false) => return Ok(Ending::No),
+                None => return Ok(Ending::Misused("nobody is there to be asked; add --yes".to_owned())),
+            }
+        }
+        request.dry_run = false;
+        let done: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
+        let pace = if self.rate == 0 { ", all at once".to_owned() } else { format!(", {} due a second", self.rate) };
+        tell(&done, self.json, "sent again", &pace);
+        Ok(Ending::Good)
+    }
+}
+
+fn tell(answer: &RedriveAnswer, json: bool, what: &str, how: &str) {
+    if json {
+        out::line(json!(answer));
+        return;
+    }
+    let total = counted(usize::try_from(answer.total).unwrap_or(usize::MAX), "delivery").replace("deliverys", "deliveries");
+    out::line(format_args!("{total} {what}{how}"));
+    for found in &answer.destinations {
+        out::line(format_args!("  {}: {}", found.destination, found.count));
+    }
+}
+
+/// Asks; `None` where nobody sits there.
+fn agreed() -> Option<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return None;
+    }
+    eprint!("Send them again? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

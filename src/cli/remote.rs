@@ -1,0 +1,148 @@
+//! Talking to a running relay's admin port.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Response, Url};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// How long a relay may take to answer: a listing looks at the store for a second at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an error's text that are read.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// The longest line of a stream: an event is a few hundred bytes.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Which relay is asked.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Remote {
+    /// The relay's admin port.
+    #[arg(long, env = "WIZA_RELAY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    admin_url: Url,
+    /// What the relay was given as --admin-token.
+    #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    admin_token: Option<String>,
+}
+
+/// A relay that is asked.
+pub(super) struct Relay {
+    remote: Remote,
+    client: reqwest::Client,
+}
+
+impl Remote {
+    /// # Errors
+    /// Where this machine's TLS set-up cannot be used.
+    pub fn connect(self) -> Result<Relay, String> {
+        let builder = reqwest::Client::builder().connect_timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let client = builder.build().map_err(|error| error.to_string())?;
+        Ok(Relay { remote: self, client })
+    }
+}
+
+impl Relay {
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// No relay there, or what it says is wrong; in words for the user.
+    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<T, String> {
+        let request = self.client.get(self.url(path, query)?).timeout(ANSWER_TIMEOUT);
+        self.read(self.answer(request).await?).await
+    }
+
+    /// Has something done. It may take as long as it takes.
+    ///
+    /// # Errors
+    /// As [`Relay::get`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: Option<Value>) -> Result<T, String> {
+        let mut request = self.client.post(self.url(path, &[])?);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        self.read(self.answer(request).await?).await
+    }
+
+    /// Hands each line of an answer that goes on to `line`, until the relay ends it.
+    ///
+    /// # Errors
+    /// As [`Relay::get`], and where the connection breaks.
+    pub async fn follow(&self, path: &[&str], query: &[(&str, String)], mut line: impl FnMut(Value)) -> Result<(), String> {
+        let mut response = self.answer(self.client.get(self.url(path, query)?)).await?;
+        let mut unread: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
+            unread.extend_from_slice(&chunk);
+            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+                let whole: Vec<u8> = unread.drain(..=end).collect();
+                if let Ok(value) = serde_json::from_slice(&whole) {
+                    line(value);
+                }
+            }
+            if unread.len() > LINE_BYTES_MAX {
+                return Err(format!("{} sends a line that does not end; is it a wiza-relay?", self.remote.admin_url));
+            }
+        }
+        Ok(())
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, String> {
+        let mut url = self.remote.admin_url.clone();
+        url.path_segments_mut()
+            .map_err(|()| format!("--admin-url: `{}` is no URL of a server", self.remote.admin_url))?
+            .pop_if_empty()
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    async fn answer(&self, mut request: reqwest::RequestBuilder) -> Result<Response, String> {
+        if let Some(token) = &self.remote.admin_token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let hint = match status.as_u16() {
+            401 if self.remote.admin_token.is_none() => "; give it by --admin-token or WIZA_RELAY_ADMIN_TOKEN",
+            _ => "",
+        };
+        let detail = problem(response).await;
+        let detail = detail.unwrap_or_else(|| format!("{} answers {status}; is it the admin port of a wiza-relay?", self.remote.admin_url));
+        Err(format!("{detail}{hint}"))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, String> {
+        let bytes = response.bytes().await.map_err(|error| self.lost(&error))?;
+        let not_ours =
+            |error: serde_json::Error| format!("{} answers something else than a wiza-relay does: {error}", self.remote.admin_url);
+        serde_json::from_slice(&bytes).map_err(not_ours)
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> String {
+        let url = &self.remote.admin_url;
+        if error.is_connect() {
+            return format!("no relay answers at {url}; start one with `wiza-relay serve`, or say where it is with --admin-url");
+        }
+        if error.is_timeout() {
+            return format!("the relay at {url} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
+        }
+        format!("the connection to the relay at {url} broke")
+    }
+}
+
+/// What an error in the form of RFC 9457 says.
+async fn problem(mut response: Response) -> Option<String> {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ERROR_BYTES_MAX {
+            return None;
+        }
+    }
+    let problem: Value = serde_json::from_slice(&bytes).ok()?;
+    problem.get("detail").and_then(Value::as_str).map(str::to_owned)
+}

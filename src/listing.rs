@@ -1,0 +1,196 @@
+//! Events and deliveries as listings show them: on the command line, in the API, on the page. The field names are part
+//! of the product's face. Nothing in here holds a secret; bodies and replies are in the `...Details` only.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::event::rfc3339_milliseconds;
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    /// At least one route took it.
+    Routed,
+    /// No route took it.
+    Unmatched,
+    /// Authentic, but no JSON object: kept, never delivered.
+    Quarantined,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// Not attempted yet.
+    Waiting,
+    /// Attempted, and to be attempted again.
+    Retrying,
+    /// The destination has it.
+    Delivered,
+    /// Given up; kept until its retention ends, or until it is redriven.
+    Dead,
+    /// Its destination is not in routes.yaml; it goes on when it comes back.
+    Parked,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// The relay's own id, as answered to Wiza.
+    pub id: String,
+    /// When the webhook's body was complete.
+    #[serde(serialize_with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
+    pub received_at: Timestamp,
+    /// What became of it.
+    pub status: EventStatus,
+    /// The payload's `type`, if it has one.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// What followed the source's path.
+    pub path: String,
+    /// The query string, without its `?`.
+    pub query: String,
+    /// The routes that matched, shadow routes among them.
+    pub routes: Vec<String>,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryOfEvent>,
+    /// Why it is in quarantine.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The version of the rules that routed it.
+    pub rules: Option<String>,
+}
+
+/// A delivery, as its event lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryOfEvent {
+    /// `<event id>_<destination>`: the `webhook-id`.
+    pub id: String,
+    /// Where it goes.
+    pub destination: String,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+}
+
+/// One event with its body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventDetails {
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+    /// The body: as JSON where it is JSON, else as text.
+    pub body: serde_json::Value,
+}
+
+/// One delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Delivery {
+    /// `<event id>_<destination>`: the `webhook-id`.
+    pub id: String,
+    /// The event that is delivered.
+    pub event_id: String,
+    /// Where it goes.
+    pub destination: String,
+    /// The route that sent it there; null where `unmatched` did.
+    pub route: Option<String>,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+    /// Attempts that count against the limit.
+    pub attempts: u32,
+    /// When it is attempted next, where that is known.
+    #[serde(serialize_with = "milliseconds_if_any")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// The HTTP status of the last attempt.
+    pub last_status: Option<u16>,
+    /// Why the last attempt failed, or why the delivery was given up.
+    pub last_error: Option<String>,
+    /// When the destination had it.
+    #[serde(serialize_with = "milliseconds_if_any")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub delivered_at: Option<Timestamp>,
+}
+
+/// One delivery with its attempts and its event's body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryDetails {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// Its last attempts, the oldest first; 20 at most are kept.
+    pub attempt_log: Vec<Attempt>,
+    /// The event's body: as JSON where it is JSON, else as text.
+    pub body: serde_json::Value,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// When the request began; for the attempt that delivered, when it was written down.
+    #[serde(serialize_with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How long it took.
+    pub latency_ms: f64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong, if there was no answer.
+    pub error: Option<String>,
+    /// The first KiB of the reply, known secrets masked. Not kept of the attempt that delivered.
+    pub reply: Option<String>,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The newest first.
+    pub items: Vec<T>,
+    /// Where the next page begins; null where there is none. A page may be short, even empty, and still have a next one:
+    /// one request looks at the store for a limited time.
+    pub next: Option<String>,
+}
+
+/// Which events or deliveries.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this destination.
+    pub destination: Option<String>,
+    /// That this route matched, or sent.
+    pub route: Option<String>,
+    /// Received at this time or later.
+    pub since: Option<Timestamp>,
+    /// Received before this time.
+    pub until: Option<Timestamp>,
+    /// Whose body, path, query or id holds this text, upper and lower case alike.
+    pub search: Option<String>,
+}
+
+/// What somebody who follows is told.
+#[derive(Debug, Clone)]
+pub enum Followed<T> {
+    /// Something new.
+    Item(T),
+    /// So many commits went by unseen: too much happened at once.
+    Missed(u64),
+}
+
+fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339_milliseconds(*time))
+}
+
+fn milliseconds_if_any<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => milliseconds(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A body as listings show it.
+pub fn shown_body(body: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(body).into_owned()))
+}

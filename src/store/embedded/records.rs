@@ -1,0 +1,81 @@
+//! The operator's verbs. They read on connections of their own, so that no lane waits for a listing.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use super::listing::{deliveries, details, events, follow};
+use super::{Embedded, audit, redrive, standing};
+use crate::circuit::CircuitState;
+use crate::delivery::{DeliveryId, DestinationKey};
+use crate::event::EventId;
+use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
+use crate::store::{Audit, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, StoreError};
+
+impl Records for Embedded {
+    fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
+        if paging.from.as_ref().is_some_and(|from| !events::is_cursor(from)) {
+            return std::future::ready(Err(StoreError::NoCursor)).boxed();
+        }
+        let limit = paging.limit.min(PAGE_ITEMS_MAX);
+        self.lookers
+            .read("listing events", move |connection| events::page(connection, status, &filter, paging.from.as_deref(), limit))
+            .boxed()
+    }
+
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventDetails>, StoreError>> {
+        self.lookers.read("reading an event", move |connection| details::event(connection, id)).boxed()
+    }
+
+    fn deliveries(
+        &self,
+        status: Option<DeliveryStatus>,
+        filter: Filter,
+        paging: Paging,
+    ) -> BoxFuture<'_, Result<Page<Delivery>, StoreError>> {
+        if paging.from.as_ref().is_some_and(|from| !deliveries::is_cursor(from, status)) {
+            return std::future::ready(Err(StoreError::NoCursor)).boxed();
+        }
+        let limit = paging.limit.min(PAGE_ITEMS_MAX);
+        self.lookers
+            .read("listing deliveries", move |connection| deliveries::page(connection, status, &filter, paging.from.as_deref(), limit))
+            .boxed()
+    }
+
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetails>, StoreError>> {
+        self.lookers.read("reading a delivery", move |connection| details::delivery(connection, &id)).boxed()
+    }
+
+    fn follow_events(&self, status: Option<EventStatus>, filter: Filter) -> BoxStream<'static, Followed<Event>> {
+        follow::events(self.shared.changes.subscribe(), Arc::clone(&self.lookers), status, filter)
+    }
+
+    fn follow_deliveries(&self, status: Option<DeliveryStatus>, filter: Filter) -> BoxStream<'static, Followed<Delivery>> {
+        follow::deliveries(self.shared.changes.subscribe(), Arc::clone(&self.lookers), status, filter)
+    }
+
+    fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>> {
+        async move {
+            let (from, per_second, dry_run) = (redrive.from, redrive.per_second, redrive.dry_run);
+            let chosen = self.lookers.read("looking for dead deliveries", move |connection| redrive::choose(connection, &redrive)).await?;
+            let cursor = chosen.cursor.clone();
+            let (counts, next_due) = if dry_run {
+                (redrive::count(&chosen), from)
+            } else {
+                self.run_task("redriving", move |writer| redrive::take_up(writer, &chosen, from, per_second)).await?
+            };
+            Ok(redrive::told(&self.shared.queues(), counts, next_due, cursor))
+        }
+        .boxed()
+    }
+
+    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run_task("setting a circuit breaker", move |writer| standing::set(writer, destination, circuit)).boxed()
+    }
+
+    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
+        self.lookers.read("checking the books", audit::walk).boxed()
+    }
+}

@@ -1,0 +1,107 @@
+//! Taking up dead deliveries again, a step of them in one transaction. They come back as retries, with a time each when
+//! they are due: spaced out, so that they do not crowd out what is new.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::listing::deliveries::{self, Rows};
+use super::listing::follow::Changed;
+use super::schema;
+use super::writer::Writer;
+use crate::delivery::DestinationKey;
+use crate::store::{Redrive, Redriven};
+
+/// Deliveries in one step: short enough that no webhook waits for it.
+const STEP_DELIVERIES: usize = 250;
+
+/// Dead deliveries, and where the next step begins.
+pub(super) struct Chosen {
+    pub deliveries: Vec<(i64, DestinationKey)>,
+    pub cursor: Option<String>,
+}
+
+/// Finds the next dead deliveries that are meant.
+pub(super) fn choose(connection: &Connection, redrive: &Redrive) -> rusqlite::Result<Chosen> {
+    if redrive.ids.is_empty() {
+        let (found, cursor) = deliveries::by_rows(connection, Rows::Dead, &redrive.filter, redrive.cursor.as_deref(), STEP_DELIVERIES)?;
+        return Ok(Chosen { deliveries: found.iter().map(|found| (found.sequence, found.destination)).collect(), cursor });
+    }
+    let done: usize = redrive.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+    let mut chosen = Chosen { deliveries: Vec::new(), cursor: None };
+    for id in redrive.ids.iter().skip(done).take(STEP_DELIVERIES) {
+        chosen.deliveries.extend(deliveries::find_dead(connection, id.event, &id.destination)?);
+    }
+    let next = done + STEP_DELIVERIES;
+    chosen.cursor = (next < redrive.ids.len()).then(|| next.to_string());
+    // Twice the same id is one delivery.
+    chosen.deliveries.sort_unstable();
+    chosen.deliveries.dedup();
+    Ok(chosen)
+}
+
+/// Only counts what was chosen.
+pub(super) fn count(chosen: &Chosen) -> BTreeMap<DestinationKey, u64> {
+    let mut counts = BTreeMap::new();
+    for (_, destination) in &chosen.deliveries {
+        *counts.entry(*destination).or_default() += 1;
+    }
+    counts
+}
+
+/// Takes up what was chosen, as far as it is still dead.
+pub(super) fn take_up(
+    writer: &mut Writer,
+    chosen: &Chosen,
+    from: Timestamp,
+    per_second: u32,
+) -> rusqlite::Result<(BTreeMap<DestinationKey, u64>, Timestamp)> {
+    let now = Timestamp::now().as_millisecond();
+    let mut counts: BTreeMap<DestinationKey, u64> = BTreeMap::new();
+    let mut changed = Changed::default();
+    let mut due = from;
+    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    for (event, destination) in &chosen.deliveries {
+        let written = transaction
+            .prepare_cached("UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ? WHERE event = ? AND destination = ? AND state = ?")?
+            .execute(params![schema::STATE_RETRYING, due.as_millisecond(), due.as_millisecond(), now, event, destination.0, schema::STATE_DEAD])?;
+        if written > 0 {
+            *counts.entry(*destination).or_default() += 1;
+            changed.deliveries.push((*event, *destination));
+            due = later(due, per_second);
+        }
+    }
+    for (destination, count) in &counts {
+        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        transaction
+            .prepare_cached("UPDATE destinations SET redriven = redriven + ?, dead_kept = dead_kept - ? WHERE key = ?")?
+            .execute(params![count, count, destination.0])?;
+    }
+    transaction.commit()?;
+    for (destination, count) in &counts {
+        if let Some(queue) = writer.shared.queue(*destination) {
+            queue.redriven(*count, from.as_millisecond());
+        }
+    }
+    writer.shared.count_waiting();
+    writer.shared.publish(changed);
+    Ok((counts, due))
+}
+
+/// When the next one is due.
+fn later(due: Timestamp, per_second: u32) -> Timestamp {
+    let Some(step) = 1_000_000_000_i64.checked_div(i64::from(per_second)) else { return due };
+    due.checked_add(jiff::SignedDuration::from_nanos(step)).unwrap_or(Timestamp::MAX)
+}
+
+/// Counts by name.
+pub(super) fn told(
+    writer_queues: &[std::sync::Arc<super::queue::Queue>],
+    counts: BTreeMap<DestinationKey, u64>,
+    next_due: Timestamp,
+    cursor: Option<String>,
+) -> Redriven {
+    let name = |key: DestinationKey| writer_queues.iter().find(|queue| queue.key == key).map(|queue| queue.figures().name);
+    Redriven { counts: counts.into_iter().filter_map(|(key, count)| Some((name(key)?, count))).collect(), next_due, cursor }
+}

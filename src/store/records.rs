@@ -1,0 +1,142 @@
+//! What an operator asks of the store: looking at events and deliveries, taking dead ones up again, checking the books.
+//! Apart from the live path's verbs, so that nothing in here is in its way.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+
+use super::{Store, StoreError};
+use crate::circuit::CircuitState;
+use crate::delivery::{DeliveryId, DestinationKey};
+use crate::event::EventId;
+use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
+
+/// Items on one page at most.
+pub const PAGE_ITEMS_MAX: usize = 1000;
+
+/// Which page of a listing.
+#[derive(Debug, Clone)]
+pub struct Paging {
+    /// Where it begins: what the page before it gave as `next`; `None`: the newest.
+    pub from: Option<String>,
+    /// Items on it; at most [`PAGE_ITEMS_MAX`] are given.
+    pub limit: usize,
+}
+
+/// Which dead deliveries are taken up again, and when.
+#[derive(Debug, Clone)]
+pub struct Redrive {
+    /// These, by id; empty: those that `filter` finds.
+    pub ids: Vec<DeliveryId>,
+    /// Of dead deliveries. Not looked at where there are ids.
+    pub filter: Filter,
+    /// When the first of them is due.
+    pub from: Timestamp,
+    /// How many become due a second, so that they do not crowd out what is new; 0: all at once.
+    pub per_second: u32,
+    /// Where an earlier call ended.
+    pub cursor: Option<String>,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+/// What one step of a redrive did.
+#[derive(Debug, Clone, Default)]
+pub struct Redriven {
+    /// Deliveries a destination, in the order of the destinations' keys.
+    pub counts: Vec<(String, u64)>,
+    /// When the next of them would be due.
+    pub next_due: Timestamp,
+    /// Where to go on; `None`: that was all.
+    pub cursor: Option<String>,
+}
+
+/// One destination's books: both sides of the equation, and what was found by walking the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The name in routes.yaml.
+    pub destination: String,
+    /// Whether it is in the file now.
+    pub active: bool,
+    /// As counted.
+    pub planned: u64,
+    /// As counted.
+    pub redriven: u64,
+    /// As counted.
+    pub delivered: u64,
+    /// As counted.
+    pub dead: u64,
+    /// As counted: dead deliveries kept.
+    pub dead_kept: u64,
+    /// As walked: planned deliveries without a final outcome.
+    pub outstanding: u64,
+    /// As walked: rows of dead deliveries.
+    pub dead_rows: u64,
+    /// As walked: rows of delivered deliveries; fewer than counted once retention has deleted.
+    pub delivered_rows: u64,
+}
+
+/// What walking the whole store found.
+#[derive(Debug, Clone, Default)]
+pub struct Audit {
+    /// One a destination.
+    pub accounts: Vec<Account>,
+    /// Events in the store.
+    pub events: u64,
+    /// Rows that belong to no event or to no plan, in plain words.
+    pub strays: Vec<String>,
+}
+
+/// The verbs. Reads look at one moment of the store each, and never block the writer.
+pub trait Records: Store {
+    /// A page of events, the newest first.
+    fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>>;
+
+    /// One event.
+    fn event(&self, id: EventId) -> BoxFuture<'_, Result<Option<EventDetails>, StoreError>>;
+
+    /// A page of deliveries, those of the newest events first.
+    fn deliveries(
+        &self,
+        status: Option<DeliveryStatus>,
+        filter: Filter,
+        paging: Paging,
+    ) -> BoxFuture<'_, Result<Page<Delivery>, StoreError>>;
+
+    /// One delivery.
+    fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetails>, StoreError>>;
+
+    /// Events as they are accepted, from now on.
+    fn follow_events(&self, status: Option<EventStatus>, filter: Filter) -> BoxStream<'static, Followed<Event>>;
+
+    /// Deliveries as their status changes, from now on.
+    fn follow_deliveries(&self, status: Option<DeliveryStatus>, filter: Filter) -> BoxStream<'static, Followed<Delivery>>;
+
+    /// Takes up dead deliveries again, some at a time: call it again with the cursor until there is none.
+    fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>>;
+
+    /// Sets a destination's breaker by hand, and ends a hold. Whoever has asked for [`Store::standing`] is told.
+    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Walks the whole store and adds up.
+    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
+}
+
+impl Account {
+    /// What should be outstanding by the counters.
+    pub fn expected(&self) -> Option<u64> {
+        (self.planned + self.redriven).checked_sub(self.delivered + self.dead)
+    }
+
+    /// Whether both sides are the same, and the counters agree with what is kept.
+    pub fn balances(&self) -> bool {
+        self.expected() == Some(self.outstanding) && self.dead_kept == self.dead_rows && self.delivered_rows <= self.delivered
+    }
+}
+
+impl Audit {
+    /// Whether every account balances and nothing strays.
+    pub fn balances(&self) -> bool {
+        self.strays.is_empty() && self.accounts.iter().all(Account::balances)
+    }
+}
