@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::event::{Event, EventId};
 
@@ -17,6 +18,21 @@ pub struct DestinationKey(pub u32);
 /// A route's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteKey(pub u32);
+
+/// What an ordered destination's deliveries are in line by: those with one key go one at a time, in the order of
+/// acceptance. The first 63 bits of a SHA-256 over the values of `order_by`: two keys that are taken for one by chance
+/// wait for each other without need, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderKey(pub u64);
+
+impl OrderKey {
+    /// The key of a text.
+    pub fn of(text: &str) -> Self {
+        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = hash;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1)
+    }
+}
 
 /// What the rules decided for one event: which routes matched, and which delivery each destination gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +52,8 @@ pub struct Planned {
     pub destination: DestinationKey,
     /// The first route that named the destination; `None` where `unmatched` did.
     pub route: Option<RouteKey>,
+    /// Whom it waits for; `None`: for nobody.
+    pub order: Option<OrderKey>,
 }
 
 /// Names a delivery, and is its `webhook-id`: stable over retries, restarts and redrives.
@@ -75,6 +93,8 @@ pub struct Claim {
     pub destination: DestinationKey,
     /// The route that sends it there.
     pub route: Option<RouteKey>,
+    /// Whom it was in line with, and who waits for it.
+    pub order: Option<OrderKey>,
     /// Attempts already made and settled.
     pub attempts_made: u32,
     /// From when the deadline counts: the event's receipt, or when the delivery was last taken up by hand.

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
 use crate::config::{Config, Shape};
-use crate::delivery::{DestinationKey, Plan, Planned, RouteKey};
+use crate::delivery::{DestinationKey, OrderKey, Plan, Planned, RouteKey};
 use crate::event::Event;
 use crate::route::{self, Decision};
 use crate::store::{Keys, Names, RulesKey};
@@ -82,8 +82,10 @@ impl Rules {
                 .deliveries
                 .iter()
                 .filter_map(|(destination, route)| {
+                    let order_by = self.config.destinations.get(*destination).and_then(|destination| destination.order_by.as_ref());
+                    let order = order_by.and_then(|order_by| order_by.key_text(event.payload())).map(|text| OrderKey::of(&text));
                     let destination = self.keys.destinations.get(*destination).copied()?;
-                    Some(Planned { destination, route: route.as_ref().and_then(route_key) })
+                    Some(Planned { destination, route: route.as_ref().and_then(route_key), order })
                 })
                 .collect(),
             unmatched: decision.unmatched,

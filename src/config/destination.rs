@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::transform::Selection;
+
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
@@ -31,6 +33,9 @@ pub struct Destination {
     pub retry: Retry,
     /// When the destination is given rest.
     pub circuit: Circuit,
+    /// What its deliveries are in line by: those for which it finds the same go one at a time, in the order of acceptance.
+    /// `None`, or nothing found: each goes as soon as it can.
+    pub order_by: Option<Selection>,
 }
 
 /// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
@@ -104,7 +109,7 @@ const NAME_BYTES_MAX: usize = 63;
 const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
 /// Keys of a destination that a later version reads.
-const LATER: [&str; 6] = ["success", "sign", "auth", "tls", "order_by", "batch"];
+const LATER: [&str; 5] = ["success", "sign", "auth", "tls", "batch"];
 
 /// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
@@ -115,6 +120,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = layers.take("rate_limit");
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
+    let order_by = layers.take("order_by");
     let (shape, has_url) = shape::decode(decoder, &mut layers);
     layers.refuse(decoder, &LATER);
     let misspelt = layers.finish(decoder);
@@ -134,6 +140,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = rate_limit.map(|node| decode_rate_limit(decoder, node));
     let retry = decode_retry(decoder, retry);
     let circuit = decode_circuit(decoder, circuit);
+    let order_by = order_by.map(|node| decoder.selection(node));
     Some(Destination {
         name: key.map(|key| key.text.clone()).unwrap_or_default(),
         shape: shape?,
@@ -143,6 +150,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         rate_limit: optional(rate_limit)?,
         retry: retry?,
         circuit: circuit?,
+        order_by: optional(order_by)?,
     })
 }
 

@@ -26,7 +26,6 @@ use crate::metrics::{Metrics, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent, Store, Unavailable};
-use crate::transform::Selected;
 use crate::verify;
 
 /// The header that Wiza signs with.
@@ -178,14 +177,11 @@ fn dedupe_key(source: &Source, event: &Event) -> DedupeKey {
     }
     let mut hash = Sha256::new();
     for selection in &source.dedupe.key {
-        // Each part ends in a byte that no JSON text holds, so that parts cannot run into each other.
-        let part = match selection.select(event.payload()) {
-            Ok(Selected::One(Some(value))) if !value.is_null() => value.to_string(),
-            Ok(Selected::Many(values)) if !values.is_empty() => Value::from_iter(values).to_string(),
-            // A part that is missing (or too expensive to find) says nothing of which event it is, and events that
-            // lack it must not be taken for one another: all of the event counts.
-            Ok(_) | Err(_) => return content_key(&event.path, &event.query, &event.body),
+        // Events that lack a part must not be taken for one another: all of the event counts.
+        let Some(part) = selection.key_text(event.payload()) else {
+            return content_key(&event.path, &event.query, &event.body);
         };
+        // Each part ends in a byte that no JSON text holds, so that parts cannot run into each other.
         hash.update(part.as_bytes());
         hash.update([0xff]);
     }

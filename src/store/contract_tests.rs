@@ -31,8 +31,10 @@ fn new_event(keys: &Keys, destinations: &[usize], body: &str) -> NewEvent {
     let now = Timestamp::now();
     let mut key = [0; 16];
     key[..body.len().min(16)].copy_from_slice(&body.as_bytes()[..body.len().min(16)]);
-    let deliveries =
-        destinations.iter().map(|place| Planned { destination: keys.destinations[*place], route: Some(keys.routes[0]) }).collect();
+    let deliveries = destinations
+        .iter()
+        .map(|place| Planned { destination: keys.destinations[*place], route: Some(keys.routes[0]), order: None })
+        .collect();
     NewEvent {
         event: Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from(body.to_owned())),
         kind: None,

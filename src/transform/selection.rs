@@ -62,6 +62,16 @@ impl Selection {
         })
     }
 
+    /// What it finds as a text that is the same for the same values and no others. `None`: it finds nothing (or nothing
+    /// within the limit of steps), which says nothing of what the event is about.
+    pub fn key_text(&self, payload: &Value) -> Option<String> {
+        match self.find(payload) {
+            Ok(Found::One(Some(value))) if !value.is_null() => Some(value.to_string()),
+            Ok(Found::Many(values)) if !values.is_empty() => serde_json::to_string(&values).ok(),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     pub(super) fn find<'v>(&self, payload: &'v Value) -> Result<Found<'v>, TooManySteps> {
         let found = self.compiled.as_ref().and_then(|compiled| js_path_process(compiled.as_ref(), payload).ok());
         let values = match found {

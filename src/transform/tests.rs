@@ -59,6 +59,7 @@ pub(super) fn destination(method: Method, shape: Shape) -> Destination {
         rate_limit: None,
         retry: Retry::default(),
         circuit: Circuit::default(),
+        order_by: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod dry_run;
 mod full_disk;
 mod holding;
 mod operating;
+mod ordering;
 mod privacy;
 mod receiving;
 mod receiving_limits;

@@ -72,7 +72,14 @@ impl Backlog {
             {
                 bytes += event.body.len();
                 let since = event.received_at;
-                fresh.found.push(Ready { sequence: place.sequence, event, route: planned.route, attempts_made: 0, since });
+                fresh.found.push(Ready {
+                    sequence: place.sequence,
+                    event,
+                    route: planned.route,
+                    order: planned.order,
+                    attempts_made: 0,
+                    since,
+                });
             }
             fresh.looked_at = place.sequence;
         }

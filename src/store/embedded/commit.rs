@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::line::{self, Moves};
 use super::listing::follow::Changed;
-use super::queue::{Change, Ready};
+use super::queue::{Change, Hold, Ready};
 use super::writer::Writer;
 use super::{dedupe, plan, schema};
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
@@ -22,6 +23,7 @@ const ATTEMPTS_KEPT: u32 = 20;
 pub(super) struct Batch<'a> {
     pub events: Vec<NewEvent>,
     pub settlements: &'a [Settlement],
+    pub holds: &'a [Hold],
 }
 
 /// What a transaction has made true.
@@ -30,6 +32,8 @@ pub(super) struct Committed {
     pub answers: Vec<Appended>,
     /// To be handed over to the queues.
     pub stored: Vec<Stored>,
+    /// What it did to deliveries in line.
+    pub moves: Moves,
 }
 
 /// A new event in the transaction.
@@ -49,6 +53,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
 
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     let mut expired = Vec::new();
+    let mut moves = Moves::at(now);
     for new in batch.events {
         let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
         if let Some(id) = seen {
@@ -78,12 +83,16 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
         if !insert_settlement(&transaction, settlement, now)? {
             continue;
         }
+        moves.settle(&transaction, &writer.shared, settlement)?;
         let change = changes.entry(settlement.claim.destination).or_default();
         match settlement.outcome {
             Outcome::Delivered => change.delivered += 1,
             Outcome::Dead(_) => change.dead += 1,
             Outcome::Retry(_) => {}
         }
+    }
+    for hold in batch.holds {
+        moves.hold(&transaction, &writer.shared, hold)?;
     }
     for (key, change) in &changes {
         write_figures(&transaction, writer, *key, *change)?;
@@ -101,7 +110,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
         }
     }
     writer.shared.count_waiting();
-    Ok(Committed { answers, stored })
+    Ok(Committed { answers, stored, moves })
 }
 
 /// Commits a page that says nothing new: whether that works is the question.
@@ -127,14 +136,19 @@ pub(super) fn publish(writer: &Writer, stored: &[Stored], settlements: &[Settlem
 }
 
 /// Tells the queues what the commit has made true.
-pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement]) {
+pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], holds: &[Hold], moves: &Moves) {
     for settlement in settlements {
         if let Some(queue) = writer.shared.queue(settlement.claim.destination) {
             let retry_at = match &settlement.outcome {
                 Outcome::Retry(at) => Some(at.as_millisecond()),
                 Outcome::Delivered | Outcome::Dead(_) => None,
             };
-            queue.settled(settlement, retry_at);
+            queue.settled(settlement, retry_at, moves.released_by(settlement));
+        }
+    }
+    for hold in holds {
+        if let Some(queue) = writer.shared.queue(hold.destination) {
+            queue.hold_written(hold, moves.due(hold));
         }
     }
     for Stored { sequence, event } in stored {
@@ -143,7 +157,14 @@ pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Set
         for planned in deliveries {
             if let Some(queue) = writer.shared.queue(planned.destination) {
                 let since = event.received_at;
-                queue.offer(Ready { sequence, event: Arc::clone(&event), route: planned.route, attempts_made: 0, since });
+                queue.offer(Ready {
+                    sequence,
+                    event: Arc::clone(&event),
+                    route: planned.route,
+                    order: planned.order,
+                    attempts_made: 0,
+                    since,
+                });
             }
         }
     }
@@ -194,13 +215,13 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     };
     let written = transaction
         .prepare_cached(
-            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, latency_us, last_status, last_error)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, latency_us, last_status, last_error, order_key)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
                settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error
              WHERE state = 1",
         )?
-        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error])?;
+        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error, claim.order.map(line::stored)])?;
     if written == 0 || *outcome == Outcome::Delivered {
         return Ok(written > 0); // A delivery's own row says all that there is to say.
     }

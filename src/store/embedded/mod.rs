@@ -2,6 +2,7 @@
 //!
 //! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
 //! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
+//! - `line` keeps deliveries of one order key one behind another, as rows.
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
@@ -15,6 +16,7 @@ mod checkpoint;
 mod commit;
 mod configure;
 mod dedupe;
+mod line;
 mod listing;
 mod open;
 mod plan;
@@ -43,7 +45,7 @@ use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use self::backlog::Backlog;
 use self::listing::follow::Changed;
 pub use self::open::Options;
-use self::queue::{Queue, Reading, Want};
+use self::queue::{Hold, Queue, Reading, Want};
 use self::read::Readers;
 use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
@@ -91,6 +93,8 @@ struct Shared {
     changes: broadcast::Sender<Arc<Changed>>,
     /// Outcomes that wait for a commit; bounded by the permits.
     settlements: Mutex<VecDeque<Settlement>>,
+    /// Deliveries that are to be held; each queue has a limited number of them.
+    holds: Mutex<Vec<Hold>>,
     /// Deliveries waiting after the last commit.
     waiting: AtomicU64,
     /// Set: the writer takes nothing more.
@@ -122,6 +126,19 @@ impl Shared {
         let mut settlements = self.settlements.lock().unwrap_or_else(PoisonError::into_inner);
         let count = at_most.saturating_sub(taken.len()).min(settlements.len());
         taken.extend(settlements.drain(..count));
+    }
+
+    /// Adds deliveries that are to be held; whether they are the first that wait.
+    fn add_holds(&self, held: Vec<Hold>) -> bool {
+        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = holds.is_empty();
+        holds.extend(held);
+        first
+    }
+
+    /// Adds those that wait to `taken`.
+    fn take_holds(&self, taken: &mut Vec<Hold>) {
+        taken.append(&mut self.holds.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn has_settlements(&self) -> bool {
@@ -228,7 +245,12 @@ impl Embedded {
         loop {
             let changed = queue.changed.notified();
             let now = Timestamp::now().as_millisecond();
-            let until = match queue.take(at_most, now) {
+            let mut held = Vec::new();
+            let taken = queue.take(at_most, now, &mut held);
+            if !held.is_empty() && self.shared.add_holds(held) {
+                let _ = self.commands.try_send(Command::SettlementsWait);
+            }
+            let until = match taken {
                 Ok(claims) => return claims,
                 Err(Want::Wait { until }) => until,
                 Err(Want::Fresh { reading, wanted, newest }) => {

@@ -20,7 +20,7 @@ use super::schema::{self, SchemaError};
 use super::standing;
 use super::writer::Writer;
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
-use super::{audit, read};
+use super::{audit, line, read};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
 
@@ -65,6 +65,9 @@ impl Embedded {
         let dedupe = Dedupe::load(&connection).map_err(engine)?;
         let last = last_sequence(&connection).map_err(engine)?;
         let queues = queues(&connection, last).map_err(engine)?;
+        for queue in &queues {
+            line::restore(&connection, queue).map_err(engine)?;
+        }
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
 
@@ -73,6 +76,7 @@ impl Embedded {
             health: ArcSwap::from_pointee(Health::Good),
             settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
             settlements: Mutex::default(),
+            holds: Mutex::default(),
             backlog: Backlog::default(),
             changes: broadcast::Sender::new(COMMITS_BEHIND_MAX),
             waiting: AtomicU64::new(0),

@@ -14,10 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+mod order;
+
+use self::order::{Order, Turn};
 use super::backlog::{Fresh, Wanted};
 use super::read;
 use crate::circuit::Standing;
-use crate::delivery::{Claim, DestinationKey, RouteKey, Settlement};
+use crate::delivery::{Claim, DestinationKey, OrderKey, Outcome, RouteKey, Settlement};
 use crate::event::Event;
 use crate::store::DestinationFigures;
 
@@ -32,8 +35,18 @@ pub(super) struct Ready {
     pub sequence: i64,
     pub event: Arc<Event>,
     pub route: Option<RouteKey>,
+    pub order: Option<OrderKey>,
     pub attempts_made: u32,
     pub since: Timestamp,
+}
+
+/// A delivery that has to wait for another of its key: the writer gives it a row.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    pub destination: DestinationKey,
+    pub sequence: i64,
+    pub route: Option<RouteKey>,
+    pub order: OrderKey,
 }
 
 /// Names a read of the store.
@@ -85,6 +98,8 @@ struct State {
     next_due: Option<i64>,
     /// When the first retry is due of those that were committed since the last read of retries began.
     due_since_read: Option<i64>,
+    /// Who is in line with whom.
+    order: Order,
     /// Whether retries go first at the next claim: the kinds take turns, so that neither starves the other.
     retries_first: bool,
 }
@@ -118,6 +133,7 @@ impl Queue {
                 // Unknown until the store was asked.
                 next_due: if nothing_left { None } else { Some(i64::MIN) },
                 due_since_read: None,
+                order: Order::default(),
                 retries_first: true,
                 figures,
             }),
@@ -163,8 +179,7 @@ impl Queue {
         let mut state = self.state();
         state.figures.redriven += count;
         state.figures.dead_kept = state.figures.dead_kept.saturating_sub(count);
-        state.next_due = earlier(state.next_due, Some(due));
-        state.due_since_read = earlier(state.due_since_read, Some(due));
+        state.expect_retry(Some(due));
         drop(state);
         self.changed.notify_one();
     }
@@ -210,8 +225,9 @@ impl Queue {
         }
     }
 
-    /// Takes what the window holds; if that is nothing, says what is wanted.
-    pub fn take(&self, at_most: usize, now: i64) -> Result<Vec<Claim>, Want> {
+    /// Takes what the window holds; if that is nothing, says what is wanted. What has to wait for another of its key is
+    /// added to `held`, for the writer.
+    pub fn take(&self, at_most: usize, now: i64, held: &mut Vec<Hold>) -> Result<Vec<Claim>, Want> {
         let mut state = self.state();
         if !state.figures.active {
             return Err(Want::Wait { until: None });
@@ -224,13 +240,16 @@ impl Queue {
         }
         let mut claims = Vec::with_capacity(at_most.min(state.fresh.len() + state.retries.len()));
         while claims.len() < at_most {
-            let from_retries = if state.retries_first { !state.retries.is_empty() } else { state.fresh.is_empty() };
+            let from_retries = state.retries_first && !state.retries.is_empty();
+            let fresh = if from_retries { None } else { state.pop_fresh(self.key, held) };
             state.retries_first = !state.retries_first;
-            let ready = if from_retries { state.retries.pop_front() } else { state.pop_fresh() };
+            let (ready, requeued) = match fresh {
+                Some(ready) => (Some(ready), false),
+                None => (state.retries.pop_front(), true),
+            };
             match ready {
-                Some(ready) => claims.push(ready.claim(self.key, from_retries)),
-                None if state.retries.is_empty() && state.fresh.is_empty() => break,
-                None => {}
+                Some(ready) => claims.push(ready.claim(self.key, requeued)),
+                None => break,
             }
         }
         if !claims.is_empty() {
@@ -239,7 +258,7 @@ impl Queue {
         if state.reading.is_some() {
             return Err(Want::Wait { until: None });
         }
-        if state.cursor < state.newest {
+        if state.cursor < state.newest && state.fresh.is_empty() {
             let wanted = Wanted { destination: self.key, after: state.cursor, settled_up_to: state.settled_up_to };
             return Err(Want::Fresh { reading: state.begin_reading(), wanted, newest: state.newest });
         }
@@ -288,26 +307,55 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Lets go of a claim whose settlement is committed. `retry_at` is the row's due time, if it has one.
-    pub fn settled(&self, settlement: &Settlement, retry_at: Option<i64>) {
+    /// What the store says at the start of a key that deliveries are in line by.
+    pub fn restore_order(&self, key: OrderKey, under_way: bool, held: u32) {
+        self.state().order.restore(key, order::Line { under_way, held });
+    }
+
+    /// Whether a delivery of this key is claimed or waits for its retry, and whether others are in line behind it.
+    pub fn in_line(&self, key: OrderKey) -> (bool, bool) {
+        let line = self.state().order.line(key);
+        (line.under_way, line.held > 0)
+    }
+
+    /// Puts a delivery that comes back by hand in line; whether it has to wait.
+    pub fn enter_line(&self, key: OrderKey) -> bool {
+        self.state().order.enter(key) == Turn::Hold
+    }
+
+    /// Takes back [`Queue::enter_line`].
+    pub fn leave_line(&self, key: OrderKey, waits: bool) {
+        self.state().order.leave(key, if waits { Turn::Hold } else { Turn::Go });
+    }
+
+    /// A delivery that is held has its row now. `due`: nothing was before it any more, so it is to be retried then.
+    pub fn hold_written(&self, hold: &Hold, due: Option<i64>) {
+        let mut state = self.state();
+        state.order.hold_written(hold.order, due.is_some());
+        state.let_go_of_fresh(hold.sequence);
+        state.expect_retry(due);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Lets go of a claim whose settlement is committed. `retry_at` is the row's due time, if it has one; `released` the
+    /// due time of the next in line, if the same commit has let it go.
+    pub fn settled(&self, settlement: &Settlement, retry_at: Option<i64>, released: Option<i64>) {
         let mut state = self.state();
         let sequence = settlement.claim.sequence;
         if settlement.claim.requeued {
             state.taken.remove(&sequence);
         } else {
-            state.claimed_fresh.remove(&sequence);
-            if state.reading.is_some() {
-                state.settled_during_read.insert(sequence);
-            }
+            state.let_go_of_fresh(sequence);
         }
-        if retry_at.is_some() {
-            let sooner = state.next_due.is_none_or(|due| retry_at.is_some_and(|at| at < due));
-            state.next_due = earlier(state.next_due, retry_at);
-            state.due_since_read = earlier(state.due_since_read, retry_at);
-            drop(state);
-            if sooner {
-                self.changed.notify_one();
-            }
+        let sooner = state.expect_retry(earlier(retry_at, released));
+        let ended = settlement.claim.order.filter(|_| !matches!(settlement.outcome, Outcome::Retry(_)));
+        if let Some(key) = ended {
+            state.order.ended(key, released.is_some());
+        }
+        drop(state);
+        if sooner || ended.is_some() {
+            self.changed.notify_one();
         }
     }
 }
@@ -338,11 +386,37 @@ impl State {
         self.fresh.push_back(ready);
     }
 
-    fn pop_fresh(&mut self) -> Option<Ready> {
-        let ready = self.fresh.pop_front()?;
-        self.fresh_bytes = self.fresh_bytes.saturating_sub(ready.event.body.len());
-        self.claimed_fresh.insert(ready.sequence);
-        Some(ready)
+    /// The next fresh delivery whose turn it is. Those that have to wait for another go to `held` on the way.
+    fn pop_fresh(&mut self, destination: DestinationKey, held: &mut Vec<Hold>) -> Option<Ready> {
+        loop {
+            let turn = self.fresh.front()?.order.map_or(Turn::Go, |key| self.order.turn(key));
+            if turn == Turn::Wait {
+                return None;
+            }
+            let ready = self.fresh.pop_front()?;
+            self.fresh_bytes = self.fresh_bytes.saturating_sub(ready.event.body.len());
+            self.claimed_fresh.insert(ready.sequence);
+            match ready.order {
+                Some(order) if turn == Turn::Hold => held.push(Hold { destination, sequence: ready.sequence, route: ready.route, order }),
+                _ => return Some(ready),
+            }
+        }
+    }
+
+    /// A fresh delivery has its row now.
+    fn let_go_of_fresh(&mut self, sequence: i64) {
+        self.claimed_fresh.remove(&sequence);
+        if self.reading.is_some() {
+            self.settled_during_read.insert(sequence);
+        }
+    }
+
+    /// Notes that a row is due at a time; whether that is sooner than what was known.
+    fn expect_retry(&mut self, due: Option<i64>) -> bool {
+        let sooner = due.is_some_and(|due| self.next_due.is_none_or(|next| due < next));
+        self.next_due = earlier(self.next_due, due);
+        self.due_since_read = earlier(self.due_since_read, due);
+        sooner
     }
 
     fn frontier(&self) -> i64 {
@@ -362,6 +436,7 @@ impl Ready {
             event: self.event,
             destination,
             route: self.route,
+            order: self.order,
             attempts_made: self.attempts_made,
             since: self.since,
             requeued,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use super::schema;
+use super::{line, schema};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
@@ -81,12 +81,13 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, e.id, e.received_at, e.path, e.query, e.body
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
-         WHERE d.destination = ? AND d.state = 1 ORDER BY d.due_at, d.event",
+         WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
     )?;
     debug_assert_eq!(schema::STATE_RETRYING, 1, "the partial index's predicate is this very text");
-    let mut rows = statement.query([destination.0])?;
+    // Those without a due time wait for others, and are not looked at.
+    let mut rows = statement.query(rusqlite::params![destination.0, i64::MIN])?;
     let mut result = Retries { found: Vec::new(), next_due: None };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -99,11 +100,12 @@ pub(super) fn retries(connection: &Connection, destination: DestinationKey, now:
             result.next_due = Some(due);
             break;
         }
-        let event = event(row, 5)?;
+        let event = event(row, 6)?;
         let since = row.get::<_, Option<i64>>(4)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
         bytes += event.body.len();
         let route = row.get::<_, Option<u32>>(2)?.map(RouteKey);
-        result.found.push(Ready { sequence, event: Arc::new(event), route, attempts_made: row.get(3)?, since });
+        let order = row.get::<_, Option<i64>>(5)?.map(line::read);
+        result.found.push(Ready { sequence, event: Arc::new(event), route, order, attempts_made: row.get(3)?, since });
     }
     Ok(result)
 }

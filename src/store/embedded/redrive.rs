@@ -2,15 +2,16 @@
 //! they are due: spaced out, so that they do not crowd out what is new.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::listing::deliveries::{self, Rows};
 use super::listing::follow::Changed;
-use super::schema;
 use super::writer::Writer;
-use crate::delivery::DestinationKey;
+use super::{Shared, line, schema};
+use crate::delivery::{DestinationKey, OrderKey};
 use crate::store::{Redrive, Redriven};
 
 /// Deliveries in one step: short enough that no webhook waits for it.
@@ -61,16 +62,24 @@ pub(super) fn take_up(
     let mut counts: BTreeMap<DestinationKey, u64> = BTreeMap::new();
     let mut changed = Changed::default();
     let mut due = from;
+    let mut entered = Entered { shared: Arc::clone(&writer.shared), lines: Vec::new() };
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     for (event, destination) in &chosen.deliveries {
-        let written = transaction
-            .prepare_cached("UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ? WHERE event = ? AND destination = ? AND state = ?")?
-            .execute(params![schema::STATE_RETRYING, due.as_millisecond(), due.as_millisecond(), now, event, destination.0, schema::STATE_DEAD])?;
-        if written > 0 {
-            *counts.entry(*destination).or_default() += 1;
-            changed.deliveries.push((*event, *destination));
-            due = later(due, per_second);
-        }
+        let dead = transaction
+            .prepare_cached("SELECT order_key FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
+            .query_row(params![event, destination.0, schema::STATE_DEAD], |row| row.get::<_, Option<i64>>(0))
+            .optional()?;
+        let Some(order) = dead else { continue };
+        let waits = order.is_some_and(|order| entered.enter(*destination, line::read(order)));
+        let due_at = if waits { None } else { Some(due.as_millisecond()) };
+        transaction
+            .prepare_cached(
+                "UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ? WHERE event = ? AND destination = ?",
+            )?
+            .execute(params![schema::STATE_RETRYING, due_at, due.as_millisecond(), now, event, destination.0])?;
+        *counts.entry(*destination).or_default() += 1;
+        changed.deliveries.push((*event, *destination));
+        due = later(due, per_second);
     }
     for (destination, count) in &counts {
         let count = i64::try_from(*count).unwrap_or(i64::MAX);
@@ -79,6 +88,7 @@ pub(super) fn take_up(
             .execute(params![count, count, destination.0])?;
     }
     transaction.commit()?;
+    entered.lines.clear(); // They stay in line.
     for (destination, count) in &counts {
         if let Some(queue) = writer.shared.queue(*destination) {
             queue.redriven(*count, from.as_millisecond());
@@ -87,6 +97,31 @@ pub(super) fn take_up(
     writer.shared.count_waiting();
     writer.shared.publish(changed);
     Ok((counts, due))
+}
+
+/// Deliveries that were put in line; taken out again if the transaction does not succeed.
+struct Entered {
+    shared: Arc<Shared>,
+    lines: Vec<(DestinationKey, OrderKey, bool)>,
+}
+
+impl Entered {
+    /// Whether it has to wait for another of its key.
+    fn enter(&mut self, destination: DestinationKey, order: OrderKey) -> bool {
+        let waits = self.shared.queue(destination).is_some_and(|queue| queue.enter_line(order));
+        self.lines.push((destination, order, waits));
+        waits
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        for (destination, order, waits) in self.lines.drain(..).rev() {
+            if let Some(queue) = self.shared.queue(destination) {
+                queue.leave_line(order, waits);
+            }
+        }
+    }
 }
 
 /// When the next one is due.

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -53,6 +53,13 @@ const VERSION_3: &str = "
 ALTER TABLE destinations ADD COLUMN circuit INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE destinations ADD COLUMN open_until INTEGER;
 ALTER TABLE destinations ADD COLUMN hold_until INTEGER;
+";
+
+/// Deliveries that wait for one another. A plan's entry can have a third number, the key of the order; so has its row. A
+/// row in state retrying without a due time waits for another: for the one before it in its order.
+const VERSION_4: &str = "
+ALTER TABLE deliveries ADD COLUMN order_key INTEGER;
+CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, event) WHERE state = 1 AND order_key IS NOT NULL;
 ";
 
 /// An event all of whose deliveries are planned and none refused.

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
+use super::queue::Hold;
 use super::{Shared, checkpoint, retention};
 use crate::delivery::Settlement;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
@@ -68,6 +69,8 @@ pub(super) struct Writer {
     commands: Receiver<Command>,
     /// Settlements of a commit that failed, to be tried again.
     unwritten: Vec<Settlement>,
+    /// The same for deliveries that are to be held.
+    unwritten_holds: Vec<Hold>,
     /// Since when settlements wait.
     settlements_since: Option<Instant>,
     appends_in_last_batch: usize,
@@ -117,6 +120,7 @@ impl Writer {
             checkpoint,
             commands,
             unwritten: Vec::new(),
+            unwritten_holds: Vec::new(),
             settlements_since: None,
             appends_in_last_batch: 0,
             closing: false,
@@ -182,7 +186,9 @@ impl Writer {
         self.appends_in_last_batch = gathered.appends.len();
         let mut settlements = std::mem::take(&mut self.unwritten);
         self.shared.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
-        if gathered.appends.is_empty() && settlements.is_empty() {
+        let mut holds = std::mem::take(&mut self.unwritten_holds);
+        self.shared.take_holds(&mut holds);
+        if gathered.appends.is_empty() && settlements.is_empty() && holds.is_empty() {
             self.settlements_since = None;
             for reply in gathered.flushes {
                 let _ = reply.send(Ok(()));
@@ -192,21 +198,22 @@ impl Writer {
         }
         if let Health::Failed(reason) = self.shared.health() {
             self.unwritten = settlements;
+            self.unwritten_holds = holds;
             refuse(gathered, &Unavailable::Failed(reason));
             std::thread::sleep(FAILURE_PAUSE);
             return;
         }
         let started = Instant::now();
         let (events, replies): (Vec<_>, Vec<_>) = gathered.appends.into_iter().unzip();
-        match commit::write(self, Batch { events, settlements: &settlements }) {
-            Ok(Committed { answers, stored }) => {
+        match commit::write(self, Batch { events, settlements: &settlements, holds: &holds }) {
+            Ok(Committed { answers, stored, moves }) => {
                 self.shared.commit_succeeded(started.elapsed());
                 self.settlements_since = self.shared.has_settlements().then_some(started);
                 self.shared.settle_permits.add_permits(settlements.len());
                 // Before the answers: under load, whoever is answered sends the next webhook at once, and lanes that
                 // fall behind must read back from the disk what they could have had from memory.
                 commit::publish(self, &stored, &settlements);
-                commit::hand_over(self, stored, &settlements);
+                commit::hand_over(self, stored, &settlements, &holds, &moves);
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
                 }
@@ -216,8 +223,9 @@ impl Writer {
             }
             Err(error) => {
                 let refusal = self.shared.commit_failed(&error);
-                self.settlements_since = (!settlements.is_empty()).then(Instant::now);
+                self.settlements_since = (!settlements.is_empty() || !holds.is_empty()).then(Instant::now);
                 self.unwritten = settlements;
+                self.unwritten_holds = holds;
                 for reply in replies {
                     let _ = reply.send(Err(refusal.clone()));
                 }

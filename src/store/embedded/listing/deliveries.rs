@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, Row, named_params};
 
+use super::super::line;
 use super::cursor::{InEvents, InRows};
 use super::{
     DELIVERY_COLUMNS, DeliveryRow, Destination, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, delivery_id, schema, status, time,
@@ -145,7 +146,7 @@ fn of_destination(
         let sequence = event.sequence;
         last = Some(InRows { sequence, destination: key });
         let route: Option<u32> = row.get(AFTER_EVENT + 7)?;
-        let planned = Planned { destination: key, route: route.map(crate::delivery::RouteKey) };
+        let planned = Planned { destination: key, route: route.map(crate::delivery::RouteKey), order: None };
         if matcher.takes_planned(&planned) && matcher.takes(&event, row)? {
             let state = DeliveryRow::read(row, AFTER_EVENT)?;
             count += 1;
@@ -165,7 +166,7 @@ fn walk(
     let mut page = Page { items: Vec::new(), next: None };
     let names = Names::load(connection)?;
     let Some(matcher) = Matcher::new(filter, &names)? else { return Ok(page) };
-    let Some(oldest) = oldest_of_interest(wanted, &matcher, &names) else { return Ok(page) };
+    let Some(oldest) = oldest_of_interest(wanted, &matcher, &names)? else { return Ok(page) };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {EVENT_COLUMNS} FROM events e INDEXED BY events_id WHERE e.id >= :first AND e.id <= :last AND e.id <= :from ORDER BY e.id DESC"
     ))?;
@@ -206,17 +207,21 @@ fn walk(
 }
 
 /// The first place in the order of acceptance where a delivery in this status can be; `None`: nowhere.
-fn oldest_of_interest(wanted: Option<DeliveryStatus>, matcher: &Matcher, names: &Names<'_>) -> Option<i64> {
+fn oldest_of_interest(wanted: Option<DeliveryStatus>, matcher: &Matcher, names: &Names<'_>) -> rusqlite::Result<Option<i64>> {
     let mut asked = names.destinations.iter().filter(|(key, _)| matcher.destination.is_none_or(|wanted| wanted == **key));
     match wanted {
-        Some(DeliveryStatus::Parked) => asked.any(|(_, destination)| !destination.active).then_some(0),
-        // Up to a queue's frontier everything has a row.
-        Some(DeliveryStatus::Waiting) => asked
-            .filter(|(_, destination)| destination.active)
-            .map(|(_, destination)| destination.frontier)
-            .min()
-            .map(|frontier| frontier.saturating_sub(ORDER_SLACK)),
-        _ => Some(0),
+        Some(DeliveryStatus::Parked) => Ok(asked.any(|(_, destination)| !destination.active).then_some(0)),
+        // Up to a queue's frontier everything has a row, and only what is held waits there.
+        Some(DeliveryStatus::Waiting) => {
+            let mut oldest = None;
+            for (key, destination) in asked.filter(|(_, destination)| destination.active) {
+                let held = line::first_held(names.connection, *key)?.unwrap_or(destination.frontier);
+                let first = destination.frontier.min(held).saturating_sub(ORDER_SLACK);
+                oldest = Some(oldest.map_or(first, |oldest: i64| oldest.min(first)));
+            }
+            Ok(oldest)
+        }
+        _ => Ok(Some(0)),
     }
 }
 

@@ -135,7 +135,7 @@ fn status(row: Option<&DeliveryRow>, destination: &Destination) -> DeliveryStatu
         Some(schema::STATE_DELIVERED) => DeliveryStatus::Delivered,
         Some(schema::STATE_DEAD) => DeliveryStatus::Dead,
         _ if !destination.active => DeliveryStatus::Parked,
-        Some(schema::STATE_RETRYING) => DeliveryStatus::Retrying,
+        Some(schema::STATE_RETRYING) if row.is_some_and(|row| row.due_at.is_some() || row.attempts > 0) => DeliveryStatus::Retrying,
         _ => DeliveryStatus::Waiting,
     }
 }

@@ -12,7 +12,7 @@ use crate::event::EventId;
 fn ready(sequence: i64) -> Ready {
     let now = Timestamp::now();
     let event = Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from_static(b"{}"));
-    Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, attempts_made: 0 }
+    Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, order: None, attempts_made: 0 }
 }
 
 fn fresh(sequences: &[i64], looked_at: i64) -> Fresh {
@@ -23,7 +23,7 @@ fn fresh(sequences: &[i64], looked_at: i64) -> Fresh {
 fn reopened(frontier: i64, last: i64) -> Queue {
     let figures = DestinationFigures { active: true, planned: 1, ..DestinationFigures::default() };
     let queue = Queue::new(DestinationKey(0), figures, frontier, last, Standing::default());
-    let Want::Retries { reading, taken } = queue.take(1, 0).unwrap_err() else { panic!("the retries were not read") };
+    let Want::Retries { reading, taken } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else { panic!("the retries were not read") };
     assert!(taken.is_empty());
     queue.add_retries(reading, read::Retries { found: Vec::new(), next_due: None });
     queue
@@ -32,20 +32,22 @@ fn reopened(frontier: i64, last: i64) -> Queue {
 /// Begins a read of the backlog: its name, where it begins, and what was the newest.
 #[track_caller]
 fn begin_read(queue: &Queue) -> (Reading, i64, i64) {
-    let Want::Fresh { reading, wanted, newest } = queue.take(1, 0).unwrap_err() else { panic!("the backlog was not read") };
+    let Want::Fresh { reading, wanted, newest } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else {
+        panic!("the backlog was not read")
+    };
     (reading, wanted.after, newest)
 }
 
 #[track_caller]
 fn assert_claims(queue: &Queue, sequences: &[i64]) -> Vec<Claim> {
-    let claims = queue.take(100, 0).unwrap_or_default();
+    let claims = queue.take(100, 0, &mut Vec::new()).unwrap_or_default();
     assert_eq!(claims.iter().map(|claim| claim.sequence).collect::<Vec<_>>(), sequences);
     claims
 }
 
 fn settle(queue: &Queue, claim: &Claim) {
     let attempt = Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::Failed(String::new()) };
-    queue.settled(&Settlement { claim: claim.clone(), attempt, outcome: Outcome::Delivered, attempts: 1 }, None);
+    queue.settled(&Settlement { claim: claim.clone(), attempt, outcome: Outcome::Delivered, attempts: 1 }, None, None);
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn a_read_that_finds_nothing_is_not_repeated_for_ever() {
     let queue = reopened(99, 100);
     let (reading, after, newest) = begin_read(&queue);
     queue.add_fresh(reading, newest, fresh(&[], after));
-    assert_eq!(queue.take(1, 0).unwrap_err(), Want::Wait { until: None });
+    assert_eq!(queue.take(1, 0, &mut Vec::new()).unwrap_err(), Want::Wait { until: None });
     queue.offer(ready(101));
     assert_claims(&queue, &[101]);
 }
@@ -85,7 +87,7 @@ fn a_read_that_sees_a_commit_before_the_queue_is_told_of_it_does_not_double_it()
 fn one_read_at_a_time_and_it_outlives_whoever_asked_for_it() {
     let queue = reopened(99, 100);
     let (reading, _, newest) = begin_read(&queue);
-    assert_eq!(queue.take(1, 0).unwrap_err(), Want::Wait { until: None });
+    assert_eq!(queue.take(1, 0, &mut Vec::new()).unwrap_err(), Want::Wait { until: None });
     queue.add_fresh(reading, newest, fresh(&[100], 100));
     assert_claims(&queue, &[100]);
 }
@@ -106,7 +108,7 @@ fn what_is_settled_while_a_read_that_saw_it_unsettled_goes_on_is_not_claimed_aga
     let claims = assert_claims(&queue, &[100]);
     queue.set_active(false); // The cursor goes back: 100 has no outcome.
     queue.set_active(true);
-    let Want::Retries { reading, .. } = queue.take(1, 0).unwrap_err() else { panic!("the retries were not read") };
+    let Want::Retries { reading, .. } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else { panic!("the retries were not read") };
     queue.add_retries(reading, read::Retries { found: Vec::new(), next_due: None });
     let (reading, after, newest) = begin_read(&queue);
     assert_eq!(after, 99);
@@ -132,7 +134,7 @@ fn the_frontier_never_runs_ahead_of_what_is_unsettled() {
         queue.offer(ready(sequence));
     }
     assert_eq!(queue.frontier(), 99);
-    let claims = queue.take(2, 0).unwrap();
+    let claims = queue.take(2, 0, &mut Vec::new()).unwrap();
     settle(&queue, &claims[1]);
     assert_eq!(queue.frontier(), 99);
     settle(&queue, &claims[0]);
