@@ -6,9 +6,15 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::condition::Condition;
+use crate::signature::SigningKey;
+
+use super::auth::{self, Auth};
+use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
+use super::tls::{self, Tls};
 use super::units::{Unreadable, shown_duration};
 use super::yaml::{Content, Key, Node};
 
@@ -31,6 +37,14 @@ pub struct Destination {
     pub retry: Retry,
     /// When the destination is given rest.
     pub circuit: Circuit,
+    /// What must hold on the JSON reply of a 2xx for it to count; `None`: every 2xx counts.
+    pub success: Option<Condition>,
+    /// The secrets that requests are signed with; none: they are not signed.
+    pub sign: Vec<SigningKey>,
+    /// How the relay shows who it is.
+    pub auth: Option<Auth>,
+    /// Authorities and certificate of its connections.
+    pub tls: Tls,
 }
 
 /// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
@@ -104,7 +118,7 @@ const NAME_BYTES_MAX: usize = 63;
 const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
 /// Keys of a destination that a later version reads.
-const LATER: [&str; 6] = ["success", "sign", "auth", "tls", "order_by", "batch"];
+const LATER: [&str; 2] = ["order_by", "batch"];
 
 /// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
@@ -115,6 +129,10 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = layers.take("rate_limit");
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
+    let success = layers.take("success");
+    let sign = layers.take("sign");
+    let auth = layers.take("auth");
+    let tls = layers.take("tls");
     let (shape, has_url) = shape::decode(decoder, &mut layers);
     layers.refuse(decoder, &LATER);
     let misspelt = layers.finish(decoder);
@@ -134,6 +152,17 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = rate_limit.map(|node| decode_rate_limit(decoder, node));
     let retry = decode_retry(decoder, retry);
     let circuit = decode_circuit(decoder, circuit);
+    let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
+    let sign = sign.map(|node| auth::decode_sign(decoder, node));
+    let tls = tls.map(|node| tls::decode(decoder, node));
+    let (auth_node, auth) = (auth, auth.map(|node| auth::decode(decoder, node)));
+    if let (Some(node), Some(Some(Some(_)))) = (auth_node, &auth)
+        && shape.as_ref().is_some_and(|shape| shape.headers.iter().any(|(name, _)| *name == http::header::AUTHORIZATION))
+    {
+        let finding = decoder.report.error(node.span.clone(), "both `auth` and the header `authorization` are given");
+        finding.hint("a request has one `authorization`: take one of them out");
+        return None;
+    }
     Some(Destination {
         name: key.map(|key| key.text.clone()).unwrap_or_default(),
         shape: shape?,
@@ -143,6 +172,10 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         rate_limit: optional(rate_limit)?,
         retry: retry?,
         circuit: circuit?,
+        success: optional(success)?,
+        sign: optional(sign)?.unwrap_or_default(),
+        auth: optional(auth)?.flatten(),
+        tls: optional(tls)?.unwrap_or_default(),
     })
 }
 
