@@ -50,7 +50,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Option<Au
         (None, Some(oauth2)) => decode_oauth2(decoder, oauth2).map(Arc::new).map(Auth::OAuth2).map(Some),
         (None, None) => {
             if misspelt.is_empty() {
-                decoder.report.error(node.span.clone(), "`auth` says no way").hint(KINDS);
+                decoder.report.error(node.span.clone(), "`auth` has neither `basic` nor `oauth2`").hint(KINDS);
             }
             None
         }

@@ -19,7 +19,8 @@ pub(super) fn plain_words(error: &reqwest::Error) -> String {
             break;
         }
         let text = inner.to_string();
-        if words.last().is_none_or(|last| !last.contains(&text)) {
+        // The client's own layers say no more than that it was they.
+        if !text.starts_with("client error (") && words.last().is_none_or(|last| !last.contains(&text)) {
             words.push(text);
         }
         cause = inner.source();
@@ -30,14 +31,19 @@ pub(super) fn plain_words(error: &reqwest::Error) -> String {
     words.join(": ")
 }
 
-/// The TLS library's error, which comes wrapped as one of reading or writing.
+/// The TLS library's error, which comes wrapped, even twice, as one of reading or writing.
 fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
-    error.downcast_ref().or_else(|| error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref())
+    let mut error = error;
+    while let Some(inner) = error.downcast_ref::<std::io::Error>() {
+        error = inner.get_ref()?;
+    }
+    error.downcast_ref()
 }
 
 fn tls_words(error: &TlsError) -> String {
     match error {
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // A bad signature is one of another authority that has the same name.
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "TLS: the certificate is of an authority that is not trusted; `tls: { ca: /path.pem }` trusts your own".to_owned()
         }
         TlsError::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod authenticating;
 mod bad_input;
 mod cli;
 mod delivering;
@@ -16,7 +17,11 @@ mod full_disk;
 mod holding;
 mod operating;
 mod privacy;
+mod proxying;
 mod receiving;
 mod receiving_limits;
 mod reloading;
 mod restart;
+mod securing;
+mod succeeding;
+mod tokens;
