@@ -43,7 +43,8 @@ pub fn seal(request: &mut Request, destination: &Destination, id: &DeliveryId, n
     headers.insert(TRACEPARENT, traceparent(&event, span));
     headers.entry(USER_AGENT).or_insert(RELAY);
     if let Some(Auth::Basic(value)) = &destination.auth {
-        headers.insert(AUTHORIZATION, value.clone());
+        // What is there was given by the route, which is nearer.
+        headers.entry(AUTHORIZATION).or_insert_with(|| value.clone());
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
         let id = DeliveryId { event: event.id, destination: destination.name.as_str().into() };
         envelope::seal(&mut request, destination, &id, now, rand::random())?;
         if let Some(Auth::OAuth2(_)) = &destination.auth {
-            request.headers.insert(AUTHORIZATION, TOKEN_STAND_IN);
+            request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
         }
         Ok(request)
     });

@@ -26,7 +26,13 @@ impl Authorities {
         let certificates = certificates(pem)?;
         let mut store = RootCertStore::empty();
         for certificate in &certificates {
-            store.add(certificate.clone()).map_err(|error| format!("holds a certificate that cannot be an authority: {error}"))?;
+            store.add(certificate.clone()).map_err(|error| {
+                let reason = match error {
+                    rustls::Error::InvalidCertificate(reason) => reason.to_string(),
+                    error => error.to_string(),
+                };
+                format!("holds a certificate that cannot be an authority: {reason}")
+            })?;
         }
         Ok(Self { certificates })
     }

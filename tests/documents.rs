@@ -98,7 +98,9 @@ fn files_stay_small_and_outside_things_have_one_owner() {
     sources(&root().join("src"), &mut files);
     assert!(files.len() > 50, "the sources were not found");
     let mut users: Vec<(&str, BTreeSet<String>)> =
-        ["rusqlite::", "reqwest::", "rustls::", "minijinja::", "prometheus::", "serde_yaml::", "governor::"].map(|name| (name, BTreeSet::new())).into();
+        ["rusqlite::", "reqwest::", "rustls::", "minijinja::", "prometheus::", "serde_yaml::", "governor::"]
+            .map(|name| (name, BTreeSet::new()))
+            .into();
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap();
         let name = file.strip_prefix(root().join("src")).unwrap().display().to_string();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use http::header::AUTHORIZATION;
 
 use crate::condition::Condition;
 use crate::signature::SigningKey;
@@ -41,7 +42,7 @@ pub struct Destination {
     pub success: Option<Condition>,
     /// The secrets that requests are signed with; none: they are not signed.
     pub sign: Vec<SigningKey>,
-    /// How the relay shows who it is.
+    /// How the relay shows who it is, unless a route gives `authorization` by hand.
     pub auth: Option<Auth>,
     /// Authorities and certificate of its connections.
     pub tls: Tls,
@@ -131,9 +132,9 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let circuit = layers.take_both("circuit");
     let success = layers.take("success");
     let sign = layers.take("sign");
-    let auth = layers.take("auth");
+    let auth = layers.take_both("auth");
     let tls = layers.take("tls");
-    let (shape, has_url) = shape::decode(decoder, &mut layers);
+    let (mut shape, has_url) = shape::decode(decoder, &mut layers);
     layers.refuse(decoder, &LATER);
     let misspelt = layers.finish(decoder);
 
@@ -155,13 +156,9 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
     let sign = sign.map(|node| auth::decode_sign(decoder, node));
     let tls = tls.map(|node| tls::decode(decoder, node));
-    let (auth_node, auth) = (auth, auth.map(|node| auth::decode(decoder, node)));
-    if let (Some(node), Some(Some(Some(_)))) = (auth_node, &auth)
-        && shape.as_ref().is_some_and(|shape| shape.headers.iter().any(|(name, _)| *name == http::header::AUTHORIZATION))
-    {
-        let finding = decoder.report.error(node.span.clone(), "both `auth` and the header `authorization` are given");
-        finding.hint("a request has one `authorization`: take one of them out");
-        return None;
+    let auth = decode_auth(decoder, auth, own);
+    if let (Some(shape), Some(Some(_))) = (&mut shape, &auth) {
+        shape.headers.retain(|(name, _)| *name != AUTHORIZATION); // That of `defaults`.
     }
     Some(Destination {
         name: key.map(|key| key.text.clone()).unwrap_or_default(),
@@ -174,7 +171,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         circuit: circuit?,
         success: optional(success)?,
         sign: optional(sign)?.unwrap_or_default(),
-        auth: optional(auth)?.flatten(),
+        auth: auth?,
         tls: optional(tls)?.unwrap_or_default(),
     })
 }
@@ -228,6 +225,23 @@ fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
     let rule = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
     let hint = if mended.is_empty() { rule.to_owned() } else { format!("{rule}: `{}`", mended.trim_end_matches('-')) };
     decoder.report.error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name))).hint(hint);
+}
+
+/// `auth`, or the header `authorization` by hand: of two levels the nearer says which, on one level both are an error.
+fn decode_auth(decoder: &mut Decoder<'_>, [auth, base]: [Option<&Arc<Node>>; 2], own: Option<&Node>) -> Option<Option<Auth>> {
+    let by_hand = own.and_then(|own| own.get("headers")).is_some_and(|headers| {
+        matches!(&headers.content, Content::Mapping(entries) if entries.iter().any(|(key, _)| key.text.eq_ignore_ascii_case(AUTHORIZATION.as_str())))
+    });
+    match (auth, base) {
+        (Some(node), _) if by_hand && !node.is_null() => {
+            let finding = decoder.report.error(node.span.clone(), "both `auth` and the header `authorization` are given");
+            finding.hint("a request has one `authorization`: take one of them out");
+            None
+        }
+        (Some(node), _) => auth::decode(decoder, node),
+        (None, Some(base)) if !by_hand => auth::decode(decoder, base),
+        (None, _) => Some(None),
+    }
 }
 
 fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {

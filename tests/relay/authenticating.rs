@@ -116,6 +116,39 @@ async fn basic_credentials_are_sent_and_a_changed_password_takes_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_authorizations_the_nearer_one_counts() {
+    let receiver = Receiver::start().await;
+    let basic = |name: &str| format!("auth: {{ basic: {{ username: {name}, password: open sesame }} }}");
+    let url = receiver.url("/");
+    let routes = format!(
+        "defaults: {{ {defaults} }}
+destinations:
+  inherits: {{ url: '{url}' }}
+  own: {{ url: '{url}', {own} }}
+  by-hand: {{ url: '{url}', headers: {{ Authorization: by hand }} }}
+  neither: {{ url: '{url}', auth: null }}
+  routed: {{ url: '{url}', {own} }}
+routes:
+  - {{ name: all, to: [inherits, own, by-hand, neither, {{ destination: routed, headers: {{ authorization: by the route }} }}] }}",
+        defaults = basic("Aladdin"),
+        own = basic("Cassim"),
+    );
+    let relay = Setup::new(routes).seen_by(&receiver).start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    for request in receiver.wait_for(5).await {
+        let expected = match request.webhook_id().split('_').nth(1).unwrap() {
+            "inherits" => Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            "own" => Some("Basic Q2Fzc2ltOm9wZW4gc2VzYW1l"),
+            "by-hand" => Some("by hand"),
+            "routed" => Some("by the route"),
+            _ => None,
+        };
+        assert_eq!(request.find_header("authorization"), expected, "{}", request.webhook_id());
+    }
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_shows_who_the_relay_would_be_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("routes.yaml");

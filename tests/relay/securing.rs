@@ -42,12 +42,8 @@ routes: [{{ name: all, to: [public, private, public-with-own, private-without] }
         public.url("/public"),
         private.url("/private"),
     );
-    let relay = Setup::new(routes)
-        .env("SSL_CERT_FILE", &system_file.display().to_string())
-        .seen_by(&public)
-        .seen_by(&private)
-        .start()
-        .await;
+    let relay =
+        Setup::new(routes).env("SSL_CERT_FILE", &system_file.display().to_string()).seen_by(&public).seen_by(&private).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     public.wait_for(1).await;
     private.wait_for(1).await;
@@ -87,6 +83,20 @@ async fn a_certificate_of_a_namesake_for_another_host_or_an_old_one_is_refused_i
         relay.metrics().await.assert_conserved();
         relay.kill();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_signs_for_itself_is_trusted_once_its_certificate_is_named() {
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = write(folder.path(), "self.pem", &cert.pem());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let receiver = Receiver::secure(tls).await;
+    let relay = Setup::to(&receiver, &format!("tls: {{ ca: {} }}", ca.display())).start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    relay.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,25 +179,33 @@ async fn http_2_is_spoken_where_the_server_offers_it() {
                 let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
                     let count = Arc::clone(&count);
                     async move {
-                        let is_whole = request.version() == http::Version::HTTP_2 && request.headers().contains_key("webhook-id");
+                        let is_whole = request.version() == http::Version::HTTP_2
+                            && request.headers().contains_key("webhook-id")
+                            && request.headers().get("x-person").is_some_and(|value| value == "Zq8-person");
                         count.fetch_add(usize::from(is_whole), Ordering::SeqCst);
                         let body = http_body_util::Full::new(bytes::Bytes::from_static(b"{\"ok\":true}"));
                         Ok::<_, std::convert::Infallible>(http::Response::new(body))
                     }
                 });
                 let executor = hyper_util::rt::TokioExecutor::new();
-                tokio::spawn(hyper::server::conn::http2::Builder::new(executor).serve_connection(hyper_util::rt::TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http2::Builder::new(executor).serve_connection(hyper_util::rt::TokioIo::new(stream), service),
+                );
             }
         })
     };
-    let keys = format!("success: $.ok, tls: {{ ca: {} }}", ca.display());
-    let mut relay = Setup::new(one_destination(&format!("https://{address}/crm"), &keys)).start().await;
+    let headers = "headers: { authorization: 'Bearer ${TOKEN}', x-person: '{{ data.name }}' }";
+    let keys = format!("success: $.ok, {headers}, tls: {{ ca: {} }}", ca.display());
+    let routes = one_destination(&format!("https://{address}/crm"), &keys);
+    let mut relay = Setup::new(routes).flag("log", "trace").env("TOKEN", "Zq7-secret").start().await;
     for number in 0..20 {
-        relay.webhook(reveal(number)).accepted().await;
+        relay.webhook(format!(r#"{{"data":{{"id":{number},"name":"Zq8-person"}}}}"#)).accepted().await;
     }
     relay.wait_for_outcome("delivered", 20).await;
     assert_eq!(count.load(Ordering::SeqCst), 20);
     assert!(connections.load(Ordering::SeqCst) <= 16, "one connection carries many requests");
+    let log = relay.log();
+    assert!(log.contains("TRACE") && !log.contains("Zq7-secret") && !log.contains("Zq8-person"));
     relay.metrics().await.assert_conserved();
     relay.kill();
     server.abort();

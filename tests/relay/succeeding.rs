@@ -27,7 +27,8 @@ async fn a_2xx_counts_once_its_reply_says_so() {
         Answer::status(503).body(r#"{"ok":true}"#),
     ];
     let count = answers.len();
-    let receiver = Receiver::scripted(move |_, number| answers.get(number).cloned().unwrap_or_else(|| Answer::status(201).body(ok(long - 1)))).await;
+    let receiver =
+        Receiver::scripted(move |_, number| answers.get(number).cloned().unwrap_or_else(|| Answer::status(201).body(ok(long - 1)))).await;
     let relay = Setup::to(&receiver, &format!("{QUICK}, success: $.ok == true")).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("delivered", 1).await;
@@ -61,7 +62,10 @@ async fn replies_that_never_succeed_open_the_circuit_and_end_in_the_dead_letters
     relay.wait_for_outcome("dead", 1).await;
     let delivery = relay.stored().delivery(&id);
     assert_eq!((delivery.attempts, delivery.last_status), (3, Some(200)));
-    assert_eq!(delivery.last_error.as_deref(), Some("given up after 3 attempts, the last: status 200, but `success` does not hold on the reply"));
+    assert_eq!(
+        delivery.last_error.as_deref(),
+        Some("given up after 3 attempts, the last: status 200, but `success` does not hold on the reply")
+    );
     relay.metrics().await.assert_conserved();
     relay.kill();
 }
@@ -72,7 +76,10 @@ async fn a_reply_that_comes_slowly_is_waited_for_within_the_timeout() {
     let receiver = Receiver::always(Answer::status(200).body(r#"{"ok":true}"#).after(Duration::from_millis(2500))).await;
     let relay = Setup::to(&receiver, "timeout: 60s, success: $.ok == true").start().await;
     relay.webhook(reveal(1)).accepted().await;
-    eventually("it is delivered", async || (relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "delivered")]).await == 1).then_some(())).await;
+    eventually("it is delivered", async || {
+        (relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "delivered")]).await == 1).then_some(())
+    })
+    .await;
     assert_eq!(receiver.count(), 1);
     relay.finish().await;
 }

@@ -18,8 +18,8 @@ mod webhook;
 use std::time::{Duration, Instant};
 
 pub use self::answer::{Answer, Gate};
-pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::certificates::Authority;
+pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::metrics::Metrics;
 pub use self::proxy::Proxy;
 pub use self::raw::Raw;
