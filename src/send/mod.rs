@@ -27,7 +27,7 @@ use words::plain_words;
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: reqwest::Client,
-    made_for: Connections,
+    made_for: Arc<Connections>,
     tokens: Option<Arc<Tokens>>,
 }
 
@@ -47,7 +47,7 @@ impl Sender {
     /// Where the machine's TLS set-up cannot be used.
     pub fn new(destination: &Destination, old: Option<&Self>) -> Result<Self, String> {
         let Destination { timeout, concurrency, tls, .. } = destination;
-        let made_for = Connections { timeout: *timeout, concurrency: *concurrency, tls: tls.clone() };
+        let made_for = Arc::new(Connections { timeout: *timeout, concurrency: *concurrency, tls: tls.clone() });
         let client = match old {
             Some(old) if old.made_for == made_for => old.client.clone(),
             _ => client::for_deliveries(*timeout, *concurrency, tls)?,

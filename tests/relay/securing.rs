@@ -100,6 +100,28 @@ async fn a_server_that_signs_for_itself_is_trusted_once_its_certificate_is_named
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_without_authorities_still_sends_where_none_are_needed() {
+    let authority = Authority::new();
+    let secure = Receiver::secure(Authority::serve(&authority.issue(&[HOST]), None)).await;
+    let plain = Receiver::start().await;
+    let routes = format!(
+        "destinations: {{ plain: {{ url: '{}' }}, secure: {{ url: '{}', retry: {{ attempts: 1 }} }} }}\nroutes: [{{ name: all, to: [plain, secure] }}]",
+        plain.url("/"),
+        secure.url("/")
+    );
+    let nowhere = "/nonexistent";
+    let relay = Setup::new(routes).env("SSL_CERT_FILE", nowhere).env("SSL_CERT_DIR", nowhere).seen_by(&plain).start().await;
+    let id = relay.webhook(reveal(1)).accepted().await;
+    plain.wait_for(1).await;
+    let error =
+        eventually("the other is given up", async || relay.stored().planned(&id).into_iter().find_map(|delivery| delivery.last_error))
+            .await;
+    assert!(error.contains("not trusted"), "{error}");
+    assert!(relay.log().contains("no HTTPS without `tls: { ca: ... }`"));
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_speaks_no_tls_is_a_failure_in_plain_words() {
     let plain = Receiver::start().await;
     let url = plain.url("/crm").replace("http://", "https://");
