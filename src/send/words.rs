@@ -52,6 +52,7 @@ fn tls_words(error: &TlsError) -> String {
         TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "TLS: the certificate has expired".to_owned()
         }
+        TlsError::InvalidMessage(_) => "TLS: what the other side speaks is not TLS".to_owned(),
         error => format!("TLS: {error}"),
     }
 }

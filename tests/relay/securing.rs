@@ -122,19 +122,26 @@ async fn a_machine_without_authorities_still_sends_where_none_are_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_speaks_no_tls_is_a_failure_in_plain_words() {
-    let plain = Receiver::start().await;
-    let url = plain.url("/crm").replace("http://", "https://");
-    let authority = Authority::new();
-    let folder = tempfile::tempdir().unwrap();
-    let ca = write(folder.path(), "ca.pem", &authority.pem());
-    let mut relay = Setup::new(one_destination(&url, &format!("{QUICK}, tls: {{ ca: {} }}", ca.display()))).start().await;
-    // The receiver waits for the end of a head that never comes; closing it ends the handshake.
-    let id = relay.webhook(reveal(1)).accepted().await;
-    drop(plain);
-    let error = eventually("an attempt failed", async || relay.stored().attempts(&id).into_iter().find_map(|attempt| attempt.error)).await;
-    assert!(error.starts_with("cannot connect"), "{error}");
-    relay.kill();
+async fn what_speaks_no_tls_or_ends_the_handshake_is_a_failure_in_plain_words() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // As many servers answer whoever comes to the wrong port.
+    let http = &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..];
+    for (answer, words) in [(http, "cannot connect: TLS: what the other side speaks is not TLS"), (b"", "cannot connect: ")] {
+        let listener = tokio::net::TcpListener::bind((HOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 16 * 1024]).await;
+                let _ = stream.write_all(answer).await;
+            }
+        });
+        let mut relay = Setup::new(one_destination(&format!("https://{address}/crm"), QUICK)).start().await;
+        let (_, error) = first_error(&relay).await;
+        assert!(error.starts_with(words) && error.len() > "cannot connect: ".len(), "{error}");
+        relay.metrics().await.assert_conserved();
+        relay.kill();
+        server.abort();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,25 @@ async fn a_hundred_attempts_at_once_share_one_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_wait_for_one_token_share_its_failure_too() {
+    let gate = Gate::new();
+    let tokens = Receiver::always(Answer::status(503).behind(&gate)).await;
+    let receiver = Receiver::start().await;
+    let keys =
+        format!("timeout: 60s, concurrency: 50, retry: {{ first: 1h, factor: 1 }}, circuit: {{ failures: 100 }}, {}", auth(&tokens, ""));
+    let mut relay = Setup::to(&receiver, &keys).env("CLIENT_SECRET", "s3cret").start().await;
+    for number in 0..50 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await; // So that they have come to wait.
+    gate.open();
+    relay.wait_for_metric("attempts_total", &[CRM, ("result", "retried")], 50).await;
+    assert!(tokens.count() <= 5, "{} requests for 50 attempts at once", tokens.count());
+    assert_eq!(receiver.count(), 0);
+    relay.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_replaced_before_its_end_and_its_server_may_be_away_for_a_moment() {
     const LIFE: Duration = Duration::from_secs(4);
     let made: Arc<Mutex<Vec<Instant>>> = Arc::default();
