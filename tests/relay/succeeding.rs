@@ -48,15 +48,15 @@ async fn a_2xx_counts_once_its_reply_says_so() {
         ]
     );
     assert_eq!(attempts[4].reply.as_ref().map(Vec::len), Some(1024), "of a long reply its first is kept");
-    // What was answered with a 2xx at first counted as undelivered, so `finish` cannot ask the receiver for it.
     relay.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_that_never_succeed_open_the_circuit_and_end_in_the_dead_letters() {
     let receiver = Receiver::always(Answer::status(200).body(r#"{"ok":false}"#)).await;
-    let keys = "retry: { first: 1ms, max: 1ms, attempts: 3 }, circuit: { failures: 2, cooldown: 300ms }, concurrency: 1, success: $.ok";
-    let mut relay = Setup::to(&receiver, &keys.replace("$.ok", "ok == true")).start().await;
+    let keys =
+        "retry: { first: 1ms, max: 1ms, attempts: 3 }, circuit: { failures: 2, cooldown: 300ms }, concurrency: 1, success: ok == true";
+    let mut relay = Setup::to(&receiver, keys).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_metric("circuit_open", &[("destination", "crm")], 1).await;
     relay.wait_for_outcome("dead", 1).await;
