@@ -128,11 +128,25 @@ pub enum AttemptResult {
         retry_after: Option<Timestamp>,
         /// The reply's first bytes, known secrets masked.
         reply: Bytes,
+        /// Why a 2xx does not count, where the destination's `success` says so. Quotes nothing of the reply.
+        shortcoming: Option<String>,
     },
+    /// The token server refuses the relay's credentials: nothing was sent to the destination. The text names no secret.
+    CredentialsRefused(String),
     /// No answer: connecting, sending or waiting failed. The text names no URL and no content.
     Failed(String),
     /// The request could not be made from the event: nothing was sent.
     NotRendered(String),
+}
+
+impl AttemptResult {
+    /// What went wrong, where that is more than a status.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Replied { shortcoming, .. } => shortcoming.as_deref(),
+            Self::CredentialsRefused(error) | Self::Failed(error) | Self::NotRendered(error) => Some(error),
+        }
+    }
 }
 
 /// What an attempt means for its delivery.

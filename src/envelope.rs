@@ -1,33 +1,51 @@
-//! What every request carries beside what the file says: by it a receiver recognises a delivery (Standard Webhooks), a
-//! repetition of it, and the event. Pure, and the same for the live path and `explain`.
+//! What every request carries beside what its shape says: by it a receiver recognises a delivery (Standard Webhooks), a
+//! repetition of it, the event, and the relay. Pure, and the same for the live path and `explain`. Only a token of
+//! OAuth 2.0 comes later.
 
 use bytes::Bytes;
-use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
+use crate::config::{Auth, Destination};
 use crate::delivery::DeliveryId;
 use crate::event::EventId;
+use crate::signature;
+use crate::transform::Request;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+/// Where the signatures stand.
+pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const RELAY: HeaderValue = HeaderValue::from_static(concat!("wiza-relay/", env!("CARGO_PKG_VERSION")));
 
-/// Adds the headers of one attempt, made at `now`; `span` is a random number that names the attempt in a trace.
+/// Adds the headers of one attempt, made at `now`; `span` is a random number that names the attempt in a trace. The
+/// request's body is final: it may be signed.
 ///
 /// # Errors
 /// Where the destination's name cannot stand in a header.
-pub fn seal(headers: &mut HeaderMap, id: &DeliveryId, now: Timestamp, span: u64) -> Result<(), String> {
+pub fn seal(request: &mut Request, destination: &Destination, id: &DeliveryId, now: Timestamp, span: u64) -> Result<(), String> {
+    let Request { headers, body, .. } = request;
     let event = id.event;
-    let id = Bytes::from(id.to_string());
-    let id = HeaderValue::from_maybe_shared(id).map_err(|_| "the destination's name cannot stand in a header".to_owned())?;
+    let id = id.to_string();
+    if !destination.sign.is_empty() {
+        let signature = signature::sign(&destination.sign, &id, now.as_second(), body);
+        let mut signature = HeaderValue::try_from(signature).map_err(|error| error.to_string())?;
+        signature.set_sensitive(true);
+        headers.insert(WEBHOOK_SIGNATURE, signature);
+    }
+    let id = HeaderValue::try_from(id).map_err(|_| "the destination's name cannot stand in a header".to_owned())?;
     headers.insert(WEBHOOK_ID, id.clone());
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
     headers.insert(TRACEPARENT, traceparent(&event, span));
     headers.entry(USER_AGENT).or_insert(RELAY);
+    if let Some(Auth::Basic(value)) = &destination.auth {
+        // What is there was given by the route, which is nearer.
+        headers.entry(AUTHORIZATION).or_insert_with(|| value.clone());
+    }
     Ok(())
 }
 

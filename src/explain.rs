@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 
 use crate::condition::{Finding, Scope};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::delivery::DeliveryId;
 use crate::envelope;
 use crate::event::Event;
 use crate::route;
 use crate::transform::{self, RenderContext, Request};
+
+/// Nobody asks a token server in a dry run.
+const TOKEN_STAND_IN: HeaderValue = HeaderValue::from_static("Bearer (a token of the token server's)");
 
 /// What would become of an event.
 #[derive(Debug)]
@@ -98,7 +102,10 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
     let request = transform::render(&config.templates, destination, shape, &context).map_err(|error| error.to_string());
     let request = request.and_then(|mut request| {
         let id = DeliveryId { event: event.id, destination: destination.name.as_str().into() };
-        envelope::seal(&mut request.headers, &id, now, rand::random())?;
+        envelope::seal(&mut request, destination, &id, now, rand::random())?;
+        if let Some(Auth::OAuth2(_)) = &destination.auth {
+            request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
+        }
         Ok(request)
     });
     Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request })

@@ -1,7 +1,8 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
 //! *Words*: [`event`], [`delivery`], [`listing`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
-//! [`rule_test`], [`transform`], [`envelope`], [`retry`], [`circuit`]. *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
+//! [`rule_test`], [`transform`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
+//! *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
 //! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -25,8 +26,12 @@ pub mod store;
 pub mod circuit;
 pub mod deliver;
 pub mod envelope;
+pub mod oauth2;
 pub mod retry;
 pub mod send;
+pub mod signature;
+pub mod success;
+pub mod tls;
 pub mod transform;
 
 pub mod admin;

@@ -105,7 +105,7 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || {
             let text = reader.read()?;
             let version = config::version(&text);
-            let same = version == old && !current.config.secrets.files_changed();
+            let same = version == old && !current.config.files_changed();
             Ok(if same && !asked { None } else { Some((version, same, reader.load(&text))) })
         });
         let (version, same, Loaded { config, findings, .. }) = match read.await.unwrap_or_else(|error| Err(error.to_string())) {

@@ -47,6 +47,11 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
             counts: true,
         },
         AttemptResult::Failed(error) => again(policy, progress, None, error, Signal::Failure),
+        // No event can be to blame, so none pays for it.
+        AttemptResult::CredentialsRefused(_) => uncounted(policy, progress),
+        AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), .. } => {
+            again(policy, progress, None, &format!("status {status}, but {reason}"), Signal::Failure)
+        }
         AttemptResult::Replied { status, retry_after, .. } => replied(policy, progress, *status, *retry_after),
     }
 }
@@ -83,6 +88,10 @@ fn refused(policy: &Retry, progress: Progress, words: &str) -> Verdict {
     if progress.credentials_trusted {
         return again(policy, progress, None, words, Signal::Refused);
     }
+    uncounted(policy, progress)
+}
+
+fn uncounted(policy: &Retry, progress: Progress) -> Verdict {
     let next = later(progress.now, backoff(policy, 1, progress.jitter));
     Verdict { outcome: Outcome::Retry(next), hold_until: None, signal: Signal::Refused, counts: false }
 }
@@ -152,7 +161,7 @@ mod tests {
     }
 
     fn status(status: u16, retry_after: Option<Timestamp>) -> Attempt {
-        attempt(AttemptResult::Replied { status, retry_after, reply: Bytes::new() })
+        attempt(AttemptResult::Replied { status, retry_after, reply: Bytes::new(), shortcoming: None })
     }
 
     #[test]
@@ -210,6 +219,29 @@ mod tests {
             assert_eq!(verdict.outcome, Outcome::Retry(seconds(1_000_005)), "{code}");
             assert!(!verdict.counts, "{code}");
         }
+    }
+
+    #[test]
+    fn a_token_server_that_refuses_the_relay_costs_no_event_even_where_the_destination_was_pleased_before() {
+        let refused = attempt(AttemptResult::CredentialsRefused("invalid_client".to_owned()));
+        let late = Progress { now: seconds(1_000_000), ..progress(1000) };
+        let verdict = judge(&POLICY, &refused, late);
+        assert_eq!((verdict.outcome, verdict.counts), (Outcome::Retry(seconds(1_000_005)), false));
+        assert_eq!(verdict.signal, Signal::Refused);
+    }
+
+    #[test]
+    fn a_2xx_that_falls_short_is_a_failure_and_nothing_else_is_changed_by_it() {
+        let short = |status| {
+            let shortcoming = Some("`success` does not hold on the reply".to_owned());
+            attempt(AttemptResult::Replied { status, retry_after: Some(seconds(100)), reply: Bytes::new(), shortcoming })
+        };
+        let verdict = judge(&POLICY, &short(202), progress(1));
+        assert_eq!((verdict.outcome, verdict.hold_until), (Outcome::Retry(seconds(5)), None));
+        assert_eq!((verdict.signal, verdict.counts), (Signal::Failure, true));
+        let Outcome::Dead(reason) = judge(&POLICY, &short(200), progress(3)).outcome else { panic!("still alive") };
+        assert_eq!(reason, "given up after 3 attempts, the last: status 200, but `success` does not hold on the reply");
+        assert_eq!(judge(&POLICY, &short(404), progress(1)), judge(&POLICY, &status(404, Some(seconds(100))), progress(1)));
     }
 
     #[test]

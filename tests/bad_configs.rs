@@ -18,9 +18,33 @@ fn lookup(name: &str) -> Option<String> {
         "NOT_A_URL" => "s3cret-nonsense",
         "MULTILINE" => "s3cret-one\ns3cret-two\n",
         "EMPTY" => "",
+        "PEM" => env!("CARGO_TARGET_TMPDIR"),
         _ => return None,
     };
     Some(value.to_owned())
+}
+
+/// Certificates and keys that do not fit together, below `${PEM}`.
+fn write_certificates() {
+    let make = || rcgen::generate_simple_self_signed(["relay".to_owned()]).unwrap();
+    let (one, other) = (make(), make());
+    let encrypted = one.signing_key.serialize_pem().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let broken = "-----BEGIN CERTIFICATE-----\n???\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    for (name, text) in [
+        ("one.pem", one.cert.pem().as_str()),
+        ("one.key", &one.signing_key.serialize_pem()),
+        ("other.key", &other.signing_key.serialize_pem()),
+        ("encrypted.key", &encrypted),
+        ("garbled.pem", garbled),
+        ("garbled.key", key),
+        ("broken.pem", broken),
+        ("words.pem", "s3cret words"),
+        ("long.pem", &"x".repeat(1024 * 1024 + 1)),
+    ] {
+        fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), text).unwrap();
+    }
 }
 
 #[test]
@@ -32,6 +56,7 @@ fn bad_files_are_explained() {
         files.sort();
         files
     };
+    write_certificates();
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut wrong = Vec::new();
     for path in files("yaml") {

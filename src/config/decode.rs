@@ -13,7 +13,7 @@ use super::finding::quoted;
 use super::interpolate::{Lookup, Missing, interpolate};
 use super::report::{Draft, Report};
 use super::secrets::Secrets;
-use super::text::Text;
+use super::text::{Part, Text};
 use super::units::{self, Unreadable};
 use super::yaml::{Content, Key, Kind, Node, Scalar, looks_like_boolean};
 
@@ -87,6 +87,16 @@ impl<'a> Decoder<'a> {
             self.error_in(node, problem.span, problem.message).hint(problem.hint);
         }
         complete.then_some(result.text)
+    }
+
+    /// Whether something stands in for a value of this text.
+    pub fn is_stood_in_for(&self, text: &Text) -> bool {
+        text.parts.iter().any(|part| matches!(part, Part::Value(secret) if self.stood_in_for.contains(&secret.name)))
+    }
+
+    /// Whether the file is read for a dry run, where other files may be missing.
+    pub fn sends_nothing(&self) -> bool {
+        self.missing == Missing::IsStoodInFor
     }
 
     /// A field that is shown in logs and metrics, and so cannot hold a value from outside.

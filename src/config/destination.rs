@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use http::header::AUTHORIZATION;
 
+use crate::condition::Condition;
+use crate::signature::SigningKey;
 use crate::transform::Selection;
 
+use super::auth::{self, Auth};
+use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
+use super::tls::{self, Tls};
 use super::units::{Unreadable, shown_duration};
 use super::yaml::{Content, Key, Node};
 
@@ -36,6 +42,14 @@ pub struct Destination {
     /// What its deliveries are in line by: those for which it finds the same go one at a time, in the order of acceptance.
     /// `None`, or nothing found: each goes as soon as it can.
     pub order_by: Option<Selection>,
+    /// What must hold on the JSON reply of a 2xx for it to count; `None`: every 2xx counts.
+    pub success: Option<Condition>,
+    /// The secrets that requests are signed with; none: they are not signed.
+    pub sign: Vec<SigningKey>,
+    /// How the relay shows who it is, unless a route gives `authorization` by hand.
+    pub auth: Option<Auth>,
+    /// Authorities and certificate of its connections.
+    pub tls: Tls,
 }
 
 /// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
@@ -109,7 +123,7 @@ const NAME_BYTES_MAX: usize = 63;
 const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
 /// Keys of a destination that a later version reads.
-const LATER: [&str; 5] = ["success", "sign", "auth", "tls", "batch"];
+const LATER: [&str; 1] = ["batch"];
 
 /// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
@@ -121,7 +135,11 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
     let order_by = layers.take("order_by");
-    let (shape, has_url) = shape::decode(decoder, &mut layers);
+    let success = layers.take("success");
+    let sign = layers.take("sign");
+    let auth = layers.take_both("auth");
+    let tls = layers.take("tls");
+    let (mut shape, has_url) = shape::decode(decoder, &mut layers);
     layers.refuse(decoder, &LATER);
     let misspelt = layers.finish(decoder);
 
@@ -141,6 +159,13 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let retry = decode_retry(decoder, retry);
     let circuit = decode_circuit(decoder, circuit);
     let order_by = order_by.map(|node| decoder.selection(node));
+    let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
+    let sign = sign.map(|node| auth::decode_sign(decoder, node));
+    let tls = tls.map(|node| tls::decode(decoder, node));
+    let auth = decode_auth(decoder, auth, own);
+    if let (Some(shape), Some(Some(_))) = (&mut shape, &auth) {
+        shape.headers.retain(|(name, _)| *name != AUTHORIZATION); // That of `defaults`.
+    }
     Some(Destination {
         name: key.map(|key| key.text.clone()).unwrap_or_default(),
         shape: shape?,
@@ -151,6 +176,10 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         retry: retry?,
         circuit: circuit?,
         order_by: optional(order_by)?,
+        success: optional(success)?,
+        sign: optional(sign)?.unwrap_or_default(),
+        auth: auth?,
+        tls: optional(tls)?.unwrap_or_default(),
     })
 }
 
@@ -203,6 +232,23 @@ fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
     let rule = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
     let hint = if mended.is_empty() { rule.to_owned() } else { format!("{rule}: `{}`", mended.trim_end_matches('-')) };
     decoder.report.error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name))).hint(hint);
+}
+
+/// `auth`, or the header `authorization` by hand: of two levels the nearer says which, on one level both are an error.
+fn decode_auth(decoder: &mut Decoder<'_>, [auth, base]: [Option<&Arc<Node>>; 2], own: Option<&Node>) -> Option<Option<Auth>> {
+    let by_hand = own.and_then(|own| own.get("headers")).is_some_and(|headers| {
+        matches!(&headers.content, Content::Mapping(entries) if entries.iter().any(|(key, _)| key.text.eq_ignore_ascii_case(AUTHORIZATION.as_str())))
+    });
+    match (auth, base) {
+        (Some(node), _) if by_hand && !node.is_null() => {
+            let finding = decoder.report.error(node.span.clone(), "both `auth` and the header `authorization` are given");
+            finding.hint("a request has one `authorization`: take one of them out");
+            None
+        }
+        (Some(node), _) => auth::decode(decoder, node),
+        (None, Some(base)) if !by_hand => auth::decode(decoder, base),
+        (None, _) => Some(None),
+    }
 }
 
 fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {

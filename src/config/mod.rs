@@ -4,6 +4,8 @@
 //! knows and reports everything else (`decode`, `report`); strings keep apart what came from outside (`text`). Only
 //! `${file:...}` reads anything but the text.
 
+mod auth;
+mod condition;
 mod decode;
 mod destination;
 mod finding;
@@ -17,6 +19,7 @@ mod shape;
 mod source;
 mod test_case;
 pub mod text;
+mod tls;
 mod units;
 mod yaml;
 
@@ -29,6 +32,7 @@ use sha2::{Digest, Sha256};
 
 use crate::transform::Templates;
 
+pub use auth::Auth;
 pub use destination::{Circuit, Destination, RateLimit, Retry};
 pub use finding::{Finding, Severity};
 pub use interpolate::Lookup;
@@ -39,6 +43,7 @@ pub use shape::Shape;
 pub use source::{Dedupe, Source};
 pub use test_case::{Expectation, Facts, Payload, TestCase};
 pub use text::{Part, Secret, Text};
+pub use tls::Tls;
 pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
 
 use decode::Decoder;
@@ -81,6 +86,11 @@ impl Config {
         };
         let shape = targets.iter().find(|target| target.destination == destination).and_then(|target| target.shape.as_ref());
         (name, shape)
+    }
+
+    /// Whether a file that routes.yaml names (a secret's, a certificate's) holds something else now.
+    pub fn files_changed(&self) -> bool {
+        self.secrets.files_changed() || self.destinations.iter().any(|destination| destination.tls.files_changed())
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::condition::{Condition, Query, UsedPath};
+use crate::condition::Condition;
 
+use super::condition;
 use super::decode::{Decoder, Layers, listed, near};
 use super::finding::quoted;
-use super::known_paths;
 use super::shape::{self, Shape, optional};
-use super::text::Text;
 use super::yaml::{Content, Key, Kind, Node};
 
 /// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
@@ -137,7 +136,7 @@ fn decode(
             None
         }
     };
-    let when = when.map(|when| decode_condition(decoder, when));
+    let when = when.map(|when| condition::decode(decoder, when));
     let stop = stop_node.map(|stop| decoder.boolean(stop));
     let shadow = shadow.map(|shadow| decoder.boolean(shadow));
     let targets = match to {
@@ -198,82 +197,6 @@ fn decode_name(decoder: &mut Decoder<'_>, node: &Node, first_lines: &mut HashMap
     }
     first_lines.insert(name.clone(), line);
     Some(name)
-}
-
-fn decode_condition(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
-    let always = "leave `when` out: a route without it always matches";
-    match &node.content {
-        Content::Invalid => return None,
-        Content::Scalar(scalar) => match scalar.kind {
-            Kind::Null => {
-                decoder.report.error(node.span.clone(), "`when` is empty").hint(always);
-                return None;
-            }
-            Kind::Boolean(value) => {
-                let finding = decoder.report.error(node.span.clone(), format!("`{value}` is not a condition"));
-                finding.hint(if value { always } else { "take the route out, or give it `shadow: true`" });
-                return None;
-            }
-            Kind::Number => {
-                decoder
-                    .report
-                    .error(node.span.clone(), format!("{} is not a condition", quoted(&scalar.text)))
-                    .hint("for example `data.email_status == \"valid\"`");
-                return None;
-            }
-            Kind::String => {}
-        },
-        Content::Sequence(_) | Content::Mapping(_) => {
-            decoder
-                .report
-                .error(node.span.clone(), format!("`when` is one string, and this is {}", node.noun()))
-                .hint("join conditions with `and` and `or`; a long one may go on over several lines below `when: >-`");
-            return None;
-        }
-    }
-    let text = decoder.text(node, "a condition")?;
-    if let Some(value) = text.first_value() {
-        let message = format!("a condition cannot hold `{value}`: values are never read as conditions");
-        decoder.error_in(node, shape::word_at(node, text.offset_of_first_value()), message).hint("write it out");
-        return None;
-    }
-    let condition = text.expose();
-    if condition.trim().is_empty() {
-        decoder.report.error(node.span.clone(), "`when` is empty").hint(always);
-        return None;
-    }
-    match Condition::parse(&condition) {
-        Ok(condition) => {
-            decoder.warn_of_unknown(node, &text, &condition.paths());
-            Some(condition)
-        }
-        Err(error) => {
-            decoder.syntax_error(node, &text, error);
-            None
-        }
-    }
-}
-
-impl Decoder<'_> {
-    /// Warns of paths in a condition that Wiza is not known to send.
-    fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
-        for used in paths {
-            if let Some(unknown) = known_paths::check(used) {
-                let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
-                let finding = self.warning_in(node, range, format!("Wiza is not known to send {}", quoted(&unknown.path)));
-                if let Some(near) = unknown.near {
-                    finding.hint(format!("did you mean `{near}`?"));
-                }
-            }
-        }
-    }
-
-    /// The same for a path `$...`.
-    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
-        if let Ok(query) = Query::parse(path) {
-            self.warn_of_unknown(node, text, &query.paths());
-        }
-    }
 }
 
 pub(super) fn decode_targets(decoder: &mut Decoder<'_>, node: &Arc<Node>, destinations: &mut Destinations<'_>) -> Option<Vec<Target>> {

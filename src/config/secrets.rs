@@ -24,6 +24,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// One value alone, that came from nowhere in the file.
+    pub fn of(secret: &Secret) -> Self {
+        let mut secrets = Self::default();
+        secrets.add(secret);
+        secrets
+    }
+
     pub(super) fn add(&mut self, secret: &Secret) {
         let value = secret.expose();
         if secret.name.starts_with(FILE_PREFIX) && self.from_files.iter().all(|known| known.name != secret.name) {

@@ -28,7 +28,7 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
     let attempt = match transform::render(&rules.config.templates, &destination, shape, &context) {
         Ok(request) => {
             let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
-            let mut attempt = sender.send(request, &id).await;
+            let mut attempt = sender.send(request, &destination, &id).await;
             if let AttemptResult::Replied { reply, .. } = &mut attempt.result {
                 mask(reply, &rules.config.secrets);
             }
@@ -58,9 +58,10 @@ pub(super) fn log(destination: &str, route: &str, settlement: &Settlement) {
         Outcome::Retry(at) => ("retried", Some(rfc3339_milliseconds(*at)), None),
         Outcome::Dead(reason) => ("dead", None, Some(reason.as_str())),
     };
-    let (status, error) = match &attempt.result {
-        AttemptResult::Replied { status, .. } => (Some(*status), None),
-        AttemptResult::Failed(error) | AttemptResult::NotRendered(error) => (None, Some(error.as_str())),
+    let error = attempt.result.error();
+    let status = match &attempt.result {
+        AttemptResult::Replied { status, .. } => Some(*status),
+        AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(_) | AttemptResult::NotRendered(_) => None,
     };
     let latency_ms = attempt.latency.as_secs_f64() * 1000.0;
     let number = claim.attempts_made.saturating_add(1);

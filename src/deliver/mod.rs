@@ -49,23 +49,18 @@ impl Lanes {
         Self { store, metrics, lanes: HashMap::new(), stop, running: TaskTracker::new() }
     }
 
-    /// All that can fail of [`Lanes::apply`]: a client for each destination of the file, in its order. One is kept, with
-    /// its open connections, for as long as what it depends on stays the same.
+    /// All that can fail of [`Lanes::apply`]: a sender for each destination of the file, in its order. A destination that
+    /// is known keeps of its old one, open connections and token included, what does not depend on what changed.
     ///
     /// # Errors
     /// Where a destination's client cannot be made.
     pub fn prepare(&self, config: &Config) -> Result<Vec<Sender>, String> {
         let sender = |destination: &Arc<Destination>| {
-            for lane in self.lanes.values() {
+            let old = self.lanes.values().find_map(|lane| {
                 let settings = lane.settings.borrow();
-                let old = &settings.destination;
-                let same = (&old.name, old.timeout, old.concurrency) == (&destination.name, destination.timeout, destination.concurrency);
-                if same {
-                    return Ok(settings.sender.clone());
-                }
-            }
-            Sender::new(destination.timeout, destination.concurrency)
-                .map_err(|error| format!("destination `{}`: {error}", destination.name))
+                (settings.destination.name == destination.name).then(|| settings.sender.clone())
+            });
+            Sender::new(destination, old.as_ref()).map_err(|error| format!("destination `{}`: {error}", destination.name))
         };
         config.destinations.iter().map(sender).collect()
     }

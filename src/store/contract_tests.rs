@@ -54,7 +54,7 @@ fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
     let attempt = Attempt {
         started_at: Timestamp::now(),
         latency: Duration::from_millis(1),
-        result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply") },
+        result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply"), shortcoming: None },
     };
     let attempts = claim.attempts_made + 1;
     Settlement { claim, attempt, outcome, attempts }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::template_tests::{SECRET, context, context_of, payload, text};
 use super::*;
-use crate::config::{Circuit, Retry};
+use crate::config::{Circuit, Retry, Tls};
 
 /// Builds a shape out of texts in the notation of [`text`]; a body's strings are read as routes.yaml's are.
 struct Maker {
@@ -60,6 +60,10 @@ pub(super) fn destination(method: Method, shape: Shape) -> Destination {
         retry: Retry::default(),
         circuit: Circuit::default(),
         order_by: None,
+        success: None,
+        sign: Vec::new(),
+        auth: None,
+        tls: Tls::default(),
     }
 }
 

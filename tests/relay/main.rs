@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod authenticating;
 mod bad_input;
 mod cli;
 mod delivering;
@@ -17,7 +18,11 @@ mod holding;
 mod operating;
 mod ordering;
 mod privacy;
+mod proxying;
 mod receiving;
 mod receiving_limits;
 mod reloading;
 mod restart;
+mod securing;
+mod succeeding;
+mod tokens;

@@ -1,9 +1,14 @@
 //! What must be seen nowhere: personal data, and secrets.
 
-use crate::harness::{Answer, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
+use crate::harness::certificates::write;
+use crate::harness::{Answer, Authority, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
 
 const KEY: &str = "Zq7-api-key";
-const SECRETS: [&str; 6] = [KEY, "Zq7-token", "Zq7-path", "Zq7-basic", "Zq7-guess", "Zq7-query"];
+const SECRETS: [&str; 9] =
+    [KEY, "Zq7-token", "Zq7-path", "Zq7-basic", "Zq7-guess", "Zq7-query", "Zq7-password", "Zq7-client", "Zq7-access"];
+const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// `relay:Zq7-password`, `relay:Zq7-client`, and a signing secret without its prefix.
+const ENCODED: [&str; 3] = ["cmVsYXk6WnE3LXBhc3N3b3Jk", "cmVsYXk6WnE3LWNsaWVudA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"];
 /// Stand in payloads, their keys, queries and replies.
 const PERSONAL: [&str; 6] =
     ["Wilhelmina Featherstonehaugh", "featherstonehaugh@private.example", "+44 7700 900123", "0031xPRIVATE", "Zq8-key", "Zq8-echo"];
@@ -26,7 +31,7 @@ async fn public(relay: &Relay) -> String {
 
 fn assert_clean(what: &str, text: &str) {
     let hashes = [sha256_hex(KEY), sha256_hex(KEY).to_uppercase(), sha256_hex("Zq7-guess")];
-    for forbidden in SECRETS.into_iter().chain(PERSONAL).chain(hashes.iter().map(String::as_str)) {
+    for forbidden in SECRETS.into_iter().chain(ENCODED).chain(PERSONAL).chain(hashes.iter().map(String::as_str)) {
         let place = text.find(forbidden).map(|at| text[..at].lines().last().unwrap_or_default().to_owned());
         assert_eq!(place, None, "`{forbidden}` is in {what}");
     }
@@ -52,6 +57,27 @@ async fn logs_metrics_and_answers_show_neither_persons_nor_secrets() {
         }
     })
     .await;
+    // It repeats what it was sent.
+    let tokens = Receiver::scripted(|request, _| {
+        let echo = format!("{:?} {}", request.headers, String::from_utf8_lossy(&request.body)).replace('"', "'");
+        match request.path.as_str() {
+            "/good" => Answer::status(200).body(r#"{"access_token":"Zq7-access/+=","expires_in":0}"#).header("x-echo", "Zq7-client"),
+            "/bad" => Answer::status(500).body(format!(r#"{{"error":"{echo}","error_description":"{echo}"}}"#)),
+            _ => Answer::status(200).body(format!("Zq7-client {echo}")),
+        }
+    })
+    .await;
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = write(folder.path(), "ca.pem", &authority.pem());
+    let client = authority.issue(&["relay"]);
+    let (certificate, key) = (write(folder.path(), "client.pem", &client.certificate), write(folder.path(), "client.key", &client.key));
+    let secure = Receiver::secure(Authority::serve(&authority.issue(&["127.0.0.1"]), Some(&authority))).await;
+    let tls = format!("tls: {{ ca: {}, cert: {}, key: {} }}", ca.display(), certificate.display(), key.display());
+    let oauth2 = |path: &str| {
+        let url = tokens.url(path);
+        format!("auth: {{ oauth2: {{ token_url: '{url}', client_id: relay, client_secret: '${{CLIENT_SECRET}}' }} }}")
+    };
     let url = receiver.url("/${CRM_PATH}");
     let userinfo = url.replace("http://", "http://user:${BASIC}@");
     let routes = format!(
@@ -73,8 +99,19 @@ destinations:
   unrendered: {{ url: '{url}/', body: {{ x: '{{{{ data.name.first }}}}' }} }}
   mistyped: {{ url: '{url}/', body: {{ x: '{{{{ data.name + 1 }}}}' }} }}
   misled: {{ url: '{url}/{{{{ data.name }}}}/{{{{ data.dots }}}}/' }}
+  password: {{ url: '{url}/retry', auth: {{ basic: {{ username: relay, password: '${{PASSWORD}}' }} }} }}
+  granted: {{ url: '{url}/retry', {granted} }}
+  denied: {{ url: '{url}/fine', {denied} }}
+  muddled: {{ url: '{url}/fine', {muddled} }}
+  secure: {{ url: '{secure_url}', {tls}, sign: {{ secret: '${{SIGNING}}' }}, headers: {{ x-person: '{{{{ data.email }}}}' }} }}
+  short: {{ url: '{url}/fine', success: $.ok == true, sign: {{ secrets: ['${{SIGNING}}'] }} }}
 routes:
-  - {{ name: everything, to: [fine, basic, dead, redirect, slow, cut, retry, refused, nowhere, unrendered, mistyped, misled] }}"
+  - {{ name: everything, to: [fine, basic, dead, redirect, slow, cut, retry, refused, nowhere, unrendered, mistyped, misled,
+      password, granted, denied, muddled, secure, short] }}",
+        granted = oauth2("/good"),
+        denied = oauth2("/bad"),
+        muddled = oauth2("/odd"),
+        secure_url = secure.url("/crm"),
     );
     let mut relay = Setup::new(routes)
         .flag("log", "trace")
@@ -83,6 +120,9 @@ routes:
         .env("CRM_PATH", SECRETS[2])
         .env("BASIC", SECRETS[3])
         .env("QUERY", SECRETS[5])
+        .env("PASSWORD", SECRETS[6])
+        .env("CLIENT_SECRET", SECRETS[7])
+        .env("SIGNING", SIGNING)
         .seen_by(&receiver)
         .start()
         .await;
@@ -119,12 +159,18 @@ routes:
     })
     .await;
     let seen = receiver.requests();
-    assert!(seen.iter().any(|request| request.header("authorization") == "Bearer Zq7-token" && request.path.contains("Zq7-path")));
+    assert!(
+        seen.iter().any(|request| request.find_header("authorization") == Some("Bearer Zq7-token") && request.path.contains("Zq7-path"))
+    );
+    for authorization in ["Bearer Zq7-access/+=", "Basic cmVsYXk6WnE3LXBhc3N3b3Jk"] {
+        assert!(seen.iter().any(|request| request.find_header("authorization") == Some(authorization)), "{authorization} was never sent");
+    }
+    assert!(tokens.count() >= 9 && secure.count() >= 3);
     assert!(["TRACE", "DEBUG", "INFO", "WARN"].iter().all(|level| relay.log().contains(level)), "{}", relay.log());
     assert_clean("what is public", &public(&relay).await);
     // The stored replies and errors are for operators, and hold no secret either.
     for id in relay.accepted() {
-        for secret in SECRETS {
+        for secret in SECRETS.into_iter().chain(ENCODED) {
             for (what, text) in relay.stored().told(&id) {
                 assert!(!text.contains(secret), "{secret} is in {what}: {text}");
             }
@@ -145,6 +191,7 @@ async fn findings_of_a_file_hold_no_secret() {
         "source: { path: '${A}', api_keys: ['${A}', '${A} '] }",
         "source: { path: /, api_keys: [{ sha256: '${A}' }], max_body: '${A}' }",
         "source: { path: /, api_keys: ['${A}'] }\ndestinations: { a: { url: '${A}', method: '${A}', timeout: '${A}', rate_limit: '${A}' } }",
+        "source: { path: /, api_keys: ['${A}'] }\ndestinations: { a: { url: 'http://x/', auth: { basic: { username: '${A}', password: '${A}' } }, sign: { secret: '${A}' }, tls: { ca: '${A}', cert: '/${A}', key: '/${A}' } }, b: { url: 'http://x/', sign: { secrets: ['${A}'] }, auth: { oauth2: { token_url: '${A}', client_id: '${A}', client_secret: '${A}', client_auth: '${A}' } }, success: '${A}' } }\nroutes: []",
         "source: { path: /, api_keys: ['${A}'] }\ndestinations: { a: { url: 'http://x/', headers: { x: '${A}' }, body: { a: '{{ ${A} }}' } } }\nroutes: [{ name: '${A}', to: ['${A}'], when: '${A}' }]",
     ] {
         std::fs::write(&path, text).unwrap();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli::load::counted;
 use crate::condition::Finding;
 use crate::config::Config;
+use crate::envelope::WEBHOOK_SIGNATURE;
 use crate::event::Event;
 use crate::explain::{Decided, Delivery, Explanation, Verdict};
 use crate::transform::Request;
@@ -140,6 +141,10 @@ pub(super) fn headers(config: &Config, request: &Request) -> Vec<(String, String
         .map(|(name, value)| {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             let masked = config.secrets.mask(&text);
+            if *name == WEBHOOK_SIGNATURE {
+                // Of an id and a time that stand in for real ones.
+                return (name.to_string(), "(made anew for each attempt)".to_owned());
+            }
             // A secret that is too short to be found in a text is still one.
             let shown = if value.is_sensitive() && masked == text { "(holds a secret)".to_owned() } else { masked };
             (name.to_string(), shown)

@@ -204,9 +204,10 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
 fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<bool> {
     let Settlement { claim, attempt, outcome, attempts: counted } = settlement;
     let latency = i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX);
-    let (status, attempt_error, reply) = match &attempt.result {
-        AttemptResult::Replied { status, reply, .. } => (Some(*status), None, Some(&reply[..])),
-        AttemptResult::Failed(error) | AttemptResult::NotRendered(error) => (None, Some(error.as_str()), None),
+    let attempt_error = attempt.result.error();
+    let (status, reply) = match &attempt.result {
+        AttemptResult::Replied { status, reply, .. } => (Some(*status), Some(&reply[..])),
+        AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(_) | AttemptResult::NotRendered(_) => (None, None),
     };
     let (state, due, error) = match outcome {
         Outcome::Delivered => (schema::STATE_DELIVERED, None, None),

@@ -2,21 +2,26 @@
 //! Wiza that posts what it is told.
 
 mod answer;
+pub mod certificates;
 mod command;
 mod metrics;
+mod proxy;
 mod raw;
 mod receiver;
 mod relay;
 pub mod setup;
 mod stored;
+mod stream;
 mod tmpfs;
 mod webhook;
 
 use std::time::{Duration, Instant};
 
 pub use self::answer::{Answer, Gate};
+pub use self::certificates::Authority;
 pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::metrics::Metrics;
+pub use self::proxy::Proxy;
 pub use self::raw::Raw;
 pub use self::receiver::{Receiver, Request};
 pub use self::relay::{Relay, free_address};

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use rustls::ServerConfig;
+use tokio::io::AsyncRead;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
+use super::stream::Stream;
 use super::{Answer, eventually};
 
 type Script = dyn Fn(&Request, usize) -> Answer + Send + Sync;
@@ -58,11 +62,13 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     parallel: AtomicUsize,
     parallel_max: AtomicUsize,
+    broken_handshakes: AtomicUsize,
 }
 
 /// The server. It stops when it is dropped.
 pub struct Receiver {
     pub address: SocketAddr,
+    is_secure: bool,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
@@ -87,24 +93,33 @@ impl Receiver {
     /// Decides by the request and its number.
     pub async fn scripted(script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        Self::on(listener, script)
+        Self::on(listener, None, script)
     }
 
     /// Serves a port that was chosen before; answers 200.
     pub fn on_listener(listener: TcpListener) -> Self {
-        Self::on(listener, |_, _| Answer::status(200))
+        Self::on(listener, None, |_, _| Answer::status(200))
     }
 
-    fn on(listener: TcpListener, script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
+    /// Answers 200 over TLS.
+    pub async fn secure(tls: ServerConfig) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::on(listener, Some(tls), |_, _| Answer::status(200))
+    }
+
+    fn on(listener: TcpListener, tls: Option<ServerConfig>, script: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script: Mutex::new(Arc::new(script)),
             requests: Mutex::default(),
             parallel: AtomicUsize::new(0),
             parallel_max: AtomicUsize::new(0),
+            broken_handshakes: AtomicUsize::new(0),
         });
-        let server = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self { address, shared, server }
+        let is_secure = tls.is_some();
+        let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
+        let server = tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
+        Self { address, is_secure, shared, server }
     }
 
     /// From now on always gives this answer.
@@ -114,7 +129,13 @@ impl Receiver {
 
     /// A URL on this server.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// How many TLS handshakes came to nothing.
+    pub fn broken_handshakes(&self) -> usize {
+        self.shared.broken_handshakes.load(Ordering::SeqCst)
     }
 
     /// Everything that came so far.
@@ -166,11 +187,21 @@ impl Witness {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
+            let stream = match tls {
+                None => Stream::Plain(stream),
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => Stream::Tls(Box::new(stream)),
+                    Err(_) => {
+                        shared.broken_handshakes.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                },
+            };
             // The relay may go away at any moment.
             let _ = converse(stream, &shared).await;
         });
@@ -178,7 +209,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// Serves one connection for as long as both sides keep it.
-async fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+async fn converse(mut stream: Stream, shared: &Shared) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
         let Some((mut request, length)) = read_head(&mut stream, &mut buffer).await? else { return Ok(()) };
@@ -206,7 +237,7 @@ async fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
 }
 
-async fn respond(stream: &mut TcpStream, shared: &Shared, number: usize, answer: Answer) -> io::Result<()> {
+async fn respond(stream: &mut Stream, shared: &Shared, number: usize, answer: Answer) -> io::Result<()> {
     let answered = |status: u16| shared.requests.lock().unwrap()[number].answered = Some(status);
     match answer {
         Answer::Reply { status, headers, body, delay, gate } => {
@@ -244,7 +275,7 @@ async fn respond(stream: &mut TcpStream, shared: &Shared, number: usize, answer:
 }
 
 /// Reads up to the empty line, and how long the body is; `None` where the other side is done.
-async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<(Request, usize)>> {
+pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<Option<(Request, usize)>> {
     let end = loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;

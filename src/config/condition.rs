@@ -1,0 +1,124 @@
+//! Conditions: `when` of a route, over the payload, and `success` of a destination, over its reply.
+
+use crate::condition::{Condition, PathRoot, Query, UsedPath};
+
+use super::decode::Decoder;
+use super::finding::quoted;
+use super::known_paths;
+use super::shape::word_at;
+use super::text::Text;
+use super::yaml::{Content, Kind, Node};
+
+/// What is said of a condition that is not there, or no condition.
+struct Words {
+    key: &'static str,
+    /// What stands in place of an empty or ever true one.
+    always: &'static str,
+    /// What stands in place of one that never holds.
+    never: &'static str,
+    example: &'static str,
+}
+
+const WHEN: Words = Words {
+    key: "when",
+    always: "leave `when` out: a route without it always matches",
+    never: "take the route out, or give it `shadow: true`",
+    example: "for example `data.email_status == \"valid\"`",
+};
+
+const SUCCESS: Words = Words {
+    key: "success",
+    always: "leave `success` out: every 2xx counts then",
+    never: "nothing would ever count as delivered; for example `$.ok == true`",
+    example: "for example `$.ok == true`",
+};
+
+/// `when`
+pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
+    let (text, condition) = parse(decoder, node, &WHEN)?;
+    decoder.warn_of_unknown(node, &text, &condition.paths());
+    Some(condition)
+}
+
+/// `success`, whose payload is the destination's reply: nobody knows its fields, and the event's facts are not beside it.
+pub(super) fn decode_success(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
+    let (text, condition) = parse(decoder, node, &SUCCESS)?;
+    let facts: Vec<UsedPath> = condition.paths().into_iter().filter(|used| used.root == PathRoot::Event).collect();
+    for used in &facts {
+        let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
+        decoder
+            .error_in(node, range, "`success` is asked of the reply, and `event` stands for the relay's own facts")
+            .hint("a field of the reply that is called so is `$.event`");
+    }
+    facts.is_empty().then_some(condition)
+}
+
+fn parse(decoder: &mut Decoder<'_>, node: &Node, words: &Words) -> Option<(Text, Condition)> {
+    let Words { key, always, never, example } = words;
+    match &node.content {
+        Content::Invalid => return None,
+        Content::Scalar(scalar) => match scalar.kind {
+            Kind::Null => {
+                decoder.report.error(node.span.clone(), format!("`{key}` is empty")).hint(*always);
+                return None;
+            }
+            Kind::Boolean(value) => {
+                let finding = decoder.report.error(node.span.clone(), format!("`{value}` is not a condition"));
+                finding.hint(if value { *always } else { *never });
+                return None;
+            }
+            Kind::Number => {
+                decoder.report.error(node.span.clone(), format!("{} is not a condition", quoted(&scalar.text))).hint(*example);
+                return None;
+            }
+            Kind::String => {}
+        },
+        Content::Sequence(_) | Content::Mapping(_) => {
+            decoder
+                .report
+                .error(node.span.clone(), format!("`{key}` is one string, and this is {}", node.noun()))
+                .hint(format!("join conditions with `and` and `or`; a long one may go on over several lines below `{key}: >-`"));
+            return None;
+        }
+    }
+    let text = decoder.text(node, "a condition")?;
+    if let Some(value) = text.first_value() {
+        let message = format!("a condition cannot hold `{value}`: values are never read as conditions");
+        decoder.error_in(node, word_at(node, text.offset_of_first_value()), message).hint("write it out");
+        return None;
+    }
+    let condition = text.expose();
+    if condition.trim().is_empty() {
+        decoder.report.error(node.span.clone(), format!("`{key}` is empty")).hint(*always);
+        return None;
+    }
+    match Condition::parse(&condition) {
+        Ok(condition) => Some((text, condition)),
+        Err(error) => {
+            decoder.syntax_error(node, &text, error);
+            None
+        }
+    }
+}
+
+impl Decoder<'_> {
+    /// Warns of paths in a condition that Wiza is not known to send.
+    fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
+        for used in paths {
+            if let Some(unknown) = known_paths::check(used) {
+                let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
+                let finding = self.warning_in(node, range, format!("Wiza is not known to send {}", quoted(&unknown.path)));
+                if let Some(near) = unknown.near {
+                    finding.hint(format!("did you mean `{near}`?"));
+                }
+            }
+        }
+    }
+
+    /// The same for a path `$...`.
+    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
+        if let Ok(query) = Query::parse(path) {
+            self.warn_of_unknown(node, text, &query.paths());
+        }
+    }
+}

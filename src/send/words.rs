@@ -1,0 +1,58 @@
+//! Errors of the client in words for an operator.
+
+use std::error::Error;
+
+use rustls::{CertificateError, Error as TlsError};
+
+/// An error of the client, from the outside in, without the URL (it may hold a secret).
+pub(super) fn plain_words(error: &reqwest::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if error.is_connect() {
+        words.push("cannot connect".to_owned());
+    } else if error.is_timeout() {
+        words.push("timed out".to_owned());
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(tls) = tls_error(inner) {
+            words.push(tls_words(tls));
+            break;
+        }
+        let text = inner.to_string();
+        // The client's own layers say no more than that it was they.
+        if !text.starts_with("client error (") && words.last().is_none_or(|last| !last.contains(&text)) {
+            words.push(text);
+        }
+        cause = inner.source();
+    }
+    if words.is_empty() {
+        words.push("the request failed".to_owned());
+    }
+    words.join(": ")
+}
+
+/// The TLS library's error, which comes wrapped, even twice, as one of reading or writing.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
+    let mut error = error;
+    while let Some(inner) = error.downcast_ref::<std::io::Error>() {
+        error = inner.get_ref()?;
+    }
+    error.downcast_ref()
+}
+
+fn tls_words(error: &TlsError) -> String {
+    match error {
+        // A bad signature is one of another authority that has the same name.
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+            "TLS: the certificate is of an authority that is not trusted; `tls: { ca: /path.pem }` trusts your own".to_owned()
+        }
+        TlsError::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "TLS: the certificate is for another host name".to_owned()
+        }
+        TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "TLS: the certificate has expired".to_owned()
+        }
+        TlsError::InvalidMessage(_) => "TLS: what the other side speaks is not TLS".to_owned(),
+        error => format!("TLS: {error}"),
+    }
+}

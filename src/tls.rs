@@ -1,0 +1,170 @@
+//! Certificates and keys in PEM: checked when the file is read, so that a handshake does not fail for what could have been
+//! said before. Pure.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Certificate authorities that a destination's certificate is checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Authorities {
+    /// Reads one certificate or more.
+    ///
+    /// # Errors
+    /// What is wrong, as what follows the file's name.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
+        let certificates = certificates(pem)?;
+        let mut store = RootCertStore::empty();
+        for certificate in &certificates {
+            store.add(certificate.clone()).map_err(|error| {
+                let reason = match error {
+                    rustls::Error::InvalidCertificate(reason) => reason.to_string(),
+                    error => error.to_string(),
+                };
+                format!("holds a certificate that cannot be an authority: {reason}")
+            })?;
+        }
+        Ok(Self { certificates })
+    }
+
+    /// Each certificate in DER.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(AsRef::as_ref)
+    }
+}
+
+/// A client certificate with the authorities between it and the root, and its private key.
+#[derive(Clone)]
+pub struct Identity {
+    certificates: Vec<CertificateDer<'static>>,
+    /// In PEM.
+    key: SecretString,
+}
+
+impl Identity {
+    /// Reads a chain of certificates, the client's own first, and the private key in another file.
+    ///
+    /// # Errors
+    /// Which of the two is to blame, and what is wrong, as what follows the file's name.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, (Culprit, String)> {
+        let chain = certificates(chain).map_err(|reason| (Culprit::Certificate, reason))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+            let encrypted = key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
+            let reason = if encrypted { "holds a key that is encrypted" } else { "holds no private key in PEM" };
+            (Culprit::Key, reason.to_owned())
+        })?;
+        let label = match &key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        let pem = SecretString::from(pem(label, key.secret_der()));
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        match CertifiedKey::from_der(chain.clone(), key, &provider) {
+            Ok(_) => Ok(Self { certificates: chain, key: pem }),
+            Err(rustls::Error::InconsistentKeys(_)) => Err((Culprit::Key, "holds the key of another certificate".to_owned())),
+            Err(rustls::Error::InvalidCertificate(error)) => Err((Culprit::Certificate, format!("holds no valid certificate: {error}"))),
+            Err(_) => Err((Culprit::Key, "holds a key that cannot be used".to_owned())),
+        }
+    }
+
+    /// The key and the certificates in PEM, one behind the other.
+    pub fn to_pem(&self) -> SecretString {
+        let certificates: String = self.certificates.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect();
+        SecretString::from(certificates + self.key.expose_secret())
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificates == other.certificates && self.key.expose_secret() == other.key.expose_secret()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("certificates", &self.certificates.len()).finish_non_exhaustive()
+    }
+}
+
+/// Which file of an [`Identity`] is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// That of the certificates.
+    Certificate,
+    /// That of the key.
+    Key,
+}
+
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+/// Characters of a line of PEM (RFC 7468, section 2).
+const PEM_LINE: usize = 64;
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err("holds no certificate in PEM".to_owned()),
+        Err(_) => Err("is not PEM throughout".to_owned()),
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for (place, character) in encoded.chars().enumerate() {
+        if place > 0 && place % PEM_LINE == 0 {
+            text.push('\n');
+        }
+        text.push(character);
+    }
+    text + &format!("\n-----END {label}-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
+
+    use super::*;
+
+    fn made() -> (String, String) {
+        let Made { cert, signing_key } = generate_simple_self_signed(["client".to_owned()]).unwrap();
+        (cert.pem(), signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn a_pair_is_read_and_written_again() {
+        let ((chain, key), (other, _)) = (made(), made());
+        let identity = Identity::from_pem(format!("first, some words\n{chain}{other}").as_bytes(), key.as_bytes()).unwrap();
+        let again = identity.to_pem();
+        let again = Identity::from_pem(again.expose_secret().as_bytes(), again.expose_secret().as_bytes()).unwrap();
+        assert!(again == identity && again.certificates.len() == 2);
+        assert_eq!(format!("{identity:?}"), "Identity { certificates: 2, .. }");
+        assert_eq!(Authorities::from_pem(format!("{chain}{other}").as_bytes()).unwrap().certificates().count(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_the_right_file() {
+        let ((chain, key), (_, other_key)) = (made(), made());
+        let told = |chain: &str, key: &str| Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err();
+        assert_eq!(told(&chain, &other_key), (Culprit::Key, "holds the key of another certificate".to_owned()));
+        assert_eq!(told(&key, &key), (Culprit::Certificate, "holds no certificate in PEM".to_owned()));
+        assert_eq!(told(&chain, &chain), (Culprit::Key, "holds no private key in PEM".to_owned()));
+        let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        assert_eq!(told(&chain, &encrypted), (Culprit::Key, "holds a key that is encrypted".to_owned()));
+        let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(told(garbled, &key).0, Culprit::Certificate);
+        assert!(Authorities::from_pem(garbled.as_bytes()).unwrap_err().contains("cannot be an authority"));
+        assert_eq!(Authorities::from_pem(b"-----BEGIN CERTIFICATE-----\n!"), Err("is not PEM throughout".to_owned()));
+    }
+}
