@@ -71,10 +71,12 @@ fn headers(reserved: &[&str], values: Schema) -> Schema {
     if reserved.is_empty() {
         return map(names, values);
     }
-    // Upper and lower case are the same, and JSON Schema's patterns have no flag for that.
-    let any_case = |name: &&str| -> String {
-        name.chars().map(|c| if c.is_ascii_alphabetic() { format!("[{}{c}]", c.to_ascii_uppercase()) } else { c.to_string() }).collect()
-    };
-    let reserved: Vec<String> = reserved.iter().map(any_case).collect();
+    let reserved: Vec<String> = reserved.iter().map(|name| any_case(name)).collect();
     map(json!({ "allOf": [names, { "not": { "pattern": format!("^(?:{})$", reserved.join("|")) } }] }), values)
+}
+
+/// A pattern of a word in upper or lower case: JSON Schema's patterns have no flag for that.
+fn any_case(word: &str) -> String {
+    let letter = |c: char| format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase());
+    word.chars().map(|c| if c.is_ascii_alphabetic() { letter(c) } else { c.to_string() }).collect()
 }

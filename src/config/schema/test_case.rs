@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use crate::config::destination::METHODS;
+
 use super::kind::{self, NO_VALUE, Schema, anything, list, map, object};
-use super::{destination, headers};
+use super::{any_case, destination, headers};
 
 pub(super) fn tests() -> Schema {
     list(test()).says("Events with what should become of them; `wiza-relay test` runs them.")
@@ -62,7 +64,7 @@ fn expectation() -> Schema {
     let sent_only = json!({ "url": false, "headers": false, "body": false, "body_contains": false });
     object([
         ("route", kind::public_text().says("The route that should send it.")),
-        ("method", kind::public_text().says("The request's method.").examples([json!("PUT")])),
+        ("method", method()),
         ("url", kind::text().says("The whole URL.")),
         ("headers", headers(&[], kind::text()).says("Headers with their values; others may be there too.")),
         ("body", anything().says("The whole body: JSON, or a text as a string.")),
@@ -72,4 +74,13 @@ fn expectation() -> Schema {
     .says("What should be sent; what is not given is not looked at, so `{}` is: anything.")
     .or_nothing()
     .with("dependentSchemas", json!({ "error": { "properties": sent_only } }))
+}
+
+/// In upper or lower case.
+fn method() -> Schema {
+    let methods: Vec<String> = METHODS.iter().map(|method| any_case(method.as_str())).collect();
+    Schema::of_type(["string"])
+        .says("The request's method.")
+        .with("pattern", json!(format!("^(?:{})$", methods.join("|"))))
+        .examples([json!("PUT")])
 }
