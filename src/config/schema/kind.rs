@@ -146,7 +146,7 @@ pub(super) fn number(range: &RangeInclusive<f64>) -> Schema {
     Schema::of_type(["number", "string"])
         .with("minimum", json!(range.start()))
         .with("maximum", json!(range.end()))
-        .pattern(r"\+?[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
+        .pattern(r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 }
 
 /// `10s`, `1h30m`, `3d`. The range cannot be a pattern, so the description has it.
