@@ -46,7 +46,7 @@ pub(super) fn shape() -> Vec<Entry> {
             "headers",
             headers(&RESERVED_HEADERS, kind::text())
                 .says("Headers beside those that the relay sets itself. Values are templates.")
-                .examples([json!({ "authorization": "Bearer ${CRM_TOKEN}" })]),
+                .examples([json!({ "x-api-key": "${API_KEY}" })]),
         ),
         (
             "body",
