@@ -64,7 +64,11 @@ impl Explain {
         match serde_json::from_slice::<Value>(&body) {
             Ok(Value::Object(_)) => {}
             Ok(_) => return Err(format!("{} is not a JSON object; the relay would put it into quarantine", self.payload.display())),
-            Err(error) => return Err(format!("{} is not JSON: {error}", self.payload.display())),
+            Err(error) => {
+                let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+                let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
+                return Err(format!("{} is not JSON: {error}{hint}", self.payload.display()));
+            }
         }
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
@@ -89,6 +93,9 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
                         entry.insert("value".into(), json!(value));
                     }
                     entry.insert("holds".into(), json!(finding.holds));
+                    if finding.negated {
+                        entry.insert("negated".into(), json!(true));
+                    }
                     Value::Object(entry)
                 })
                 .collect();

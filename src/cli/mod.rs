@@ -15,6 +15,7 @@ mod out;
 mod receivers;
 mod redrive;
 mod remote;
+mod schema;
 mod send;
 mod serve;
 mod test;
@@ -60,6 +61,8 @@ enum Command {
     Resume(destinations::Resume),
     /// Walk a store and check that no delivery is missing from its books.
     Audit(audit::Audited),
+    /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
+    Schema(schema::Schema),
 }
 
 /// How a command ended.
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Schema(schema) => schema.run(),
     };
     match ending {
         Ending::Good => ExitCode::SUCCESS,

@@ -14,6 +14,7 @@ mod known_paths;
 mod report;
 mod retention;
 mod route;
+pub mod schema;
 mod secrets;
 mod shape;
 mod source;
