@@ -131,6 +131,24 @@ fn exact(number: &Number) -> Exact {
     }
 }
 
+/// A number's value as a key: two numbers have the same key exactly if they compare as equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum NumberKey {
+    /// Also a float's, where it is whole and there can be an integer beside it.
+    Integer(i128),
+    /// The bits of any other.
+    Float(u64),
+}
+
+pub(super) fn number_key(number: &Number) -> NumberKey {
+    match exact(number) {
+        Exact::Integer(integer) => NumberKey::Integer(integer),
+        // Exact, as below; and -0.0 becomes 0.
+        Exact::Float(float) if float.fract() == 0.0 && float.abs() < BEYOND_INTEGERS => NumberKey::Integer(float as i128),
+        Exact::Float(float) => NumberKey::Float(float.to_bits()),
+    }
+}
+
 fn order(left: Exact, right: Exact) -> Option<Ordering> {
     match (left, right) {
         (Exact::Integer(left), Exact::Integer(right)) => Some(left.cmp(&right)),

@@ -253,7 +253,8 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
+/// Where one key leads.
+pub(super) fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
     match (key, node) {
         (Key::Name(name), Value::Object(members)) => members.get(name.as_str()),
         (Key::Index(index), Value::Array(elements)) => {

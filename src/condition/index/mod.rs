@@ -1,0 +1,78 @@
+//! An index over many conditions: which of them can hold on an event, found without evaluating all of them.
+//!
+//! What is indexed are equalities: `path == literal`, either way round, and `path in [literals]`, with paths of names and
+//! indices. From each condition is read which of them it cannot do without (`requirement`), all conditions' equalities
+//! are kept by path and value so that an event's values lead to those that hold (`equalities`), and those that hold lead
+//! to the conditions that then can (`tree`).
+//!
+//! A condition is left out only if its evaluation would come to a plain `false`: not where it would come to an error
+//! ([`super::TooManySteps`]), and not where it is cheaper to evaluate it than to know. So whoever evaluates the candidates in
+//! their order finds what he would have found by evaluating everything.
+
+mod equalities;
+mod requirement;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::{Condition, Scope};
+use equalities::Equalities;
+use requirement::Requirement;
+use tree::{Merged, Tree};
+
+/// So many conditions are evaluated in less time than the index is asked.
+const INDEXED_MIN: usize = 12;
+
+/// Finds, of a list of conditions, those that can hold on an event. Built once, in time that follows the conditions'
+/// text; its size follows it too.
+pub struct Index {
+    equalities: Equalities,
+    tree: Tree,
+    conditions: usize,
+}
+
+impl Index {
+    /// An index over these conditions, which are known by their places from now on. `None` always holds.
+    pub fn new<'c>(conditions: impl IntoIterator<Item = Option<&'c Condition>>) -> Self {
+        Self::for_at_least(INDEXED_MIN, conditions)
+    }
+
+    /// `indexed_min`: the index is empty, and everything a candidate, where there are fewer conditions.
+    fn for_at_least<'c>(indexed_min: usize, conditions: impl IntoIterator<Item = Option<&'c Condition>>) -> Self {
+        let conditions: Vec<_> = conditions.into_iter().collect();
+        let mut equalities = Equalities::new();
+        let requirements = conditions.iter().map(|condition| match condition {
+            Some(condition) if conditions.len() >= indexed_min => Requirement::of(&condition.0.logical, &mut equalities),
+            _ => Requirement::nothing(),
+        });
+        let requirements: Vec<Requirement> = requirements.collect();
+        Self { equalities, tree: Tree::new(&requirements), conditions: conditions.len() }
+    }
+
+    /// The places of the conditions that can hold, ascending: every one whose evaluation would not come to `false`, and
+    /// a few more. Made one by one, so that a walk that ends early costs no more than it walked.
+    pub fn candidates<'i>(&'i self, scope: &Scope<'_>) -> Candidates<'i> {
+        Candidates(self.tree.reached(&self.equalities.holding(scope)))
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Index({} conditions)", self.conditions)
+    }
+}
+
+/// The places of conditions that can hold, ascending.
+pub struct Candidates<'i>(Merged<'i>);
+
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        // A place came from a usize that was cut to a u32; there are never so many conditions.
+        self.0.next().and_then(|place| usize::try_from(place).ok())
+    }
+}
