@@ -27,7 +27,7 @@ pub struct Decision {
 pub fn decide(config: &Config, event: &Event) -> Decision {
     let facts = || event.facts();
     let scope = Scope { payload: event.payload(), event: &facts };
-    walk(config, &scope, config.index.candidates(&scope))
+    walk(config, &scope, config.index.candidates(&scope, event.bytes()))
 }
 
 /// The same, looking at every route. What this says is right; the index only saves time, and the tests hold

@@ -9,7 +9,7 @@ use super::ast::Operator;
 use super::evaluate::Evaluation;
 
 /// How much text is compared or measured in about the time that a node is visited.
-const STRING_BYTES_PER_STEP: usize = 256;
+pub(super) const STRING_BYTES_PER_STEP: usize = 256;
 /// 2^65 lies beyond every integer that a payload's number can hold as one.
 const BEYOND_INTEGERS: f64 = 36_893_488_147_419_103_232.0;
 

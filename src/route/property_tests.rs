@@ -106,9 +106,11 @@ fn event() -> impl Strategy<Value = Event> {
     let part = move || prop::option::weighted(0.9, value());
     let tags = prop::collection::vec(value(), 0..3);
     let long = prop::bool::weighted(0.25);
+    // Large payloads are decided by another index.
+    let padded = prop::bool::weighted(0.3);
     let needle = prop::bool::weighted(0.3);
     let place = (prop::sample::select(vec!["", "emea", "200"]), prop::sample::select(vec!["", "campaign=valid", "campaign="]));
-    (prop::collection::vec(part(), 6), tags, long, needle, place).prop_map(|(parts, tags, long, needle, (path, query))| {
+    (prop::collection::vec(part(), 6), tags, long, padded, needle, place).prop_map(|(parts, tags, long, padded, needle, (path, query))| {
         let mut payload = json!({ "status": {}, "data": { "tags": tags } });
         let mut put = |pointer: &str, key: &str, value: Option<Value>| {
             if let (Some(Value::Object(members)), Some(value)) = (payload.pointer_mut(pointer), value) {
@@ -121,9 +123,10 @@ fn event() -> impl Strategy<Value = Event> {
             put(pointer, key, value);
         }
         let list = vec![Value::from(if needle { "needle" } else { "straw" }); if long { LONG_LIST } else { 2 }];
+        put("/data", "padding", padded.then(|| Value::from("x".repeat(20_000))));
         put("/data", "list", Some(Value::Array(list)));
         let now = Timestamp::UNIX_EPOCH;
-        Event::new(EventId::new(now), now, path.to_owned(), query.to_owned(), Bytes::new()).with_payload(payload)
+        Event::new(EventId::new(now), now, path.to_owned(), query.to_owned(), Bytes::from(payload.to_string()))
     })
 }
 
@@ -150,7 +153,7 @@ fn the_random_cases_meet_what_matters() {
         let event = event().new_tree(&mut runner).expect("generates").current();
         let facts = || event.facts();
         let scope = crate::condition::Scope { payload: event.payload(), event: &facts };
-        looked_at += config.index.candidates(&scope).count();
+        looked_at += config.index.candidates(&scope, event.bytes()).count();
         routes += config.routes.len();
         let decision: Decision = decide(&config, &event);
         let of = |place: &usize| &config.routes[*place];

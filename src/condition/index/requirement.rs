@@ -1,18 +1,14 @@
 //! Which equalities a condition cannot do without.
 //!
 //! The claim that everything here keeps: if a requirement is not met, evaluating the condition comes to `false`, within
-//! [`EVALUATION_STEPS_MAX`]. Conditions are evaluated from left to right, and the evaluation ends with an error where a
-//! term takes too many steps. So of `a and b`, what `b` requires counts only if `a` is sure to take few steps: terms of
-//! names, indices and literals do, whatever the payload; those that look at many values, measure or search text, or
-//! compare two paths may not. Where such a term comes first, an equality behind it is not required in this sense.
+//! [`EVALUATION_STEPS_MAX`]. Terms are evaluated from left to right, and the evaluation ends with an error where they take
+//! too many steps together. So an equality counts only if what is evaluated before it is found not to hold is sure to
+//! take few enough (`cost`).
 
-use super::super::ast::{Logical, Operand, Operator, Path, Term, Test};
-use super::super::{EVALUATION_STEPS_MAX, TEXT_BYTES_MAX};
+use super::super::EVALUATION_STEPS_MAX;
+use super::super::ast::{Logical, Operand, Operator, Term, Test};
+use super::cost::{self, Payloads};
 use super::equalities::{Equalities, EqualityId};
-
-/// A term takes a step, each path one and each key one more, each value of an `in` one, and text one for 256 bytes of
-/// the literal, twice for `<=`. The shortest there is, `a`, takes three: no term takes more than four a byte.
-const _: () = assert!(4 * TEXT_BYTES_MAX < EVALUATION_STEPS_MAX as usize);
 
 /// What must hold for a condition to hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,22 +21,70 @@ pub(super) enum Requirement {
     All(Vec<Requirement>),
 }
 
+/// Reads requirements off conditions.
+pub(super) struct Reader<'e> {
+    pub equalities: &'e mut Equalities,
+    pub payloads: Payloads,
+}
+
+impl Reader<'_> {
+    pub fn requirement(&mut self, logical: &Logical) -> Requirement {
+        self.read(logical, 0).map_or_else(Requirement::nothing, |(requirement, _)| requirement)
+    }
+
+    /// What is required, if anything, where `spent` steps at the most were taken before; and how many at the most it
+    /// takes to come to `false` if it is not met.
+    fn read(&mut self, logical: &Logical, spent: u64) -> Option<(Requirement, u64)> {
+        match logical {
+            Logical::Term(term) => {
+                let steps = cost::of_term(term, self.payloads);
+                let affordable = spent.saturating_add(steps) <= u64::from(EVALUATION_STEPS_MAX);
+                let one_of = if affordable { self.equalities_of(term) } else { None };
+                one_of.map(|equalities| (Requirement::OneOf(equalities), steps))
+            }
+            Logical::All(conditions) => {
+                let mut required = Vec::new();
+                // Those before one that is not met may hold, and then were evaluated wholly.
+                let (mut before, mut until_false) = (0_u64, 0_u64);
+                for condition in conditions {
+                    if let Some((requirement, steps)) = self.read(condition, spent.saturating_add(before)) {
+                        required.push(requirement);
+                        until_false = until_false.max(before.saturating_add(steps));
+                    }
+                    before = before.saturating_add(cost::of(condition, self.payloads));
+                }
+                (!required.is_empty()).then_some((Requirement::All(required), until_false))
+            }
+            Logical::Any(alternatives) => {
+                let mut required = Vec::new();
+                let mut until_false = 0_u64;
+                for alternative in alternatives {
+                    let (requirement, steps) = self.read(alternative, spent.saturating_add(until_false))?;
+                    required.push(requirement);
+                    until_false = until_false.saturating_add(steps);
+                }
+                Some((Requirement::Any(required), until_false))
+            }
+            Logical::Not(_) => None,
+        }
+    }
+
+    /// The equalities one of which a term asks for, if that is what it does.
+    fn equalities_of(&mut self, term: &Term) -> Option<Vec<EqualityId>> {
+        match &term.test {
+            Test::Compare { left: Operand::Path(path), operator: Operator::Equal, right: Operand::Literal(value) }
+            | Test::Compare { left: Operand::Literal(value), operator: Operator::Equal, right: Operand::Path(path) } => {
+                self.equalities.insert(path, std::slice::from_ref(value))
+            }
+            Test::OneOf { operand: Operand::Path(path), values } => self.equalities.insert(path, values),
+            Test::Exists(_) | Test::Compare { .. } | Test::OneOf { .. } | Test::Matches(_) => None,
+        }
+    }
+}
+
 impl Requirement {
     pub fn nothing() -> Self {
         Self::All(Vec::new())
-    }
-
-    pub fn of(logical: &Logical, equalities: &mut Equalities) -> Self {
-        match logical {
-            Logical::Term(term) => of_term(term, equalities),
-            Logical::All(conditions) => {
-                // What follows the first that may take many steps is not sure to be evaluated.
-                let sure = conditions.iter().position(|condition| !takes_few_steps(condition)).map_or(conditions.len(), |first| first + 1);
-                Self::All(conditions.iter().take(sure).map(|condition| Self::of(condition, equalities)).collect())
-            }
-            Logical::Any(alternatives) => Self::Any(alternatives.iter().map(|alternative| Self::of(alternative, equalities)).collect()),
-            Logical::Not(_) => Self::nothing(),
-        }
     }
 
     /// The same as a list of which every entry must be met: one of the equalities in it has to hold. Of alternatives
@@ -51,10 +95,7 @@ impl Requirement {
             Self::All(requirements) => requirements.iter().flat_map(|requirement| requirement.clauses(weight)).collect(),
             Self::Any(alternatives) => {
                 let lightest = |requirement: &Self| requirement.clauses(weight).into_iter().min_by_key(|clause| weight(clause));
-                let Some(clauses) = alternatives.iter().map(lightest).collect::<Option<Vec<_>>>() else {
-                    return Vec::new(); // An alternative requires nothing.
-                };
-                let mut clause = clauses.concat();
+                let mut clause: Vec<EqualityId> = alternatives.iter().filter_map(lightest).flatten().collect();
                 clause.sort_unstable();
                 clause.dedup();
                 vec![clause]
@@ -70,41 +111,5 @@ impl Requirement {
                 requirements.iter().for_each(|requirement| requirement.each_equality(found));
             }
         }
-    }
-}
-
-fn of_term(term: &Term, equalities: &mut Equalities) -> Requirement {
-    let one_of = match &term.test {
-        Test::Compare { left: Operand::Path(path), operator: Operator::Equal, right: Operand::Literal(value) }
-        | Test::Compare { left: Operand::Literal(value), operator: Operator::Equal, right: Operand::Path(path) } => {
-            equalities.insert(path, std::slice::from_ref(value))
-        }
-        Test::OneOf { operand: Operand::Path(path), values } => equalities.insert(path, values),
-        Test::Exists(_) | Test::Compare { .. } | Test::OneOf { .. } | Test::Matches(_) => None,
-    };
-    one_of.map_or_else(Requirement::nothing, Requirement::OneOf)
-}
-
-/// Whether evaluation takes few steps, whatever the payload: no more than four a byte of its text.
-fn takes_few_steps(logical: &Logical) -> bool {
-    match logical {
-        Logical::Any(conditions) | Logical::All(conditions) => conditions.iter().all(takes_few_steps),
-        Logical::Not(condition) => takes_few_steps(condition),
-        Logical::Term(term) => match &term.test {
-            Test::Exists(path) => path.is_singular(),
-            Test::OneOf { operand, .. } => is_plain(operand),
-            // Two paths may lead to two large lists.
-            Test::Compare { left: Operand::Path(_), right: Operand::Path(_), .. } => false,
-            Test::Compare { left, right, .. } => is_plain(left) && is_plain(right),
-            Test::Matches(_) => false,
-        },
-    }
-}
-
-fn is_plain(operand: &Operand) -> bool {
-    match operand {
-        Operand::Literal(_) => true,
-        Operand::Path(path) => Path::is_singular(path),
-        Operand::Length(_) | Operand::Count(_) | Operand::Value(_) => false,
     }
 }
