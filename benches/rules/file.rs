@@ -8,8 +8,8 @@ const INDUSTRIES: [&str; 8] =
     ["Software", "Banking", "Insurance", "Retail", "Logistics", "Energy", "Hospitality", "Machinery Manufacturing"];
 
 /// Of every ten routes: five for a customer's domain with more beside it, one for a handful of domains, and one each for
-/// a kind of failure, for a country and an industry, for a campaign and for a kind of company. `muster.example`, the
-/// domain of the sample, is among the customers.
+/// a kind of failure, for a country and an industry, for a campaign and for a kind of company. The
+/// first routes are for `muster.example`, the domain of the sample.
 pub fn routes_yaml(count: usize) -> String {
     let mut text = "source: { path: /webhooks/wiza, api_keys: [bench-key] }\ndestinations:\n".to_owned();
     for name in ["crm", "slack", "warehouse"] {
@@ -24,7 +24,7 @@ pub fn routes_yaml(count: usize) -> String {
 }
 
 fn route(number: usize) -> (String, &'static str) {
-    let customer = |number: usize| if number == 1 { "muster.example".to_owned() } else { format!("customer-{number}.example") };
+    let customer = |number: usize| if number < 10 { "muster.example".to_owned() } else { format!("customer-{number}.example") };
     let of = |list: &[&'static str]| list[number / 10 % list.len()];
     match number % 10 {
         0 => (format!(r#"type == "individual_reveal" and status.code == 400 and data.fail_error == "error {number}""#), "slack"),
