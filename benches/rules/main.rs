@@ -22,9 +22,10 @@ use wiza_relay::rules;
 use wiza_relay::store::Store;
 use wiza_relay::store::embedded::{Embedded, Options};
 
-/// How long each figure is measured; the median of its rounds is shown.
+/// How long each figure is measured.
 const MEASURED: Duration = Duration::from_millis(1500);
-const ROUNDS: usize = 15;
+/// The fastest of so many rounds is shown: nothing here waits, so what else the machine does can only add.
+const ROUNDS: usize = 150;
 
 fn main() {
     let measured = if std::env::var_os("BENCH_QUICK").is_some() { MEASURED / 10 } else { MEASURED };
@@ -56,10 +57,10 @@ fn main() {
     }
 }
 
-/// The median over rounds of the time that deciding one event takes; its payload is parsed beforehand, as in the relay.
+/// The time that deciding one event takes; its payload is parsed beforehand, as in the relay.
 fn microseconds(payload: &Bytes, measured: Duration, decide: impl Fn(&Event) -> Decision) -> f64 {
     let round = measured / u32::try_from(ROUNDS).expect("few rounds");
-    let mut rounds: Vec<f64> = (0..ROUNDS)
+    (0..ROUNDS)
         .map(|_| {
             let started = Instant::now();
             let (mut spent, mut events) = (Duration::ZERO, 0_u32);
@@ -72,9 +73,7 @@ fn microseconds(payload: &Bytes, measured: Duration, decide: impl Fn(&Event) -> 
             }
             spent.as_secs_f64() * 1e6 / f64::from(events)
         })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+        .fold(f64::INFINITY, f64::min)
 }
 
 /// How long a new store takes to learn the rules' names, and how long when it knows them.
