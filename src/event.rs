@@ -57,6 +57,9 @@ impl std::str::FromStr for EventId {
     }
 }
 
+/// The facts' names, the id and the time.
+const FACTS_BYTES: usize = 256;
+
 /// One accepted webhook. Its body is kept byte for byte; every view of it (payload, facts, template values) is
 /// made at most once, on first use, and shared by all rules and deliveries.
 #[derive(Debug)]
@@ -117,6 +120,11 @@ impl Event {
                 "query": query_map(&self.query),
             })
         })
+    }
+
+    /// How many bytes the payload and the facts have as text, or a few more.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.path.len() + self.query.len() + FACTS_BYTES
     }
 
     /// The payload as template values, converted once however many templates read it.

@@ -13,11 +13,11 @@ use super::{EVALUATION_STEPS_MAX, TooManySteps, pattern};
 
 /// How many visits may be open inside one another: a payload's depth (128 by serde_json) once or a few times over.
 /// Only filters nested for the sake of it need more.
-const VISIT_DEPTH_MAX: u32 = 512;
+pub(super) const VISIT_DEPTH_MAX: u32 = 512;
 /// The steps that compiling a pattern counts for: it takes as long as visiting that many nodes.
-const PATTERN_STEPS: usize = 10_000;
+pub(super) const PATTERN_STEPS: usize = 10_000;
 /// How much text is searched in about the time that a node is visited, with a pattern that is not too clever.
-const SEARCHED_BYTES_PER_STEP: usize = 16;
+pub(super) const SEARCHED_BYTES_PER_STEP: usize = 16;
 /// The longest pattern that is taken from a payload, in bytes.
 const FOUND_PATTERN_BYTES_MAX: usize = 1024;
 
@@ -253,7 +253,8 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
+/// Where one key leads.
+pub(super) fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
     match (key, node) {
         (Key::Name(name), Value::Object(members)) => members.get(name.as_str()),
         (Key::Index(index), Value::Array(elements)) => {

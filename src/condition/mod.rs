@@ -25,7 +25,8 @@
 //! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
-//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing).
+//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
+//! (many conditions at once).
 
 use std::fmt;
 use std::ops::Range;
@@ -39,6 +40,7 @@ mod canonical;
 mod compare;
 mod evaluate;
 mod explain;
+mod index;
 mod lexer;
 mod parser;
 mod path_parser;
@@ -57,6 +59,7 @@ mod property_tests;
 mod tests;
 
 pub use explain::{Finding, Found};
+pub use index::{Candidates, Index};
 pub use paths::{PathRoot, Step, UsedPath};
 
 /// The longest condition or query, in bytes.
