@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::condition;
+use crate::condition::Index;
 use crate::transform::Templates;
 
 pub use auth::Auth;
@@ -62,7 +62,7 @@ pub struct Config {
     /// In the order of the file.
     pub routes: Vec<Route>,
     /// Finds those of the routes that an event can match.
-    pub index: condition::Index,
+    pub index: Index,
     /// Where an event goes that no route took.
     pub unmatched: Vec<Target>,
     /// How long events are kept.
@@ -161,7 +161,7 @@ fn load_with(file_name: &str, text: &str, lookup: Lookup<'_>, missing: Missing) 
         config: config.filter(|_| !has_errors).map(|sections| Config {
             source: sections.source,
             destinations: sections.destinations,
-            index: condition::Index::new(sections.routes.iter().map(|route| route.when.as_ref())),
+            index: Index::new(sections.routes.iter().map(|route| route.when.as_ref())),
             routes: sections.routes,
             unmatched: sections.unmatched,
             retention: sections.retention,
