@@ -13,6 +13,8 @@ mod contract_tests;
 pub mod embedded;
 mod figures;
 mod records;
+#[cfg(test)]
+mod model_tests;
 
 use std::time::Duration;
 
