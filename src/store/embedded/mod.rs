@@ -13,6 +13,7 @@
 mod audit;
 mod backlog;
 mod checkpoint;
+mod clock;
 mod commit;
 mod configure;
 mod dedupe;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{Semaphore, broadcast};
 
 use super::backlog::Backlog;
+use super::clock::Clock;
 use super::dedupe::{self, Dedupe};
 use super::listing::follow::COMMITS_BEHIND_MAX;
 use super::queue::Queue;
@@ -68,6 +69,7 @@ impl Embedded {
         for queue in &queues {
             line::restore(&connection, queue).map_err(engine)?;
         }
+        let clock = Clock::open(&connection).map_err(engine)?;
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
 
@@ -86,7 +88,7 @@ impl Embedded {
         });
         let pacer = checkpoint::Pacer::start(&mut connection, background, Arc::clone(&shared)).map_err(refuse)?;
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
-        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, inbox);
+        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, clock, inbox);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
