@@ -94,9 +94,9 @@ impl Embedded {
             .spawn(move || writer.run())
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
+            readers: Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&shared))),
+            lookers: Arc::new(Readers::new(path, LOOKERS_MAX, Arc::clone(&shared))),
             shared,
-            readers: Arc::new(Readers::new(path.clone(), READERS_MAX)),
-            lookers: Arc::new(Readers::new(path, LOOKERS_MAX)),
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             thread: Mutex::new(Some(thread)),
@@ -216,10 +216,13 @@ pub(super) fn is_final(error: &rusqlite::Error) -> bool {
 pub(super) fn plain_words(error: &rusqlite::Error) -> String {
     let fix = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; free space and it goes on by itself",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error; look at the system's log and at the disk's health",
         Some(ErrorCode::ReadOnly) => "the disk or the file is read-only; make it writable for the relay's user",
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => "the file cannot be opened; check the folder's owner and permissions",
         Some(ErrorCode::NotADatabase) => "the file is not a database of this relay; move it away or name another folder",
-        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a back-up, or move it away to start anew",
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "the file is damaged, or the disk cannot read it: look at the system's log; restore a back-up, or save what can be read with `wiza-relay export` and move the folder away to start anew"
+        }
         _ => return error.to_string(),
     };
     format!("{fix} ({error})")

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use super::{line, schema};
+use super::{Shared, line, open, schema};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
@@ -23,14 +23,16 @@ pub(super) const LOOKERS_MAX: usize = 2;
 /// The connections for reading.
 pub(super) struct Readers {
     path: PathBuf,
+    /// Told where what was read shows that the file is damaged.
+    shared: Arc<Shared>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// At most `at_a_time` connections to the file at `path`.
-    pub fn new(path: PathBuf, at_a_time: usize) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
+    pub fn new(path: PathBuf, at_a_time: usize, shared: Arc<Shared>) -> Self {
+        Self { path, shared, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
     }
 
     /// Runs `query` on a thread for blocking work.
@@ -52,7 +54,14 @@ impl Readers {
             drop(permit); // Only here: the read goes on also when nobody waits for it any more.
             Ok(result)
         };
-        tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+        let result = tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?;
+        result.map_err(|error| {
+            // A damaged file takes nothing more, whoever found it out: the disk may lose what comes next as well.
+            if open::is_final(&error) && !self.shared.has_failed() {
+                self.shared.commit_failed(&error);
+            }
+            failed(error.to_string())
+        })
     }
 
     fn pop(&self) -> Option<Connection> {
