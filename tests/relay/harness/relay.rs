@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::setup::{Setup, with_source};
 use super::stored::Stored;
 use super::webhook::{Poster, Webhook};
-use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, sha256_hex};
+use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, run_with, sha256_hex};
 
 /// How often another pair of ports is tried, where somebody was quicker to take one.
 const PORT_TRIES_MAX: usize = 20;
@@ -64,16 +64,9 @@ impl Relay {
         if self.setup.rules_file.is_none() {
             std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
         }
-        let mut admin = self.admin;
-        if self.setup.on_all_interfaces {
-            admin.set_ip(Ipv4Addr::UNSPECIFIED.into());
-        }
         let log = File::create(self.log_file(self.starts)).unwrap();
         let child = command::relay()
-            .arg("serve")
-            .args(["--config", &self.routes_file().display().to_string(), "--store", &self.store().display().to_string()])
-            .args(["--listen", &self.webhooks.to_string(), "--admin", &admin.to_string()])
-            .args(&self.setup.arguments)
+            .args(self.arguments())
             .envs(self.setup.environment.iter().cloned())
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -94,6 +87,29 @@ impl Relay {
         }
         self.poster = Some(Poster::new(self.webhooks, Arc::clone(&self.accepted)));
         true
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        let mut admin = self.admin;
+        if self.setup.on_all_interfaces {
+            admin.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        }
+        let (webhooks, admin) = (self.webhooks.to_string(), admin.to_string());
+        let mut arguments =
+            vec!["serve".to_owned(), "--config".to_owned(), text(self.routes_file()), "--store".to_owned(), text(self.store())];
+        arguments.extend(["--listen".to_owned(), webhooks, "--admin".to_owned(), admin]);
+        arguments.extend(self.setup.arguments.iter().cloned());
+        arguments
+    }
+
+    /// Tries to start it on the same store, where it is to end by itself.
+    pub async fn refused_start(&self) -> Ran {
+        assert!(self.child.is_none(), "it is running");
+        let arguments = self.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let environment: Vec<(&str, &str)> = self.setup.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        run_with(&arguments, &environment).await
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::receiver::Witness;
-use super::{API_KEY, Receiver, Relay};
+use super::{API_KEY, Faults, Receiver, Relay};
 
 /// A relay that has not been started yet.
 pub struct Setup {
@@ -56,6 +56,12 @@ impl Setup {
     /// Sets a variable of the relay's environment, which is otherwise empty.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets a test make its disk and its clock go wrong.
+    pub fn with(mut self, faults: &Faults) -> Self {
+        self.environment.extend(faults.environment());
         self
     }
 
