@@ -6,6 +6,8 @@
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
+//! - `wal` notices a log that lost commits, which SQLite does not.
+//! - `clock` notices that the wall clock was set back.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
@@ -28,6 +30,7 @@ mod redrive;
 mod retention;
 mod schema;
 mod standing;
+mod wal;
 mod writer;
 
 use std::collections::VecDeque;
@@ -220,7 +223,7 @@ impl Embedded {
         });
         let closed = |_| StoreError::Engine { doing, error: "the store is closed".to_owned() };
         self.commands.try_send(Command::Task(task)).map_err(|error| StoreError::Engine { doing, error: error.to_string() })?;
-        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: error.to_string() })
+        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: open::plain_words(&error) })
     }
 
     fn backlog(&self) -> Result<(), Unavailable> {
