@@ -6,7 +6,7 @@
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
-//! - `wal` notices a log that lost commits, which SQLite does not.
+//! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
 //! - `clock` notices that the wall clock was set back.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
@@ -15,6 +15,7 @@
 mod audit;
 mod backlog;
 mod checkpoint;
+mod checksum;
 mod clock;
 mod commit;
 mod configure;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
+use super::checksum::{self, Covered};
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use super::{Shared, line, open, schema};
 use crate::delivery::{DestinationKey, RouteKey};
@@ -90,7 +91,7 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
     )?;
@@ -131,9 +132,19 @@ pub(super) fn oldest(connection: &Connection, destination: DestinationKey, front
     Ok(milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()))
 }
 
-/// An event from a row whose columns from `first` on are id, received_at, path, query, body.
+/// An event from a row whose columns from `first` on are id, received_at, path, query, body, plan, checksum.
 pub(super) fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
-    let received_at = Timestamp::from_millisecond(row.get(first + 1)?).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (id, received_at): ([u8; 16], i64) = (row.get(first)?, row.get(first + 1)?);
+    let (path, query): (String, String) = (row.get(first + 2)?, row.get(first + 3)?);
     let body: Vec<u8> = row.get(first + 4)?;
-    Ok(Event::new(EventId::from_bytes(row.get(first)?), received_at, row.get(first + 2)?, row.get(first + 3)?, body.into()))
+    let plan = row.get_ref(first + 5)?.as_str()?;
+    let covered = Covered { id: &id, received_at, path: &path, query: &query, plan, body: &body };
+    let damaged = row.get::<_, Option<i64>>(first + 6)?.is_some_and(|written| written != i64::from(checksum::of(covered)));
+    let received_at = Timestamp::from_millisecond(received_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let event = Event::new(EventId::from_bytes(id), received_at, path, query, body.into());
+    if damaged {
+        tracing::error!(event_id = %event.id, "an event was damaged on the disk; its deliveries are dead letters");
+        return Ok(event.damaged());
+    }
+    Ok(event)
 }
