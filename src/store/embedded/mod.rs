@@ -22,6 +22,7 @@ mod configure;
 mod dedupe;
 mod line;
 mod listing;
+mod export;
 mod open;
 mod plan;
 mod queue;
@@ -49,6 +50,7 @@ use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use self::backlog::Backlog;
 use self::listing::follow::Changed;
+pub use self::export::{Exported, ExportedEvent, export};
 pub use self::open::Options;
 use self::queue::{Hold, Queue, Reading, Want};
 use self::read::Readers;
