@@ -12,9 +12,9 @@
 mod contract_tests;
 pub mod embedded;
 mod figures;
-mod records;
 #[cfg(test)]
 mod model_tests;
+mod records;
 
 use std::time::Duration;
 

@@ -214,7 +214,7 @@ async fn a_store_that_cannot_be_read_is_not_opened_and_not_changed() {
         relay
             .refused_start()
             .await
-            .assert_refused(1, &["cannot open the store in", &relay.store().display().to_string(), "the disk reports an error"]);
+            .assert_refused(1, &["cannot open the store in", &relay.store().display().to_string(), "look at the system's log"]);
         faults.clear();
     }
     relay.start_again().await;

@@ -9,6 +9,7 @@ mod authenticating;
 mod bad_input;
 mod cli;
 mod clock;
+mod damaged;
 mod delivering;
 mod delivering_circuit;
 mod delivering_failures;

@@ -31,21 +31,28 @@ pub struct Relay {
 
 impl Relay {
     pub(super) async fn start(setup: Setup) -> Self {
+        Self::try_new(setup).await.unwrap_or_else(|log| panic!("the relay ended at once:\n{log}"))
+    }
+
+    pub(super) async fn try_new(setup: Setup) -> Result<Self, String> {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let folder = tempfile::Builder::new().prefix("wiza-relay-test-").tempdir().unwrap();
         let (child, poster, accepted) = (None, None, Arc::default());
         let mut relay = Self { setup, folder, child, poster, webhooks: nowhere, admin: nowhere, client, accepted, starts: 0 };
-        relay.start_again().await;
-        relay
+        relay.try_start_again().await.map(|()| relay)
     }
 
     /// Starts it on the same store, after `kill` or `terminate`.
     pub async fn start_again(&mut self) {
+        self.try_start_again().await.unwrap_or_else(|log| panic!("the relay ended at once:\n{log}"));
+    }
+
+    async fn try_start_again(&mut self) -> Result<(), String> {
         assert!(self.child.is_none(), "it is running");
         for _ in 0..PORT_TRIES_MAX {
-            if self.try_start().await {
-                return;
+            if self.try_start().await? {
+                return Ok(());
             }
         }
         panic!("no free ports after {PORT_TRIES_MAX} tries");
@@ -57,8 +64,8 @@ impl Relay {
         self.start_again().await;
     }
 
-    /// One try; `false` if somebody else took a port meanwhile.
-    async fn try_start(&mut self) -> bool {
+    /// One try; `false` if somebody else took a port meanwhile, the log if it ended for another reason.
+    async fn try_start(&mut self) -> Result<bool, String> {
         self.starts += 1;
         (self.webhooks, self.admin) = (free_address(), free_address());
         if self.setup.rules_file.is_none() {
@@ -77,16 +84,18 @@ impl Relay {
         self.child = Some(child);
         let status = eventually("the relay is ready", async || match self.exited() {
             Some(status) => Some(Some(status)),
-            None => (self.try_get("/readyz").await?.0 == 200 && self.log().contains("started")).then_some(None),
+            None => (self.try_get(if self.setup.damaged { "/healthz" } else { "/readyz" }).await?.0 == 200
+                && self.log().contains("started"))
+            .then_some(None),
         })
         .await;
-        if let Some(status) = status {
+        if status.is_some() {
             self.child = None;
-            assert!(self.log().contains("something else has the port"), "the relay ended at once with {status}:\n{}", self.log());
-            return false;
+            let log = self.log();
+            return if log.contains("something else has the port") { Ok(false) } else { Err(log) };
         }
         self.poster = Some(Poster::new(self.webhooks, Arc::clone(&self.accepted)));
-        true
+        Ok(true)
     }
 
     fn arguments(&self) -> Vec<String> {
