@@ -29,6 +29,7 @@ mod receiving;
 mod receiving_limits;
 mod reloading;
 mod restart;
+mod retention;
 mod securing;
 mod succeeding;
 mod tokens;
