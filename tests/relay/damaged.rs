@@ -15,6 +15,11 @@ use crate::harness::{Answer, Gate, Ran, Receiver, Relay, Setup, eventually, run}
 const CRM: (&str, &str) = ("destination", "crm");
 const EVENTS: usize = 300;
 
+/// What is in a file, to be damaged.
+type Bytes = Vec<u8>;
+/// A way to damage it.
+type Change = fn(&mut Bytes);
+
 /// A store with events that wait, and their bodies by id.
 struct Sample {
     folder: TempDir,
@@ -49,7 +54,7 @@ impl Sample {
     }
 
     /// A copy of it in which this file was changed.
-    fn damaged(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
+    fn damaged(&self, name: &str, change: impl FnOnce(&mut Bytes)) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
@@ -101,7 +106,7 @@ async fn a_sound_store_is_exported_whole_also_while_a_relay_runs_on_it() {
 async fn a_file_that_was_cut_off_or_lost_its_header_is_refused_and_left_alone() {
     let sample = Sample::write(false).await;
     let receiver = Receiver::start().await;
-    let cases: [(&str, fn(&mut Vec<u8>), &[&str], bool); 4] = [
+    let cases: [(&str, Change, &[&str], bool); 4] = [
         ("half of it", |bytes| bytes.truncate(bytes.len() / 2), &["the file is damaged", "wiza-relay export"], true),
         ("half a page less", |bytes| bytes.truncate(bytes.len() - 2048), &["the file is damaged", "wiza-relay export"], true),
         ("no header", |bytes| bytes[..100].fill(0), &["not a database of this relay", "move it away"], false),
@@ -141,11 +146,16 @@ async fn assert_noticed(relay: &Relay) {
 async fn a_log_that_lost_commits_is_refused_until_the_operator_has_decided() {
     let sample = Sample::write(true).await;
     let receiver = Receiver::start().await;
-    let log_bytes = std::fs::read(sample.folder.path().join("relay.db-wal")).unwrap().len();
-    let cases: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 3] = [
-        ("a flipped bit in the midst", Box::new(move |bytes| bytes[log_bytes / 2] ^= 4)),
-        ("a page of zeroes", Box::new(move |bytes| bytes[log_bytes / 3..][..4096].fill(0))),
-        ("half of it", Box::new(move |bytes| bytes.truncate(log_bytes / 2))),
+    let cases: [(&str, Change); 3] = [
+        ("a flipped bit in the midst", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+        }),
+        ("a page of zeroes", |bytes| {
+            let third = bytes.len() / 3;
+            bytes[third..][..4096].fill(0);
+        }),
+        ("half of it", |bytes| bytes.truncate(bytes.len() / 2)),
     ];
     for (what, change) in cases {
         let store = sample.damaged("relay.db-wal", change);

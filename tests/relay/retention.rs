@@ -1,6 +1,6 @@
 //! Deleting for real: what is over its time is gone, and its room in the file is used again.
 
-use crate::harness::{Receiver, Setup, eventually};
+use crate::harness::{Faults, Receiver, Setup, eventually};
 
 const EVENTS: u64 = 200;
 
@@ -11,9 +11,10 @@ fn large(batch: u64, number: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn room_of_what_was_deleted_is_used_again() {
+    let Some(faults) = Faults::new() else { return };
     let receiver = Receiver::start().await;
-    let routes = crate::harness::one_destination(&receiver.url("/crm"), "") + "retention: { delivered: 1s, dead: 1s }\n";
-    let mut relay = Setup::new(routes).seen_by(&receiver).start().await;
+    let routes = crate::harness::one_destination(&receiver.url("/crm"), "") + "retention: { delivered: 1h, dead: 1h }\n";
+    let mut relay = Setup::new(routes).seen_by(&receiver).with(&faults).start().await;
     let mut sizes = Vec::new();
     for batch in 0..4 {
         for number in 0..EVENTS {
@@ -25,6 +26,7 @@ async fn room_of_what_was_deleted_is_used_again() {
         // Everything in one file; and a sweep comes at once after the start.
         assert_eq!(relay.terminate().await.code(), Some(0));
         sizes.push(std::fs::metadata(relay.store().join("relay.db")).unwrap().len());
+        faults.inject(&format!("clock {}", 2 * 60 * 60 * (batch + 1)));
         relay.start_again().await;
         eventually("what is over its time is deleted", async || (relay.stored().events() == 0).then_some(())).await;
         relay.metrics().await.assert_conserved();
