@@ -104,6 +104,7 @@ async fn at_no_step_does_kill_9_lose_an_event() {
         relay.start_again().await;
         relay.metrics().await.assert_conserved();
         relay.stored().assert_sound();
+        relay.audit().await;
 
         // Wiza repeats what got no answer, and it is stored once.
         let reply = relay.webhook(body).send().await;

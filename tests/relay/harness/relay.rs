@@ -198,6 +198,12 @@ impl Relay {
         self.setup.store.clone().unwrap_or_else(|| self.folder.path().join("store"))
     }
 
+    /// Walks the store as an operator would, and makes sure that no delivery is missing from its books.
+    pub async fn audit(&self) {
+        let ran = run_with(&["audit", "--store", &self.store().display().to_string()], &[]).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
     /// A folder for what else a test needs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
