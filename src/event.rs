@@ -74,6 +74,7 @@ pub struct Event {
     pub query: String,
     /// The body as received (inflated, where it came compressed).
     pub body: Bytes,
+    damaged: bool,
     payload: OnceLock<Value>,
     facts: OnceLock<Value>,
     template_payload: OnceLock<minijinja::Value>,
@@ -89,11 +90,23 @@ impl Event {
             path,
             query,
             body,
+            damaged: false,
             payload: OnceLock::new(),
             facts: OnceLock::new(),
             template_payload: OnceLock::new(),
             template_facts: OnceLock::new(),
         }
+    }
+
+    /// The same event, found to be another than was stored.
+    #[must_use]
+    pub fn damaged(self) -> Self {
+        Self { damaged: true, ..self }
+    }
+
+    /// Whether it is not what was stored, so that nobody must be given it.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// The same event with its parsed body, where the caller has it already.

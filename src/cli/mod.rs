@@ -7,6 +7,7 @@ mod demo;
 mod destinations;
 mod events;
 mod explain;
+mod export;
 mod listing;
 mod load;
 mod logs;
@@ -45,6 +46,8 @@ enum Command {
     Check(check::Check),
     /// See what would become of an event and why, without sending anything.
     Explain(explain::Explain),
+    /// Print every event that a store holds, also what can be read of a damaged one.
+    Export(export::Export),
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
     Test(test::Test),
     /// List, follow or show what a running relay has received.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Send(send) => send.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Export(export) => export.run(),
         Command::Test(test) => test.run(),
         Command::Events(events) => events.run(),
         Command::Deliveries(deliveries) => deliveries.run(),

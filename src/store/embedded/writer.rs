@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
 use super::queue::Hold;
-use super::{Shared, checkpoint, retention};
+use super::{Shared, checkpoint, clock, retention};
 use crate::delivery::Settlement;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
 
@@ -66,6 +66,7 @@ pub(super) struct Writer {
     pub next_sequence: i64,
     pub retention: retention::Sweep,
     pub checkpoint: checkpoint::Pacer,
+    pub clock: clock::Clock,
     commands: Receiver<Command>,
     /// Settlements of a commit that failed, to be tried again.
     unwritten: Vec<Settlement>,
@@ -109,6 +110,7 @@ impl Writer {
         dedupe: Dedupe,
         next_sequence: i64,
         checkpoint: checkpoint::Pacer,
+        clock: clock::Clock,
         commands: Receiver<Command>,
     ) -> Self {
         Self {
@@ -118,6 +120,7 @@ impl Writer {
             next_sequence,
             retention: retention::Sweep::default(),
             checkpoint,
+            clock,
             commands,
             unwritten: Vec::new(),
             unwritten_holds: Vec::new(),
@@ -139,6 +142,7 @@ impl Writer {
             if !self.shared.has_failed() {
                 checkpoint::step(&mut self);
                 retention::step(&mut self);
+                clock::step(&mut self);
             }
         }
         // What cannot be written now is attempted again after the next start.
