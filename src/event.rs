@@ -57,8 +57,8 @@ impl std::str::FromStr for EventId {
     }
 }
 
-/// One accepted webhook. Its body is kept byte for byte; every view of it (payload, facts, template values) is
-/// made at most once, on first use, and shared by all rules and deliveries.
+/// One accepted webhook. Its body is kept byte for byte; payload and facts are made of it at most once, on first use,
+/// and shared by all rules and deliveries.
 #[derive(Debug)]
 pub struct Event {
     /// The relay's own id, answered to Wiza.
@@ -73,24 +73,12 @@ pub struct Event {
     pub body: Bytes,
     payload: OnceLock<Value>,
     facts: OnceLock<Value>,
-    template_payload: OnceLock<minijinja::Value>,
-    template_facts: OnceLock<minijinja::Value>,
 }
 
 impl Event {
     /// An event whose body has not been parsed yet: one read back from the store.
     pub fn new(id: EventId, received_at: Timestamp, path: String, query: String, body: Bytes) -> Self {
-        Self {
-            id,
-            received_at,
-            path,
-            query,
-            body,
-            payload: OnceLock::new(),
-            facts: OnceLock::new(),
-            template_payload: OnceLock::new(),
-            template_facts: OnceLock::new(),
-        }
+        Self { id, received_at, path, query, body, payload: OnceLock::new(), facts: OnceLock::new() }
     }
 
     /// The same event with its parsed body, where the caller has it already.
@@ -117,16 +105,6 @@ impl Event {
                 "query": query_map(&self.query),
             })
         })
-    }
-
-    /// The payload as template values, converted once however many templates read it.
-    pub fn template_payload(&self) -> &minijinja::Value {
-        self.template_payload.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.payload())))
-    }
-
-    /// The facts as template values.
-    pub fn template_facts(&self) -> &minijinja::Value {
-        self.template_facts.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.facts())))
     }
 }
 

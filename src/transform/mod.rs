@@ -8,7 +8,7 @@
 //!   payload goes out byte for byte as `application/json`, unless the headers say otherwise. GET and HEAD send no body
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
-//! No error tells a value of the payload or a secret. Reading order: `context` (the names), `template` with `source`,
+//! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
 //! `origin`, `lexer`, `vocabulary` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
@@ -32,6 +32,7 @@ mod printing;
 mod selection;
 mod source;
 mod template;
+mod view;
 mod vocabulary;
 
 #[cfg(test)]
