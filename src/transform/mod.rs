@@ -56,6 +56,9 @@ pub use template::{
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// Headers that are added on the way out, by [`crate::envelope`] and the client: room for them spares making the map larger.
+const HEADERS_ADDED: usize = 10;
+
 /// A request, ready to send but for what delivery adds (`webhook-id` and the like, signature, authentication).
 #[derive(Clone)]
 pub struct Request {
@@ -145,7 +148,7 @@ pub fn render(
 
     let own = target_shape.map_or(&[][..], |shape| shape.headers.as_slice());
     let inherited = shape.headers.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
-    let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + 1);
+    let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + HEADERS_ADDED);
     for (name, template) in inherited.chain(own) {
         let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)))?;
         headers.insert(name.clone(), value);
