@@ -48,7 +48,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     let mut next_sequence = writer.next_sequence;
 
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-    let mut expired = Vec::new();
+    let mut expired = 0;
     for new in batch.events {
         let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
         if let Some(id) = seen {
@@ -91,7 +91,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     transaction.commit()?;
 
     writer.next_sequence = next_sequence;
-    writer.dedupe.remove(&expired);
+    writer.dedupe.expired(expired);
     for (key, id) in keys {
         writer.dedupe.insert(key, id);
     }
