@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use self::answer::Answer;
 use self::wrong_keys::WrongKeys;
 use crate::config::Source;
-use crate::event::{Event, EventId};
+use crate::event::{self, Event, EventId};
 use crate::metrics::{Metrics, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
@@ -105,7 +105,7 @@ impl Receiver {
     }
 
     async fn store(&self, rules: &Rules, event: Event) -> Result<Answer, Answer> {
-        let (payload, reason) = match serde_json::from_slice::<Value>(&event.body) {
+        let (payload, reason) = match event::parse(&event.body) {
             Ok(payload @ Value::Object(_)) => (payload, None),
             Ok(other) => (Value::Null, Some(format!("it is {}", kind_of(&other)))),
             // The position is safe to show; what stands there is not.

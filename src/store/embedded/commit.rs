@@ -53,7 +53,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     let mut next_sequence = writer.next_sequence;
 
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-    let mut expired = Vec::new();
+    let mut expired = 0;
     let mut moves = Moves::at(now);
     for new in batch.events {
         let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
@@ -101,7 +101,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     transaction.commit()?;
 
     writer.next_sequence = next_sequence;
-    writer.dedupe.remove(&expired);
+    writer.dedupe.expired(expired);
     for (key, id) in keys {
         writer.dedupe.insert(key, id);
     }

@@ -3,7 +3,8 @@
 //!
 //! - While appends come singly, a commit starts at once. While a few come together, it sleeps [`COMMIT_WINDOW`] and
 //!   takes all that came meanwhile: one fsync, and one wake-up of this thread, then serves more of them. Where many
-//!   come, they gather by themselves while the commit before them is written.
+//!   come, they gather by themselves while the commit before them is written; but where lanes are behind, it sleeps
+//!   for those as well.
 //! - Settlements answer nobody, so they wait up to [`SETTLE_WINDOW`] for an append to travel with. They gather
 //!   outside of the channel: only the first of them wakes this thread.
 //! - A commit that fails is rolled back. Its appends are refused (503: the sender has the event still); its
@@ -27,9 +28,14 @@ use crate::delivery::Settlement;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
 
 /// How long a commit waits for more appends under load.
-const COMMIT_WINDOW: Duration = Duration::from_millis(1);
+const COMMIT_WINDOW: Duration = Duration::from_millis(2);
 /// Appends that are company enough: a commit of so many does not wait for more.
 const COMPANY: usize = 16;
+/// The same while lanes are behind: an answer that comes sooner then only makes the backlog longer, and fewer commits
+/// leave more of the processors to the lanes.
+const COMPANY_WHERE_BEHIND: usize = 256;
+/// Deliveries waiting from which lanes count as behind: more than a window holds.
+const BEHIND: u64 = 1_024;
 /// How long a settlement waits for an append to share a commit with.
 const SETTLE_WINDOW: Duration = Duration::from_millis(25);
 /// Appends in one commit at most.
@@ -167,7 +173,8 @@ impl Writer {
         }
         self.take_all(&mut gathered);
         // Where many wait already, they came during the last commit, and more will come during this one.
-        let few = (1..COMPANY).contains(&gathered.appends.len());
+        let behind = self.shared.waiting.load(Ordering::Relaxed) >= BEHIND;
+        let few = (1..if behind { COMPANY_WHERE_BEHIND } else { COMPANY }).contains(&gathered.appends.len());
         if few && self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
             std::thread::sleep(COMMIT_WINDOW);
             self.take_all(&mut gathered);
