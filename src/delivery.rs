@@ -82,6 +82,40 @@ impl FromStr for DeliveryId {
     }
 }
 
+/// What a receiver recognises a request by, and a repetition of it: its `webhook-id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId {
+    /// The event that the request speaks of, of a batch the first: names the trace.
+    pub event: EventId,
+    text: String,
+}
+
+impl MessageId {
+    /// Of a request that carries the batch of these events. The same members make the same id, and other members another.
+    pub fn of_batch(destination: &str, events: &[EventId]) -> Self {
+        let mut hash = Sha256::new();
+        for event in events {
+            hash.update(event.as_bytes());
+        }
+        let hash: [u8; 32] = hash.finalize().into();
+        let short: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let event = events.first().copied().unwrap_or(EventId::from_bytes([0; 16]));
+        Self { event, text: format!("batch_{short}_{destination}") }
+    }
+}
+
+impl From<&DeliveryId> for MessageId {
+    fn from(id: &DeliveryId) -> Self {
+        Self { event: id.event, text: id.to_string() }
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A delivery taken from the queue: whoever holds it attempts it once and settles it.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -101,6 +135,19 @@ pub struct Claim {
     pub since: Timestamp,
     /// Whether the store had a row for it, from an earlier attempt or a redrive. For the store's own book-keeping.
     pub requeued: bool,
+    /// The others, where this delivery leads a batch: one request for all of them. May be empty: a batch of one.
+    pub batch: Option<Arc<[Member]>>,
+}
+
+/// A delivery that goes in one request with its batch's leader.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The event's place in the order of acceptance.
+    pub sequence: i64,
+    /// The event.
+    pub event: Arc<Event>,
+    /// The route that sends it there.
+    pub route: Option<RouteKey>,
 }
 
 /// One try to deliver: what was seen, without a judgement.
@@ -140,6 +187,14 @@ pub enum AttemptResult {
 }
 
 impl AttemptResult {
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Replied { status, .. } => Some(*status),
+            Self::CredentialsRefused(_) | Self::Failed(_) | Self::NotRendered(_) => None,
+        }
+    }
+
     /// What went wrong, where that is more than a status.
     pub fn error(&self) -> Option<&str> {
         match self {
@@ -171,4 +226,14 @@ pub struct Settlement {
     pub outcome: Outcome,
     /// Attempts that count against the limit, this one included unless the destination refused the credentials.
     pub attempts: u32,
+    /// Members of a batch that could not be rendered, by their places in the order of acceptance, and why: dead, whatever
+    /// becomes of the others.
+    pub left_out: Vec<(i64, String)>,
+}
+
+impl Settlement {
+    /// Of one delivery.
+    pub fn new(claim: Claim, attempt: Attempt, outcome: Outcome, attempts: u32) -> Self {
+        Self { claim, attempt, outcome, attempts, left_out: Vec::new() }
+    }
 }

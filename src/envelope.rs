@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::config::{Auth, Destination};
-use crate::delivery::DeliveryId;
+use crate::delivery::MessageId;
 use crate::event::EventId;
 use crate::signature;
 use crate::transform::Request;
@@ -26,7 +26,7 @@ const RELAY: HeaderValue = HeaderValue::from_static(concat!("wiza-relay/", env!(
 ///
 /// # Errors
 /// Where the destination's name cannot stand in a header.
-pub fn seal(request: &mut Request, destination: &Destination, id: &DeliveryId, now: Timestamp, span: u64) -> Result<(), String> {
+pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, now: Timestamp, span: u64) -> Result<(), String> {
     let Request { headers, body, .. } = request;
     let event = id.event;
     let id = id.to_string();

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use crate::condition::{Finding, Scope};
 use crate::config::{Auth, Config};
-use crate::delivery::DeliveryId;
+use crate::delivery::{DeliveryId, MessageId};
 use crate::envelope;
 use crate::event::Event;
 use crate::route;
-use crate::transform::{self, RenderContext, Request};
+use crate::transform::{self, Member, RenderContext, Request};
 
 /// Nobody asks a token server in a dry run.
 const TOKEN_STAND_IN: HeaderValue = HeaderValue::from_static("Bearer (a token of the token server's)");
@@ -99,9 +99,16 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
     let destination = config.destinations.get(place)?;
     let (route, shape) = config.target(route, place);
     let context = RenderContext { event: Arc::clone(event), route: route.into() };
-    let request = transform::render(&config.templates, destination, shape, &context).map_err(|error| error.to_string());
-    let request = request.and_then(|mut request| {
-        let id = DeliveryId { event: event.id, destination: destination.name.as_str().into() };
+    let rendered = match destination.batch {
+        // As it would go out if no other event came meanwhile.
+        Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }]).map(|batch| batch.request),
+        None => transform::render(&config.templates, destination, shape, &context),
+    };
+    let request = rendered.map_err(|error| error.to_string()).and_then(|mut request| {
+        let id = match destination.batch {
+            Some(_) => MessageId::of_batch(&destination.name, &[event.id]),
+            None => MessageId::from(&DeliveryId { event: event.id, destination: destination.name.as_str().into() }),
+        };
         envelope::seal(&mut request, destination, &id, now, rand::random())?;
         if let Some(Auth::OAuth2(_)) = &destination.auth {
             request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);

@@ -165,6 +165,13 @@ impl DestinationMetrics {
         }
     }
 
+    /// Notes when another delivery of the same batch arrived, if it did.
+    pub fn delivered_with(&self, outcome: &Outcome, after: SignedDuration) {
+        if *outcome == Outcome::Delivered {
+            self.delivery_seconds.observe(after.as_secs_f64().max(0.0));
+        }
+    }
+
     /// Notes the circuit breaker's state.
     pub fn circuit(&self, open: bool) {
         self.circuit_open.set(i64::from(open));

@@ -34,6 +34,10 @@ impl Store for Nothing {
     fn claim(&self, _: DestinationKey, _: usize) -> BoxFuture<'_, Vec<Claim>> {
         std::future::pending().boxed()
     }
+    fn form_batch(&self, _: Vec<Claim>) -> BoxFuture<'_, Result<Option<Claim>, StoreError>> {
+        async { Ok(None) }.boxed()
+    }
+    fn release(&self, _: Vec<Claim>) {}
     fn settle(&self, _: Settlement) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }

@@ -236,8 +236,6 @@ pub(super) struct Table<'n> {
     of: &'static str,
     entries: &'n [(Key, Arc<Node>)],
     known: Vec<&'static str>,
-    /// Keys that are known, and were refused.
-    refused: Vec<&'static str>,
 }
 
 /// The keys that an unknown one was probably meant for: that they are missing needs no saying.
@@ -245,7 +243,7 @@ pub(super) type Misspelt = Vec<&'static str>;
 
 impl<'n> Table<'n> {
     fn new(of: &'static str, entries: &'n [(Key, Arc<Node>)]) -> Self {
-        Self { of, entries, known: Vec::new(), refused: Vec::new() }
+        Self { of, entries, known: Vec::new() }
     }
 
     /// The value of a key, if it is there.
@@ -257,7 +255,7 @@ impl<'n> Table<'n> {
     /// Reports the keys that nobody took.
     pub fn finish(self, decoder: &mut Decoder<'_>) -> Misspelt {
         let mut misspelt = Vec::new();
-        let is_known = |key: &Key| self.known.iter().chain(&self.refused).any(|known| key.text == *known);
+        let is_known = |key: &Key| self.known.iter().any(|known| key.text == *known);
         for (key, _) in self.entries.iter().filter(|(key, _)| !is_known(key)) {
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
             match near(&key.text, self.known.iter().copied()) {
@@ -298,20 +296,6 @@ impl<'n> Layers<'n> {
     /// One's own value of a key, and the base's.
     pub fn take_both(&mut self, name: &'static str) -> [Option<&'n Arc<Node>>; 2] {
         [&mut self.own, &mut self.base].map(|table| table.as_mut().and_then(|table| table.take(name)))
-    }
-
-    /// Says of keys that only a later version will know that they have no effect yet.
-    pub fn refuse(&mut self, decoder: &mut Decoder<'_>, names: &[&'static str]) {
-        let Some(table) = &mut self.own else { return };
-        for name in names {
-            table.refused.push(name);
-            if let Some((key, _)) = table.entries.iter().find(|(key, _)| key.text == *name) {
-                decoder
-                    .report
-                    .error(key.span.clone(), format!("`{name}` is not supported yet"))
-                    .hint("a later version will read it; take it out until then");
-            }
-        }
     }
 
     pub fn finish(self, decoder: &mut Decoder<'_>) -> Misspelt {

@@ -12,6 +12,7 @@ use crate::signature::SigningKey;
 use crate::transform::Selection;
 
 use super::auth::{self, Auth};
+use super::batch::{self, Batch};
 use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
@@ -42,6 +43,8 @@ pub struct Destination {
     /// What its deliveries are in line by: those for which it finds the same go one at a time, in the order of acceptance.
     /// `None`, or nothing found: each goes as soon as it can.
     pub order_by: Option<Selection>,
+    /// Several deliveries in one request; `None`: one each.
+    pub batch: Option<Batch>,
     /// What must hold on the JSON reply of a 2xx for it to count; `None`: every 2xx counts.
     pub success: Option<Condition>,
     /// The secrets that requests are signed with; none: they are not signed.
@@ -122,9 +125,6 @@ const NAME_BYTES_MAX: usize = 63;
 /// What a request of a webhook can be.
 pub(super) const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
-/// Keys of a destination that a later version reads.
-const LATER: [&str; 1] = ["batch"];
-
 /// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
     let mut layers = Layers::open(decoder, own, defaults, if key.is_some() { "a destination" } else { "`defaults`" });
@@ -135,12 +135,12 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
     let order_by = layers.take("order_by");
+    let batch_node = layers.take("batch");
     let success = layers.take("success");
     let sign = layers.take("sign");
     let auth = layers.take_both("auth");
     let tls = layers.take("tls");
     let (mut shape, has_url) = shape::decode(decoder, &mut layers);
-    layers.refuse(decoder, &LATER);
     let misspelt = layers.finish(decoder);
 
     let is_mapping = own.is_some_and(|own| matches!(own.content, Content::Mapping(_)) || own.is_null());
@@ -159,6 +159,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let retry = decode_retry(decoder, retry);
     let circuit = decode_circuit(decoder, circuit);
     let order_by = order_by.map(|node| decoder.selection(node));
+    let batch = batch_node.filter(|node| !node.is_null()).map(|node| batch::decode(decoder, node));
     let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
     let sign = sign.map(|node| auth::decode_sign(decoder, node));
     let tls = tls.map(|node| tls::decode(decoder, node));
@@ -166,7 +167,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     if let (Some(shape), Some(Some(_))) = (&mut shape, &auth) {
         shape.headers.retain(|(name, _)| *name != AUTHORIZATION); // That of `defaults`.
     }
-    Some(Destination {
+    let destination = Destination {
         name: key.map(|key| key.text.clone()).unwrap_or_default(),
         shape: shape?,
         method: optional(method)?.unwrap_or(Method::POST),
@@ -176,11 +177,16 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         retry: retry?,
         circuit: circuit?,
         order_by: optional(order_by)?,
+        batch: optional(batch)?,
         success: optional(success)?,
         sign: optional(sign)?.unwrap_or_default(),
         auth: auth?,
         tls: optional(tls)?.unwrap_or_default(),
-    })
+    };
+    match batch_node.filter(|_| destination.batch.is_some()) {
+        Some(node) if !batch::fits(decoder, node.span.clone(), &destination) => None,
+        _ => Some(destination),
+    }
 }
 
 /// The names of all destinations, valid or not, and the destinations that are valid. Where one is not, an error was

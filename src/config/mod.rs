@@ -5,6 +5,7 @@
 //! `${file:...}` reads anything but the text.
 
 mod auth;
+mod batch;
 mod condition;
 mod decode;
 mod destination;
@@ -35,6 +36,7 @@ use crate::condition::Index;
 use crate::transform::Templates;
 
 pub use auth::Auth;
+pub use batch::Batch;
 pub use destination::{Circuit, Destination, RateLimit, Retry};
 pub use finding::{Finding, Severity};
 pub use interpolate::Lookup;
@@ -207,7 +209,8 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     }
     let source = source.and_then(|node| source::decode(decoder, node));
     let (names, destinations) = destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
-    let mut known = route::Destinations::new(names.clone());
+    let batched = destinations.iter().filter(|destination| destination.batch.is_some()).map(|destination| destination.name.clone());
+    let mut known = route::Destinations::new(names.clone(), batched.collect());
     let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
     let unmatched = match unmatched {
         Some(node) => route::decode_targets(decoder, node, &mut known),

@@ -1,10 +1,11 @@
 //! `routes` and `unmatched`: which events go where.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::condition::Condition;
 
+use super::batch;
 use super::condition;
 use super::decode::{Decoder, Layers, listed, near};
 use super::finding::quoted;
@@ -43,12 +44,14 @@ pub(super) struct Destinations<'n> {
     keys: Vec<&'n Key>,
     by_name: HashMap<&'n str, usize>,
     used: Vec<bool>,
+    /// Those that send batches.
+    batched: HashSet<String>,
 }
 
 impl<'n> Destinations<'n> {
-    pub fn new(keys: Vec<&'n Key>) -> Self {
+    pub fn new(keys: Vec<&'n Key>, batched: HashSet<String>) -> Self {
         let by_name = keys.iter().enumerate().map(|(index, key)| (key.text.as_str(), index)).collect();
-        Self { used: vec![false; keys.len()], keys, by_name }
+        Self { used: vec![false; keys.len()], keys, by_name, batched }
     }
 
     pub fn warn_of_unused(&self, decoder: &mut Decoder<'_>) {
@@ -240,6 +243,10 @@ fn decode_target(decoder: &mut Decoder<'_>, node: &Node, destinations: &mut Dest
         }
         return None;
     };
-    let destination = destinations.find(decoder, name);
-    Some(Target { destination: destination?, shape: Some(shape?) })
+    let (destination, shape) = (destinations.find(decoder, name)?, shape?);
+    let is_batched = destinations.keys.get(destination).is_some_and(|key| destinations.batched.contains(&key.text));
+    if is_batched && !batch::fits_target(decoder, name.span.clone(), &shape) {
+        return None;
+    }
+    Some(Target { destination, shape: Some(shape) })
 }

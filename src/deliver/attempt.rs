@@ -7,9 +7,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::LaneSettings;
-use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Outcome, REPLY_BYTES_KEPT, Settlement};
-use crate::event::rfc3339_milliseconds;
-use crate::transform::{self, RenderContext};
+use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
+use crate::event::{EventId, rfc3339_milliseconds};
+use crate::transform::{self, RenderContext, Request};
 
 /// An attempt that ended.
 pub(super) struct Attempted {
@@ -17,18 +17,30 @@ pub(super) struct Attempted {
     /// The name of the route that planned it, for the log.
     pub route: Arc<str>,
     pub attempt: Attempt,
+    /// Members of a batch that could not be rendered, and why.
+    pub left_out: Vec<(i64, String)>,
+}
+
+/// A request, and what it leaves out.
+struct Rendered {
+    request: Request,
+    id: MessageId,
+    left_out: Vec<(i64, String)>,
 }
 
 /// Renders and sends.
 pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
-    let LaneSettings { rules, place, destination, sender } = settings;
-    let (route, shape) = rules.target(claim.route, place);
-    let route: Arc<str> = route.into();
-    let context = RenderContext { event: Arc::clone(&claim.event), route: Arc::clone(&route) };
-    let attempt = match rendered(&claim, || transform::render(&rules.config.templates, &destination, shape, &context)) {
-        Ok(request) => {
-            let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
-            let mut attempt = sender.send(request, &destination, &id).await;
+    let route: Arc<str> = settings.rules.target(claim.route, settings.place).0.into();
+    let rendered = match &claim.batch {
+        None => single(&settings, &claim, Arc::clone(&route)),
+        Some(others) => batch(&settings, &claim, others),
+    };
+    let LaneSettings { rules, destination, sender, .. } = settings;
+    let mut left_out = Vec::new();
+    let attempt = match rendered {
+        Ok(rendered) => {
+            left_out = rendered.left_out;
+            let mut attempt = sender.send(rendered.request, &destination, &rendered.id).await;
             if let AttemptResult::Replied { reply, .. } = &mut attempt.result {
                 mask(reply, &rules.config.secrets);
             }
@@ -36,15 +48,47 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
         }
         Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error) },
     };
-    Attempted { claim, route, attempt }
+    Attempted { claim, route, attempt, left_out }
 }
 
-/// The request, unless the event is no longer what was accepted.
-fn rendered<T, E: ToString>(claim: &Claim, render: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+/// Why an event that is no longer what was accepted goes to nobody.
+const DAMAGED: &str = "the event was damaged in the store";
+
+fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>) -> Result<Rendered, String> {
     if claim.event.is_damaged() {
-        return Err("the event was damaged in the store".to_owned());
+        return Err(DAMAGED.to_owned());
     }
-    render().map_err(|error| error.to_string())
+    let LaneSettings { rules, place, destination, .. } = settings;
+    let (_, shape) = rules.target(claim.route, *place);
+    let context = RenderContext { event: Arc::clone(&claim.event), route };
+    let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
+    let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
+    Ok(Rendered { request, id: MessageId::from(&id), left_out: Vec::new() })
+}
+
+fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, String> {
+    let LaneSettings { rules, place, destination, .. } = settings;
+    let all = std::iter::once((claim.sequence, &claim.event, claim.route));
+    let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route)));
+    let (sound, damaged): (Vec<_>, Vec<_>) = all.partition(|(_, event, _)| !event.is_damaged());
+    let members: Vec<transform::Member<'_>> = sound
+        .iter()
+        .map(|(_, event, route)| {
+            let (route, shape) = rules.target(*route, *place);
+            transform::Member { context: RenderContext { event: Arc::clone(event), route: route.into() }, shape }
+        })
+        .collect();
+    let mut left_out: Vec<(i64, String)> = damaged.into_iter().map(|(sequence, ..)| (sequence, DAMAGED.to_owned())).collect();
+    if members.is_empty() {
+        return Err(DAMAGED.to_owned());
+    }
+    let rendered = transform::render_batch(&rules.config.templates, destination, &members).map_err(|error| error.to_string())?;
+    for (place, error) in rendered.left_out {
+        left_out.extend(sound.get(place).map(|(sequence, ..)| (*sequence, format!("the request cannot be made: {error}"))));
+    }
+    let sent: Vec<EventId> =
+        sound.iter().filter(|(sequence, ..)| left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event, _)| event.id).collect();
+    Ok(Rendered { request: rendered.request, id: MessageId::of_batch(&destination.name, &sent), left_out })
 }
 
 /// A receiver may echo what it was sent; what is stored of its reply must not hold a secret.
@@ -65,18 +109,16 @@ pub(super) fn log(destination: &str, route: &str, settlement: &Settlement) {
         Outcome::Dead(reason) => ("dead", None, Some(reason.as_str())),
     };
     let error = attempt.result.error();
-    let status = match &attempt.result {
-        AttemptResult::Replied { status, .. } => Some(*status),
-        AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(_) | AttemptResult::NotRendered(_) => None,
-    };
+    let status = attempt.result.status();
+    let batch = claim.batch.as_ref().map(|others| others.len() + 1);
     let latency_ms = attempt.latency.as_secs_f64() * 1000.0;
     let number = claim.attempts_made.saturating_add(1);
     match outcome {
         Outcome::Delivered => {
-            tracing::info!(event_id = %claim.event.id, destination, route, attempt = number, result, status, latency_ms, "attempt");
+            tracing::info!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, "attempt");
         }
         Outcome::Retry(_) | Outcome::Dead(_) => {
-            tracing::warn!(event_id = %claim.event.id, destination, route, attempt = number, result, status, latency_ms, error, next_attempt_at, reason, "attempt");
+            tracing::warn!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, "attempt");
         }
     }
 }

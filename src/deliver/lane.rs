@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
+use super::gather::{Due, Gathering};
 use crate::circuit::{Breaker, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, Settlement};
@@ -24,6 +25,8 @@ use crate::store::Store;
 /// How long a lane sleeps at most before it looks again whether it may send.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
+/// The pause after a batch could not be written down.
+const BATCH_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// A hold that grows by less is not written down anew: many replies say nearly the same.
 const HOLD_STEP: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,9 @@ pub(super) struct Lane {
     /// The destination asked for rest until then (Retry-After).
     hold_until: Option<Instant>,
     in_flight: JoinSet<Attempted>,
+    gathering: Gathering,
+    /// A batch could not be written; it is tried again then.
+    batches_paused_until: Option<Instant>,
 }
 
 /// A rate limit and whether a token of it is in hand.
@@ -53,6 +59,10 @@ struct Limiter {
 enum Next {
     /// Claim up to this many.
     Claim(usize),
+    /// Claim up to this many for a batch that goes at this time, if it has begun.
+    Gather(usize, Option<Instant>),
+    /// Send the batch that has gathered.
+    SendBatch,
     /// Wait for this time, or for an attempt to end, or for new settings.
     Wait(Option<Instant>),
 }
@@ -67,8 +77,20 @@ impl Lane {
     ) -> Self {
         let breaker = Breaker::new(settings.borrow().destination.circuit);
         let standing = store.standing(key);
-        let in_flight = JoinSet::new();
-        let mut lane = Self { key, store, metrics, settings, standing, stop, breaker, limiter: None, hold_until: None, in_flight };
+        let mut lane = Self {
+            key,
+            store,
+            metrics,
+            settings,
+            standing,
+            stop,
+            breaker,
+            limiter: None,
+            hold_until: None,
+            in_flight: JoinSet::new(),
+            gathering: Gathering::default(),
+            batches_paused_until: None,
+        };
         lane.take_settings();
         lane.take_standing();
         lane
@@ -80,7 +102,12 @@ impl Lane {
             let next = self.next(Instant::now());
             let (free, until) = match next {
                 Next::Claim(free) => (free, None),
+                Next::Gather(room, until) => (room, until),
                 Next::Wait(until) => (0, until),
+                Next::SendBatch => {
+                    self.send_batch().await;
+                    continue;
+                }
             };
             let sleep = until.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
             tokio::select! {
@@ -98,10 +125,12 @@ impl Lane {
                     Err(_) => break,
                 },
                 Ok(()) = self.standing.changed() => self.take_standing(),
-                claims = self.store.claim(self.key, free), if free > 0 => self.begin(claims),
-                () = tokio::time::sleep_until(sleep.into()), if free == 0 => {}
+                claims = self.store.claim(self.key, free), if free > 0 => self.take(claims),
+                () = tokio::time::sleep_until(sleep.into()), if free == 0 || until.is_some() => {}
             }
         }
+        // They are in the store, and go on after the next start, or when the destination comes back.
+        self.store.release(self.gathering.take_all());
         while let Some(ended) = self.in_flight.join_next().await {
             self.conclude(ended).await;
         }
@@ -125,13 +154,28 @@ impl Lane {
         if free == 0 {
             return Next::Wait(None);
         }
-        match &mut self.limiter {
-            None => Next::Claim(free),
-            Some(limiter) => match limiter.token(now) {
-                Ok(()) => Next::Claim(1),
-                Err(at) => Next::Wait(Some(at)),
-            },
+        let batch = self.settings.borrow().destination.batch;
+        if let Some(batch) = batch {
+            let until = match self.gathering.due(&batch, now) {
+                Due::Now => match self.batches_paused_until {
+                    Some(until) if now < until => return Next::Wait(Some(until)),
+                    _ => return self.token(now).map_or_else(|at| Next::Wait(Some(at)), |()| Next::SendBatch),
+                },
+                Due::At(at) => Some(at),
+                Due::Never => None,
+            };
+            return Next::Gather(self.gathering.room(&batch), until);
         }
+        match self.token(now) {
+            Ok(()) if self.limiter.is_some() => Next::Claim(1),
+            Ok(()) => Next::Claim(free),
+            Err(at) => Next::Wait(Some(at)),
+        }
+    }
+
+    /// Makes sure that the rate limit, if there is one, allows one more request, or says when it will.
+    fn token(&mut self, now: Instant) -> Result<(), Instant> {
+        self.limiter.as_mut().map_or(Ok(()), |limiter| limiter.token(now))
     }
 
     fn take_settings(&mut self) {
@@ -141,6 +185,9 @@ impl Lane {
             None => self.limiter = None,
             Some(limit) if self.limiter.as_ref().is_some_and(|limiter| limiter.limit == limit) => {}
             Some(limit) => self.limiter = Some(Limiter::new(limit)),
+        }
+        if destination.batch.is_none() {
+            self.store.release(self.gathering.take_all());
         }
     }
 
@@ -165,19 +212,49 @@ impl Lane {
         }
     }
 
-    fn begin(&mut self, claims: Vec<Claim>) {
-        for claim in claims {
-            if let Some(limiter) = &mut self.limiter {
-                limiter.token_in_hand = false;
-            }
-            let settings = self.settings.borrow().clone();
-            self.in_flight.spawn(attempt::attempt(settings, claim));
+    /// Attempts what was claimed, or lets it gather.
+    fn take(&mut self, claims: Vec<Claim>) {
+        if self.settings.borrow().destination.batch.is_some() {
+            self.gathering.add(claims, Instant::now());
+            return;
         }
+        for claim in claims {
+            self.begin(claim);
+        }
+    }
+
+    /// Writes down who goes together, and sends them. A batch that was written before goes as it is.
+    async fn send_batch(&mut self) {
+        let Some(batch) = self.settings.borrow().destination.batch else { return };
+        let claims = self.gathering.take(&batch);
+        if let [claim] = claims.as_slice()
+            && claim.batch.is_some()
+        {
+            return self.begin(claim.clone());
+        }
+        match self.store.form_batch(claims.clone()).await {
+            Ok(Some(formed)) => self.begin(formed),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a batch cannot be written down, so it is not sent yet");
+                let now = Instant::now();
+                self.gathering.put_back(claims, now);
+                self.batches_paused_until = now.checked_add(BATCH_FAILURE_PAUSE);
+            }
+        }
+    }
+
+    fn begin(&mut self, claim: Claim) {
+        if let Some(limiter) = &mut self.limiter {
+            limiter.token_in_hand = false;
+        }
+        let settings = self.settings.borrow().clone();
+        self.in_flight.spawn(attempt::attempt(settings, claim));
     }
 
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
-        let Attempted { claim, route, attempt } = match ended {
+        let Attempted { claim, route, attempt, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
                 // A bug. The claim stays taken until the next start, when the delivery is attempted again.
@@ -202,9 +279,12 @@ impl Lane {
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
         let attempts = if counts { attempts } else { claim.attempts_made };
-        let settlement = Settlement { claim, attempt, outcome, attempts };
+        let settlement = Settlement { claim, attempt, outcome, attempts, left_out };
         let after = now.duration_since(settlement.claim.event.received_at);
         self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);
+        for member in settlement.claim.batch.iter().flat_map(|others| others.iter()) {
+            self.metrics.delivered_with(&settlement.outcome, now.duration_since(member.event.received_at));
+        }
         attempt::log(&destination.name, &route, &settlement);
         self.store.settle(settlement).await;
         let held_longer = self.hold_until.is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));

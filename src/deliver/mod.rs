@@ -1,6 +1,7 @@
 //! From the queue to the destination: one lane a destination, each on its own.
 
 mod attempt;
+mod gather;
 mod lane;
 
 use std::collections::HashMap;

@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, RETRY_AFTER};
 use jiff::Timestamp;
 
 use crate::config::{Auth, Destination, Tls};
-use crate::delivery::{Attempt, AttemptResult, DeliveryId};
+use crate::delivery::{Attempt, AttemptResult, MessageId};
 use crate::envelope;
 use crate::oauth2::NoToken;
 use crate::retry::parse_retry_after;
@@ -63,14 +63,14 @@ impl Sender {
     /// Makes one attempt. Takes at most the destination's timeout until the reply's status is known, and a moment more for
     /// its body, whatever the other side does; asking for a token takes at most the timeout too, and where a token is
     /// refused, both come a second time.
-    pub async fn send(&self, request: Request, destination: &Destination, id: &DeliveryId) -> Attempt {
+    pub async fn send(&self, request: Request, destination: &Destination, id: &MessageId) -> Attempt {
         let started_at = Timestamp::now();
         let clock = Instant::now();
         let result = self.exchange(request, destination, id, started_at).await;
         Attempt { started_at, latency: clock.elapsed(), result }
     }
 
-    async fn exchange(&self, mut request: Request, destination: &Destination, id: &DeliveryId, now: Timestamp) -> AttemptResult {
+    async fn exchange(&self, mut request: Request, destination: &Destination, id: &MessageId, now: Timestamp) -> AttemptResult {
         if let Err(error) = envelope::seal(&mut request, destination, id, now, rand::random()) {
             return AttemptResult::NotRendered(error);
         }

@@ -57,7 +57,7 @@ pub(super) fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
         result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply"), shortcoming: None },
     };
     let attempts = claim.attempts_made + 1;
-    Settlement { claim, attempt, outcome, attempts }
+    Settlement::new(claim, attempt, outcome, attempts)
 }
 
 /// Claims until there are so many: an event can be claimed a moment after it was answered.

@@ -169,6 +169,14 @@ pub trait Store: Send + Sync + 'static {
     /// is unsettled. Only one caller a destination at a time.
     fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>>;
 
+    /// Makes one claim of several of the same destination: a batch, which from now on is claimed, retried and settled as
+    /// one, also after a crash. It is on stable storage when this answers. `None` where there were no claims. Where it
+    /// fails, the claims are still the caller's.
+    fn form_batch(&self, claims: Vec<Claim>) -> BoxFuture<'_, Result<Option<Claim>, StoreError>>;
+
+    /// Gives claims back that were not attempted.
+    fn release(&self, claims: Vec<Claim>);
+
     /// Hands an outcome over. It is written with the next commit; a crash before that repeats the attempt.
     /// Waits only where too many outcomes are unwritten.
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()>;

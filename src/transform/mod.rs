@@ -22,6 +22,7 @@ use url::Url;
 use crate::config::{Destination, Shape};
 
 mod address;
+mod batch;
 mod body;
 mod context;
 mod failure;
@@ -45,6 +46,8 @@ mod template_tests;
 mod tests;
 
 pub use address::URL_BYTES_MAX;
+pub(crate) use batch::is_json;
+pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
 pub use context::RenderContext;
 pub use header::HEADER_BYTES_MAX;

@@ -112,6 +112,11 @@ enum Form {
 }
 
 impl Template {
+    /// Whether it renders to the same for every event.
+    pub fn is_literal(&self) -> bool {
+        !matches!(self.form, Form::Compiled { .. })
+    }
+
     /// Compiles a text. A text without tags costs nothing to render; a literal URL or header value is read here, once.
     ///
     /// # Errors

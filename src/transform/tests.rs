@@ -60,6 +60,7 @@ pub(super) fn destination(method: Method, shape: Shape) -> Destination {
         retry: Retry::default(),
         circuit: Circuit::default(),
         order_by: None,
+        batch: None,
         success: None,
         sign: Vec::new(),
         auth: None,

@@ -7,6 +7,7 @@ mod harness;
 
 mod authenticating;
 mod bad_input;
+mod batching;
 mod cli;
 mod clock;
 mod damaged;

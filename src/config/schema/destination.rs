@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::config::batch;
 use crate::config::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
     Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
@@ -29,6 +30,7 @@ pub(super) fn destination() -> Schema {
         ("rate_limit", rate_limit().says("Attempts a second, minute or hour at most. Left out: no limit.")),
         ("retry", retry().says("When a failed attempt is repeated, and how often. A Retry-After of the destination wins.")),
         ("circuit", circuit().says("When the destination is left alone for a while: its queue waits, and no attempts are used up.")),
+        ("batch", batch().says("Several deliveries in one request: a JSON array of their bodies, with a `webhook-id` of its own. Left out: one each.")),
         (
             "order_by",
             kind::path()
@@ -107,6 +109,19 @@ fn retry() -> Schema {
             duration(&(MILLISECOND..=DEADLINE_MAX))
                 .says("After the event was accepted; then the delivery goes to the dead letters.")
                 .default(shown_duration(default.deadline)),
+        ),
+    ])
+    .or_nothing()
+}
+
+fn batch() -> Schema {
+    object([
+        ("max", integer(&(1..=batch::MAX_MAX)).says("Members at most: so many go at once.").default(batch::MAX_DEFAULT)),
+        (
+            "every",
+            duration(&(MILLISECOND..=batch::EVERY_MAX))
+                .says("How long the first waits for others.")
+                .default(shown_duration(batch::EVERY_DEFAULT)),
         ),
     ])
     .or_nothing()

@@ -79,6 +79,7 @@ impl Backlog {
                     order: planned.order,
                     attempts_made: 0,
                     since,
+                    batch: None,
                 });
             }
             fresh.looked_at = place.sequence;

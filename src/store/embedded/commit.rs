@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::batch;
 use super::checksum::{self, Covered};
 use super::line::{self, Moves};
 use super::listing::follow::Changed;
@@ -84,9 +85,13 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
         if !insert_settlement(&transaction, settlement, now)? {
             continue;
         }
+        let others = batch::settle(&transaction, settlement, now)?;
         moves.settle(&transaction, &writer.shared, settlement)?;
         let change = changes.entry(settlement.claim.destination).or_default();
+        change.delivered += others.delivered;
+        change.dead += others.dead;
         match settlement.outcome {
+            _ if batch::reason_of_leader(settlement).is_some() => change.dead += 1,
             Outcome::Delivered => change.delivered += 1,
             Outcome::Dead(_) => change.dead += 1,
             Outcome::Retry(_) => {}
@@ -165,6 +170,7 @@ pub(super) fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Set
                     order: planned.order,
                     attempts_made: 0,
                     since,
+                    batch: None,
                 });
             }
         }
@@ -213,7 +219,7 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
 
 /// Writes an outcome; whether it is new. A final outcome is never overwritten, and so never counted twice.
 fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) -> rusqlite::Result<bool> {
-    let Settlement { claim, attempt, outcome, attempts: counted } = settlement;
+    let Settlement { claim, attempt, outcome, attempts: counted, .. } = settlement;
     let latency = i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX);
     let attempt_error = attempt.result.error();
     let (status, reply) = match &attempt.result {
@@ -221,6 +227,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(_) | AttemptResult::NotRendered(_) => (None, None),
     };
     let (state, due, error) = match outcome {
+        _ if let Some(reason) = batch::reason_of_leader(settlement) => (schema::STATE_DEAD, None, Some(reason)),
         Outcome::Delivered => (schema::STATE_DELIVERED, None, None),
         Outcome::Retry(at) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
         Outcome::Dead(reason) => (schema::STATE_DEAD, None, Some(reason.as_str())),

@@ -2,6 +2,7 @@
 //!
 //! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
 //! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
+//! - `batch` keeps deliveries together that go in one request.
 //! - `line` keeps deliveries of one order key one behind another, as rows.
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
@@ -14,6 +15,7 @@
 
 mod audit;
 mod backlog;
+mod batch;
 mod checkpoint;
 mod checksum;
 mod clock;
@@ -304,6 +306,18 @@ impl Store for Embedded {
 
     fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>> {
         self.claim_deliveries(destination, at_most).boxed()
+    }
+
+    fn form_batch(&self, claims: Vec<Claim>) -> BoxFuture<'_, Result<Option<Claim>, StoreError>> {
+        self.run_task("keeping a batch together", move |writer| batch::form(writer, &claims)).boxed()
+    }
+
+    fn release(&self, claims: Vec<Claim>) {
+        for claim in claims {
+            if let Some(queue) = self.shared.queue(claim.destination) {
+                queue.release(&claim);
+            }
+        }
     }
 
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, ()> {

@@ -20,7 +20,7 @@ use self::order::{Order, Turn};
 use super::backlog::{Fresh, Wanted};
 use super::read;
 use crate::circuit::Standing;
-use crate::delivery::{Claim, DestinationKey, OrderKey, Outcome, RouteKey, Settlement};
+use crate::delivery::{Claim, DestinationKey, Member, OrderKey, Outcome, RouteKey, Settlement};
 use crate::event::Event;
 use crate::store::DestinationFigures;
 
@@ -38,6 +38,7 @@ pub(super) struct Ready {
     pub order: Option<OrderKey>,
     pub attempts_made: u32,
     pub since: Timestamp,
+    pub batch: Option<Arc<[Member]>>,
 }
 
 /// A delivery that has to wait for another of its key: the writer gives it a row.
@@ -194,16 +195,7 @@ impl Queue {
         let mut state = self.state();
         state.figures.active = active;
         if !active {
-            state.cursor = state.frontier();
-            state.settled_up_to = state.newest;
-            state.fresh.clear();
-            state.fresh_bytes = 0;
-            let waiting: Vec<i64> = state.retries.drain(..).map(|ready| ready.sequence).collect();
-            for sequence in waiting {
-                state.taken.remove(&sequence);
-            }
-            state.next_due = Some(i64::MIN);
-            state.reading = None; // What it finds belongs to a window that is gone.
+            state.let_go_of_window();
         }
         drop(state);
         self.changed.notify_one();
@@ -318,6 +310,44 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// The row of a batch's leader is about to be due, and is claimed already. Whether it was taken before.
+    pub fn begin_batch(&self, leader: i64) -> bool {
+        !self.state().taken.insert(leader)
+    }
+
+    /// Takes back [`Queue::begin_batch`].
+    pub fn cancel_batch(&self, leader: i64) {
+        self.state().taken.remove(&leader);
+    }
+
+    /// All members have rows now, and only the leader, the first, is claimed on.
+    pub fn batch_written(&self, claims: &[Claim]) {
+        let mut state = self.state();
+        for (place, claim) in claims.iter().enumerate() {
+            if !claim.requeued {
+                state.let_go_of_fresh(claim.sequence);
+            } else if place > 0 {
+                state.taken.remove(&claim.sequence);
+            }
+        }
+    }
+
+    /// Takes a claim back that was not attempted: it is read from the store again.
+    pub fn release(&self, claim: &Claim) {
+        let mut state = self.state();
+        state.taken.remove(&claim.sequence);
+        state.claimed_fresh.remove(&claim.sequence);
+        if !claim.requeued {
+            state.cursor = state.cursor.min(claim.sequence - 1);
+            if let Some(key) = claim.order {
+                state.order.leave(key, Turn::Go);
+            }
+        }
+        state.let_go_of_window();
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// What the store says at the start of a key that deliveries are in line by.
     pub fn restore_order(&self, key: OrderKey, under_way: bool, held: u32) {
         self.state().order.restore(key, order::Line { under_way, held });
@@ -372,6 +402,20 @@ impl Queue {
 }
 
 impl State {
+    /// Empties the window; what it held is read from the store again.
+    fn let_go_of_window(&mut self) {
+        self.cursor = self.frontier();
+        self.settled_up_to = self.newest;
+        self.fresh.clear();
+        self.fresh_bytes = 0;
+        let waiting: Vec<i64> = self.retries.drain(..).map(|ready| ready.sequence).collect();
+        for sequence in waiting {
+            self.taken.remove(&sequence);
+        }
+        self.next_due = Some(i64::MIN);
+        self.reading = None; // What it finds belongs to a window that is gone.
+    }
+
     fn begin_reading(&mut self) -> Reading {
         self.last_reading = Reading(self.last_reading.0.wrapping_add(1));
         self.reading = Some(self.last_reading);
@@ -450,6 +494,7 @@ impl Ready {
             order: self.order,
             attempts_made: self.attempts_made,
             since: self.since,
+            batch: self.batch,
             requeued,
         }
     }

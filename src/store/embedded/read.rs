@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::checksum::{self, Covered};
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use super::{Shared, line, open, schema};
+use super::{Shared, batch, line, open, schema};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
@@ -91,7 +91,7 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, d.batch, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
     )?;
@@ -110,12 +110,17 @@ pub(super) fn retries(connection: &Connection, destination: DestinationKey, now:
             result.next_due = Some(due);
             break;
         }
-        let event = event(row, 6)?;
+        let event = event(row, 7)?;
         let since = row.get::<_, Option<i64>>(4)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
         bytes += event.body.len();
+        let batch = match row.get::<_, Option<i64>>(6)? {
+            Some(leader) => Some(batch::members(connection, destination, leader)?),
+            None => None,
+        };
+        bytes += batch.iter().flat_map(|others| others.iter()).map(|member| member.event.body.len()).sum::<usize>();
         let route = row.get::<_, Option<u32>>(2)?.map(RouteKey);
         let order = row.get::<_, Option<i64>>(5)?.map(line::read);
-        result.found.push(Ready { sequence, event: Arc::new(event), route, order, attempts_made: row.get(3)?, since });
+        result.found.push(Ready { sequence, event: Arc::new(event), route, order, attempts_made: row.get(3)?, since, batch });
     }
     Ok(result)
 }

@@ -74,7 +74,7 @@ pub(super) fn take_up(
         let due_at = if waits { None } else { Some(due.as_millisecond()) };
         transaction
             .prepare_cached(
-                "UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ? WHERE event = ? AND destination = ?",
+                "UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ?, batch = NULL WHERE event = ? AND destination = ?",
             )?
             .execute(params![schema::STATE_RETRYING, due_at, due.as_millisecond(), now, event, destination.0])?;
         *counts.entry(*destination).or_default() += 1;

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -64,6 +64,13 @@ CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, event) WH
 
 /// `checksum`: CRC-32 of an event's row, as `checksum.rs` makes it. Events from before have none.
 const VERSION_5: &str = "ALTER TABLE events ADD COLUMN checksum INTEGER;";
+
+/// `batch`: the event whose delivery leads the batch that this one goes in; the leader's own row has it too. Only the
+/// leader has a due time.
+const VERSION_6: &str = "
+ALTER TABLE deliveries ADD COLUMN batch INTEGER;
+CREATE INDEX deliveries_batched ON deliveries (destination, batch, event) WHERE batch IS NOT NULL;
+";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;

@@ -145,7 +145,7 @@ fn of_destination(
         let event = EventRow::read(row)?;
         let sequence = event.sequence;
         last = Some(InRows { sequence, destination: key });
-        let route: Option<u32> = row.get(AFTER_EVENT + 7)?;
+        let route: Option<u32> = row.get(AFTER_EVENT + 8)?;
         let planned = Planned { destination: key, route: route.map(crate::delivery::RouteKey), order: None };
         if matcher.takes_planned(&planned) && matcher.takes(&event, row)? {
             let state = DeliveryRow::read(row, AFTER_EVENT)?;

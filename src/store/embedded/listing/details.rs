@@ -43,7 +43,8 @@ fn attempts(
     let mut statement = connection.prepare_cached(
         "SELECT number, started_at, latency_us, status, error, reply FROM attempts WHERE event = ? AND destination = ? ORDER BY number",
     )?;
-    let kept = statement.query_map((sequence, destination.0), |row| {
+    let leader = row.and_then(|row| row.batch).unwrap_or(sequence);
+    let kept = statement.query_map((leader, destination.0), |row| {
         let reply: Option<Vec<u8>> = row.get(5)?;
         Ok(Attempt {
             number: row.get(0)?,

@@ -102,10 +102,12 @@ struct DeliveryRow {
     latency_us: Option<i64>,
     last_status: Option<u16>,
     last_error: Option<String>,
+    /// The event whose delivery leads its batch: the attempts are kept there.
+    batch: Option<i64>,
 }
 
 /// The columns of [`DeliveryRow`].
-const DELIVERY_COLUMNS: &str = "d.state, d.attempts, d.due_at, d.settled_at, d.latency_us, d.last_status, d.last_error";
+const DELIVERY_COLUMNS: &str = "d.state, d.attempts, d.due_at, d.settled_at, d.latency_us, d.last_status, d.last_error, d.batch";
 
 impl DeliveryRow {
     /// From a row whose columns from `first` on are [`DELIVERY_COLUMNS`].
@@ -118,6 +120,7 @@ impl DeliveryRow {
             latency_us: row.get(first + 4)?,
             last_status: row.get(first + 5)?,
             last_error: row.get(first + 6)?,
+            batch: row.get(first + 7)?,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::event::EventId;
 fn ready(sequence: i64) -> Ready {
     let now = Timestamp::now();
     let event = Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from_static(b"{}"));
-    Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, order: None, attempts_made: 0 }
+    Ready { sequence, since: event.received_at, event: Arc::new(event), route: None, order: None, attempts_made: 0, batch: None }
 }
 
 fn fresh(sequences: &[i64], looked_at: i64) -> Fresh {
@@ -47,7 +47,7 @@ fn assert_claims(queue: &Queue, sequences: &[i64]) -> Vec<Claim> {
 
 fn settle(queue: &Queue, claim: &Claim) {
     let attempt = Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::Failed(String::new()) };
-    queue.settled(&Settlement { claim: claim.clone(), attempt, outcome: Outcome::Delivered, attempts: 1 }, None, None);
+    queue.settled(&Settlement::new(claim.clone(), attempt, Outcome::Delivered, 1), None, None);
 }
 
 #[test]

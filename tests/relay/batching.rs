@@ -1,0 +1,214 @@
+//! `batch`: several deliveries in one request, repeated as the same one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Receiver, Relay, Request, Setup, eventually, reveal};
+
+/// The ids in a batch.
+fn members(request: &Request) -> Vec<u64> {
+    let body: Vec<Value> = serde_json::from_slice(&request.body).unwrap();
+    body.iter().map(|member| member["data"]["id"].as_u64().unwrap()).collect()
+}
+
+async fn post(relay: &Relay, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+}
+
+/// Ends a relay whose receivers saw batches, not single deliveries by which `finish` would know them.
+async fn end(mut relay: Relay, delivered: u64) {
+    relay.wait_for_outcome("delivered", delivered).await;
+    relay.metrics().await.assert_conserved();
+    assert_eq!(relay.metric("waiting", &[("destination", "crm")]).await, 0);
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    relay.assert_balanced().await;
+    assert!(!relay.log().contains("panicked"), "{}", relay.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_within_the_time_goes_together_and_never_more_than_the_maximum() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "batch: { max: 10, every: 2s }, concurrency: 1").start().await;
+    post(&relay, 0..25).await;
+    relay.wait_for_outcome("delivered", 20).await;
+    assert_eq!(receiver.count(), 2, "the last five still wait for company");
+    end(relay, 25).await;
+    let requests = receiver.requests();
+    assert_eq!(
+        requests.iter().map(members).collect::<Vec<_>>(),
+        [(0..10).collect::<Vec<_>>(), (10..20).collect::<Vec<_>>(), (20..25).collect::<Vec<_>>()]
+    );
+    let ids: BTreeSet<&str> = requests.iter().map(Request::webhook_id).collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    for request in &requests {
+        assert!(request.webhook_id().starts_with("batch_") && request.webhook_id().ends_with("_crm"), "{}", request.webhook_id());
+        assert_eq!(request.header("idempotency-key"), request.webhook_id());
+        assert_eq!(request.header("content-type"), "application/json");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_alone_is_a_batch_too_and_each_member_has_its_own_shape() {
+    let receiver = Receiver::start().await;
+    let routes = format!(
+        "destinations:\n  crm: {{ url: '{}', batch: {{ every: 1s }}, body: {{ id: $.data.id }} }}\nroutes:\n  - {{ name: failures, when: data.status == \"failed\", to: [{{ destination: crm, body: {{ failed: $.data.id, by: '{{{{ event.route }}}}' }} }}] }}\n  - {{ name: all, to: [crm] }}\n",
+        receiver.url("/bulk")
+    );
+    let relay = Setup::new(routes).start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    relay.webhook(reveal(2)).accepted().await;
+    relay.webhook(reveal(3).replace("finished", "failed")).accepted().await;
+    end(relay, 3).await;
+    let bodies: Vec<Value> = receiver.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
+    assert_eq!(bodies, [json!([{ "id": 1 }]), json!([{ "id": 2 }, { "failed": 3, "by": "failures" }])]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_fails_is_repeated_as_the_same_batch_also_after_a_kill() {
+    let receiver = Receiver::always(Answer::status(503)).await;
+    let keys = "batch: { max: 8, every: 300ms }, concurrency: 2, retry: { attempts: 1000, first: 50ms, factor: 1 }, circuit: { failures: 100000, cooldown: 1ms }";
+    let mut relay = Setup::to(&receiver, keys).start().await;
+    post(&relay, 0..20).await;
+    receiver.wait_for(6).await;
+    relay.kill();
+    relay.assert_balanced().await;
+    relay.start_again().await;
+    post(&relay, 20..30).await;
+    let so_far = receiver.count();
+    receiver.wait_for(so_far + 6).await;
+    let waiting = relay.listed(&["deliveries", "--limit", "0"]).await;
+    assert_eq!(waiting.len(), 30);
+    assert!(waiting.iter().all(|delivery| delivery["status"] != "delivered"), "{waiting:?}");
+    receiver.become_always(Answer::status(200));
+    end(relay, 30).await;
+
+    // One id, one set of members, whenever it came.
+    let mut batches: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut arrived: Vec<u64> = Vec::new();
+    for request in receiver.requests() {
+        let members = members(&request);
+        let known = batches.entry(request.webhook_id().to_owned()).or_insert_with(|| members.clone());
+        assert_eq!(*known, members, "{}", request.webhook_id());
+        if request.answered == Some(200) {
+            arrived.extend(members);
+        }
+    }
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..30).collect::<Vec<_>>(), "each once");
+    assert!(batches.values().all(|members| members.len() <= 8));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_dies_is_dead_as_a_whole_and_its_members_can_be_sent_again() {
+    let receiver = Receiver::always(Answer::status(422).body("not these")).await;
+    let relay = Setup::to(&receiver, "batch: { max: 5, every: 500ms }").start().await;
+    post(&relay, 0..5).await;
+    relay.wait_for_outcome("dead", 5).await;
+    let dead = relay.listed(&["deliveries", "--status", "dead"]).await;
+    for delivery in &dead {
+        let shown = &relay.listed(&["deliveries", "show", delivery["id"].as_str().unwrap()]).await[0];
+        assert_eq!((&shown["last_status"], &shown["attempt_log"][0]["reply"]), (&json!(422), &json!("not these")), "{shown}");
+    }
+    receiver.become_always(Answer::status(200));
+    let one = dead[0]["id"].as_str().unwrap();
+    assert_eq!(relay.ask(&["redrive", one, "--yes"]).await.code, Some(0));
+    relay.wait_for_outcome("delivered", 1).await;
+    assert_eq!(relay.ask(&["redrive", "--all", "--yes", "--rate", "0"]).await.code, Some(0));
+    end(relay, 5).await;
+    let requests = receiver.requests();
+    assert_eq!((members(&requests[1]).len(), members(&requests[2]).len()), (1, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_cannot_be_rendered_is_dead_alone_even_where_it_leads() {
+    let receiver = Receiver::answering([Answer::status(500)]).await;
+    let keys = "batch: { max: 6, every: 500ms }, retry: { first: 10ms }, body: { data: { id: $.data.id, name: '{{ data.name }}' } }";
+    let relay = Setup::to(&receiver, keys).start().await;
+    let with_name = |id: u64| reveal(id).replace("\"status\":\"finished\"", "\"status\":\"finished\",\"name\":\"A B\"");
+    for id in 0..6 {
+        let nameless = id == 0 || id == 3;
+        relay.webhook(if nameless { reveal(id) } else { with_name(id) }).accepted().await;
+    }
+    relay.wait_for_outcome("dead", 2).await;
+    end(relay, 4).await;
+    let requests = receiver.requests();
+    assert_eq!(requests.iter().map(members).collect::<Vec<_>>(), [[1, 2, 4, 5], [1, 2, 4, 5]]);
+    assert_eq!(requests[0].webhook_id(), requests[1].webhook_id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gathers_when_the_relay_stops_or_its_destination_leaves_is_not_lost() {
+    let (crm, other) = (Receiver::start().await, Receiver::start().await);
+    let rules = |crm_keys: &str| {
+        format!(
+            "destinations:\n  crm: {{ url: '{}', {crm_keys} }}\n  other: {{ url: '{}' }}\nroutes:\n  - {{ name: all, to: [crm, other] }}\n",
+            crm.url("/"),
+            other.url("/")
+        )
+    };
+    let without = format!("destinations:\n  other: {{ url: '{}' }}\nroutes:\n  - {{ name: all, to: [other] }}\n", other.url("/"));
+    let slowly = rules("batch: { every: 1h }");
+    let mut relay = Setup::new(&slowly).start().await;
+    post(&relay, 0..3).await;
+    relay.wait_for_metric("deliveries_total", &[("destination", "other"), ("outcome", "delivered")], 3).await;
+    // It leaves while three gather, and comes back with batches that do not wait so long.
+    relay.write_rules(&without);
+    relay.reloaded().await;
+    relay.write_rules(rules("batch: { max: 3, every: 1h }"));
+    relay.reloaded().await;
+    relay.wait_for_outcome("delivered", 3).await;
+    // It stops while two gather.
+    post(&relay, 3..5).await;
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    assert_eq!(crm.count(), 1);
+    relay.start_again_with(rules("batch: { every: 100ms }")).await;
+    relay.wait_for_outcome("delivered", 5).await;
+    // And `batch` is taken out while one gathers.
+    relay.write_rules(&slowly);
+    relay.reloaded().await;
+    post(&relay, 5..6).await;
+    relay.wait_for_metric("deliveries_total", &[("destination", "other"), ("outcome", "delivered")], 6).await;
+    relay.write_rules(rules("timeout: 9s"));
+    relay.reloaded().await;
+    relay.wait_for_outcome("delivered", 6).await;
+    let alone = crm.requests().last().unwrap().body.clone();
+    assert_eq!(serde_json::from_slice::<Value>(&alone).unwrap()["data"]["id"], 5, "no batch any more");
+    end(relay, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_survive_kill_9_again_and_again() {
+    let rounds: u64 = std::env::var("KILL_ROUNDS").map_or(8, |rounds| rounds.parse().unwrap());
+    let receiver =
+        Receiver::scripted(|_, number| Answer::status(if number % 3 == 0 { 503 } else { 200 }).after(Duration::from_millis(3))).await;
+    let keys = "batch: { max: 7, every: 50ms }, concurrency: 3, retry: { attempts: 1000, first: 20ms, factor: 1 }, circuit: { failures: 100000, cooldown: 1ms }";
+    let mut relay = Setup::to(&receiver, keys).start().await;
+    for round in 0..rounds {
+        let before = receiver.count();
+        post(&relay, round * 40..(round + 1) * 40).await;
+        let some = before + usize::try_from(round % 8).unwrap();
+        eventually("some are sent", async || (receiver.count() > some).then_some(())).await;
+        relay.kill();
+        relay.assert_balanced().await;
+        relay.start_again().await;
+    }
+    end(relay, rounds * 40).await;
+    let mut batches: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut arrived = BTreeSet::new();
+    for request in receiver.requests() {
+        let members = members(&request);
+        let known = batches.entry(request.webhook_id().to_owned()).or_insert_with(|| members.clone());
+        assert_eq!(*known, members);
+        if request.answered == Some(200) {
+            arrived.extend(members);
+        }
+    }
+    assert_eq!(arrived.len() as u64, rounds * 40, "0 lost");
+    let sent: usize = batches.values().map(Vec::len).sum();
+    assert_eq!(sent as u64, rounds * 40, "nobody was in two batches");
+}
