@@ -57,7 +57,7 @@ mod property_tests;
 mod tests;
 
 pub use explain::{Finding, Found};
-pub use paths::{PathRoot, Step, UsedPath};
+pub use paths::{PathRoot, STEPS_MAX, Step, UsedPath};
 
 /// The longest condition or query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -142,6 +142,11 @@ impl Query {
     /// Whether the query can find one value at most (RFC 9535, 2.3.5.1: names and indices only).
     pub fn is_singular(&self) -> bool {
         self.0.is_singular()
+    }
+
+    /// The canonical text, unless it is longer than a query may be: `in` is written out in it.
+    pub fn canonical(&self) -> Option<String> {
+        canonical::within(&self.0, TEXT_BYTES_MAX)
     }
 
     /// Every path that the query uses: itself, and those inside its `[?...]`.

@@ -1,10 +1,9 @@
 //! Conditions: `when` of a route, over the payload, and `success` of a destination, over its reply.
 
-use crate::condition::{Condition, PathRoot, Query, UsedPath};
+use crate::condition::{Condition, PathRoot, UsedPath};
 
 use super::decode::Decoder;
 use super::finding::quoted;
-use super::known_paths;
 use super::shape::word_at;
 use super::text::Text;
 use super::yaml::{Content, Kind, Node};
@@ -97,28 +96,6 @@ fn parse(decoder: &mut Decoder<'_>, node: &Node, words: &Words) -> Option<(Text,
         Err(error) => {
             decoder.syntax_error(node, &text, error);
             None
-        }
-    }
-}
-
-impl Decoder<'_> {
-    /// Warns of paths in a condition that Wiza is not known to send.
-    fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
-        for used in paths {
-            if let Some(unknown) = known_paths::check(used) {
-                let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
-                let finding = self.warning_in(node, range, format!("Wiza is not known to send {}", quoted(&unknown.path)));
-                if let Some(near) = unknown.near {
-                    finding.hint(format!("did you mean `{near}`?"));
-                }
-            }
-        }
-    }
-
-    /// The same for a path `$...`.
-    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
-        if let Ok(query) = Query::parse(path) {
-            self.warn_of_unknown(node, text, &query.paths());
         }
     }
 }

@@ -1,9 +1,15 @@
 //! The paths of a payload that Wiza is known to send. A rule over another path is probably a slip, but only probably:
 //! Wiza adds fields, and other kinds of callbacks have others. So these give warnings, never errors.
 
-use crate::condition::{PathRoot, UsedPath};
+use std::ops::Range;
 
-use super::decode::near;
+use crate::condition::{PathRoot, Query, UsedPath};
+use crate::transform::ReadPath;
+
+use super::decode::Decoder;
+use super::finding::quoted;
+use super::text::Text;
+use super::yaml::Node;
 
 /// Of the payload. What ends in `.*` may hold anything.
 const PAYLOAD: &[&str] = &[
@@ -54,33 +60,89 @@ const PAYLOAD: &[&str] = &[
 /// Of the relay's own facts about an event.
 const EVENT: &[&str] = &["id", "received_at", "path", "query.*"];
 
-/// A path that nobody is known to send.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unknown {
-    /// As it is written in a condition.
-    pub path: String,
-    /// The known one that was probably meant.
-    pub near: Option<String>,
+/// Warnings about the paths of one string, at most: what a long one repeats is one slip.
+const WARNINGS_MAX: usize = 20;
+
+impl Decoder<'_> {
+    /// Warns of paths in a condition that Wiza is not known to send, or that are no fact of the relay's.
+    pub(super) fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
+        for used in paths.iter().filter(|used| is_unknown(used)).take(WARNINGS_MAX) {
+            let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
+            let near = self.near_path(used);
+            self.warn_of(node, range, used, near);
+        }
+    }
+
+    /// The same for a path `$...`.
+    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
+        if let Ok(query) = Query::parse(path) {
+            self.warn_of_unknown(node, text, &query.paths());
+        }
+    }
+
+    /// The same for a template. An author who says that a path may be absent, or who begins it with `payload.`, knows
+    /// of payloads that this list does not: only what looks like a slip is worth a word then.
+    pub(super) fn warn_of_unknown_in_template(&mut self, node: &Node, reads: &[ReadPath]) {
+        // Conditions see no route.
+        let is_route = |used: &UsedPath| used.root == PathRoot::Event && used.names() == ["route"];
+        let unknown = reads.iter().filter(|read| is_unknown(&read.path) && !is_route(&read.path));
+        for ReadPath { path, may_be_absent, is_explicit } in unknown.take(WARNINGS_MAX) {
+            let near = self.near_path(path);
+            if near.is_some() || !(*may_be_absent || *is_explicit) {
+                self.warn_of(node, path.span.clone(), path, near);
+            }
+        }
+    }
+
+    fn warn_of(&mut self, node: &Node, range: Range<usize>, used: &UsedPath, near: Option<String>) {
+        let path = quoted(&format!("{}{}", prefix(used), used.names().join(".")));
+        let message = match used.root {
+            PathRoot::Payload => format!("Wiza is not known to send {path}"),
+            PathRoot::Event => format!("the relay has no fact {path} about an event"),
+        };
+        let finding = self.warning_in(node, range, message);
+        match near {
+            Some(near) => finding.hint(format!("did you mean `{near}`?")),
+            None if used.root == PathRoot::Event => {
+                finding.hint("there are `event.id`, `event.received_at`, `event.path` and `event.query.NAME`");
+            }
+            None => {}
+        }
+    }
+
+    /// The known path that was probably meant.
+    fn near_path(&mut self, used: &UsedPath) -> Option<String> {
+        let names = used.names();
+        let path = names.join(".");
+        let known = known(used);
+        // Behind a known field, whatever follows is the slip.
+        let fields = known.iter().map(|known| known.trim_end_matches(".*"));
+        let parents = ["status", "data", "data.emails", "data.phones"].into_iter().filter(|_| used.root == PathRoot::Payload);
+        let same_end = || known.iter().copied().find(|known| known.rsplit('.').next() == names.last().copied());
+        let near = self.near(&path, fields.chain(parents)).or_else(same_end)?;
+        Some(format!("{}{near}", prefix(used)))
+    }
 }
 
-/// Whether Wiza (or the relay, for `event`) is known to send this path; list indices and filters do not count.
-pub(super) fn check(used: &UsedPath) -> Option<Unknown> {
-    let (known, prefix) = match used.root {
-        PathRoot::Payload => (PAYLOAD, ""),
-        PathRoot::Event => (EVENT, "event."),
-    };
-    let names = used.names();
-    let path = names.join(".");
-    if path.is_empty() || known.iter().any(|known| covers(known, &path)) {
-        return None;
+/// Whether Wiza (or the relay, for `event`) is not known to send this path; list indices and filters do not count.
+fn is_unknown(used: &UsedPath) -> bool {
+    let path = used.names().join(".");
+    !path.is_empty() && !known(used).iter().any(|known| covers(known, &path))
+}
+
+fn known(used: &UsedPath) -> &'static [&'static str] {
+    match used.root {
+        PathRoot::Payload => PAYLOAD,
+        PathRoot::Event => EVENT,
     }
-    let last = names.last().copied();
-    let same_end = || known.iter().copied().find(|known| known.rsplit('.').next() == last);
-    // Behind a known field, whatever follows is the slip.
-    let fields = || known.iter().map(|known| known.trim_end_matches(".*"));
-    let parents = || ["status", "data", "data.emails", "data.phones"].into_iter().filter(|_| prefix.is_empty());
-    let near = near(&path, fields().chain(parents())).or_else(same_end);
-    Some(Unknown { path: format!("{prefix}{path}"), near: near.map(|near| format!("{prefix}{near}")) })
+}
+
+/// How a path from this root begins where it is written.
+fn prefix(used: &UsedPath) -> &'static str {
+    match used.root {
+        PathRoot::Payload => "",
+        PathRoot::Event => "event.",
+    }
 }
 
 /// Whether `path` is `known`, or leads to it.
@@ -95,11 +157,16 @@ fn covers(known: &str, path: &str) -> bool {
 mod tests {
     use crate::condition::Step;
 
+    use super::super::interpolate::Missing;
+    use super::super::report::Report;
     use super::*;
 
+    /// `None`: known; else the near one.
     fn verdict(root: PathRoot, path: &str) -> Option<Option<String>> {
         let steps = path.split('.').map(|name| Step::Name(name.to_owned())).collect();
-        check(&UsedPath { root, steps, span: 0..0 }).map(|unknown| unknown.near)
+        let used = UsedPath { root, steps, span: 0..0 };
+        let mut decoder = Decoder::new(Report::new("f", ""), &|_| None, Missing::IsAnError);
+        is_unknown(&used).then(|| decoder.near_path(&used))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::condition::Condition;
 
 use super::condition;
-use super::decode::{Decoder, Layers, listed, near};
+use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
 use super::yaml::{Content, Key, Kind, Node};
@@ -68,12 +68,14 @@ impl<'n> Destinations<'n> {
             }
             return Some(*index);
         }
-        let names: Vec<&str> = self.keys.iter().map(|key| key.text.as_str()).collect();
+        let near = decoder.near(&name, self.keys.iter().map(|key| key.text.as_str()));
         let finding = decoder.report.error(node.span.clone(), format!("there is no destination {}", quoted(&name)));
-        match near(&name, names.iter().copied()) {
+        match near {
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
-            None if names.is_empty() => finding.hint("add it under `destinations`"),
-            None if names.len() <= 10 => finding.hint(format!("there are {}", listed(&names))),
+            None if (1..=10).contains(&self.keys.len()) => {
+                let names: Vec<&str> = self.keys.iter().map(|key| key.text.as_str()).collect();
+                finding.hint(format!("there are {}", listed(&names)));
+            }
             None => finding.hint("add it under `destinations`"),
         }
         None

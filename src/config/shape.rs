@@ -38,6 +38,9 @@ const RESERVED_HEADERS: [&str; 8] = [
     "connection",
 ];
 
+/// Headers of a request at most: servers refuse requests with many more.
+const HEADERS_MAX: usize = 100;
+
 /// Takes `url`, `headers` and `body`. Also tells whether there is a `url`, be it valid or not.
 pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> (Option<Shape>, bool) {
     let url = layers.take("url");
@@ -72,7 +75,10 @@ pub(super) fn optional<T>(decoded: Option<Option<T>>) -> Option<Option<T>> {
 impl Decoder<'_> {
     pub(super) fn template(&mut self, node: &Node, text: &Text, escape: Escape) -> Option<Template> {
         match Template::compile(&mut self.templates, text, escape) {
-            Ok(template) => Some(template),
+            Ok(template) => {
+                self.warn_of_unknown_in_template(node, template.reads());
+                Some(template)
+            }
             Err(TemplateError { offset, message, hint }) => {
                 self.error_in(node, word_at(node, offset), message).hint = hint;
                 None
@@ -138,6 +144,10 @@ fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderN
             return None;
         }
     };
+    if let Some((key, _)) = entries.get(HEADERS_MAX) {
+        decoder.report.error(key.span.clone(), format!("more than {HEADERS_MAX} headers")).hint("no server takes so many: leave some out");
+        return None;
+    }
     let mut first_lines: HashMap<HeaderName, usize> = HashMap::new();
     let mut headers = Vec::new();
     let mut complete = true;

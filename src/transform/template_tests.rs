@@ -373,13 +373,16 @@ fn long_and_deep_texts() {
 
 #[test]
 fn every_suggestion_exists() {
-    let (filters, tests) = suggestions();
+    let [filters, tests, functions] = suggestions();
     for name in filters {
         // A name that does not exist is refused at load; how it renders is beside the point.
         let _ = outcome(&format!("{{{{ data.id | {name} }}}}"), Escape::None).unwrap();
     }
     for name in tests.into_iter().filter(|name| *name != "in") {
         let _ = outcome(&format!("{{{{ data.id is {name} }}}}"), Escape::None).unwrap();
+    }
+    for name in functions {
+        let _ = outcome(&format!("{{{{ {name}(data.id) }}}}"), Escape::None).unwrap();
     }
 }
 
