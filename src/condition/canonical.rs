@@ -110,7 +110,7 @@ impl Display for Operand {
 }
 
 /// A literal. JSON's text is RFC 9535's, but for strings' escapes, which are kept to one spelling.
-struct Literal<'a>(&'a serde_json::Value);
+pub(super) struct Literal<'a>(pub &'a serde_json::Value);
 
 impl Display for Literal<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

@@ -25,7 +25,8 @@
 //! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
-//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing).
+//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing),
+//! `foresight` and `surprises` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -39,6 +40,7 @@ mod canonical;
 mod compare;
 mod evaluate;
 mod explain;
+mod foresight;
 mod lexer;
 mod parser;
 mod path_parser;
@@ -46,6 +48,7 @@ mod paths;
 mod pattern;
 mod problems;
 mod strings;
+mod surprises;
 
 #[cfg(test)]
 mod compliance_tests;
@@ -57,7 +60,9 @@ mod property_tests;
 mod tests;
 
 pub use explain::{Finding, Found};
+pub use foresight::{Contradiction, Demands};
 pub use paths::{PathRoot, STEPS_MAX, Step, UsedPath};
+pub use surprises::Surprise;
 
 /// The longest condition or query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -106,6 +111,22 @@ impl Condition {
         explain::explain(&self.0.text, &self.0.logical, scope)
     }
 
+    /// What it says that is hardly ever meant.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        surprises::of_condition(&self.0.logical)
+    }
+
+    /// Two terms because of which the condition, or an alternative of it, never holds.
+    pub fn contradiction(&self) -> Option<Contradiction> {
+        foresight::contradiction(&self.0.logical)
+    }
+
+    /// The alternatives of which one must hold: where all of another's demands are among those of each, it holds too.
+    /// `None` where they are too long to be told.
+    pub fn alternatives(&self) -> Option<Vec<Demands>> {
+        foresight::alternatives(&self.0.logical)
+    }
+
     /// Every path that the condition uses, those inside `[?...]` included.
     pub fn paths(&self) -> Vec<UsedPath> {
         paths::used(&self.0.logical)
@@ -152,6 +173,11 @@ impl Query {
     /// Every path that the query uses: itself, and those inside its `[?...]`.
     pub fn paths(&self) -> Vec<UsedPath> {
         paths::used_by_query(&self.0)
+    }
+
+    /// What it says that is hardly ever meant.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        surprises::of_query(&self.0)
     }
 
     /// The values found, in the RFC's order.

@@ -17,6 +17,7 @@ mod route;
 mod secrets;
 mod shape;
 mod source;
+mod stops;
 mod test_case;
 pub mod text;
 mod tls;

@@ -9,6 +9,7 @@ use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
+use super::stops::Stops;
 use super::yaml::{Content, Key, Kind, Node};
 
 /// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
@@ -91,26 +92,11 @@ pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, destinations: &
             .hint("`- name: everything`, and below it `to: [...]`");
     }
     let mut first_lines = HashMap::new();
-    // The line and name of the route behind which nothing matches any more.
-    let mut end: Option<(usize, String)> = None;
+    let mut stops = Stops::default();
     let mut routes = Vec::new();
     for item in items {
-        if let Some((line, name)) = &end {
-            decoder
-                .report
-                .warning(item.span.clone(), format!("this route can never match: {} stops every event", quoted(name)))
-                .hint(format!("the route on line {line} has `stop: true` and no `when`"));
-        }
-        let line = decoder.report.line_of(item.span.start);
         let route = decode(decoder, item, destinations, &mut first_lines);
-        if let Some(route) = &route
-            && end.is_none()
-            && route.stop
-            && !route.shadow
-            && route.when.is_none()
-        {
-            end = Some((line, route.name.clone()));
-        }
+        stops.meet(decoder, item, route.as_ref());
         routes.push(route);
     }
     routes.into_iter().collect()

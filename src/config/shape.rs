@@ -106,7 +106,7 @@ impl Decoder<'_> {
         }
         match Selection::parse(&path) {
             Ok(selection) => {
-                self.warn_of_unknown_paths(node, text, &path);
+                self.warn_of_query(node, text, &path);
                 Some(selection)
             }
             Err(error) => {
@@ -255,6 +255,13 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
     }
     if text.has_tags() || text.first_value().is_some() {
         return decoder.template(node, &text, Escape::None).map(Tree::Template);
+    }
+    let first = scalar.text.strip_prefix('$').and_then(|rest| rest.split(['.', '[']).next());
+    if first.is_some_and(|first| matches!(first, "data" | "status" | "type")) {
+        decoder
+            .report
+            .warning(node.span.clone(), format!("{} is sent as it stands: a path begins with `$.`", quoted(&scalar.text)))
+            .hint(format!("write `$.{}`", scalar.text.trim_start_matches('$')));
     }
     Some(Tree::Literal(Value::String(text.expose())))
 }

@@ -41,7 +41,7 @@ pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> T
     if let Some((_, hint)) = foreign {
         return result.hint(*hint);
     }
-    if detail.contains("end of input") {
+    if detail.contains("end of input") || detail.contains("end of variable block") {
         return result.hint("every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`, every `{% for %}` its `{% endfor %}`");
     }
     result
