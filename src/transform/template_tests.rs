@@ -392,3 +392,18 @@ fn literals_cost_nothing() {
     let template = Template::compile(&mut templates, &text("plain ${X=y}"), Escape::None).unwrap();
     assert!(matches!(template.render(&templates, &context()).unwrap(), std::borrow::Cow::Borrowed("plain y")));
 }
+
+/// Found by the fuzz target: a list that is multiplied is only as long as its last item, until somebody walks it.
+#[test]
+fn multiplied_lists_and_texts_cost_no_more_than_their_fuel() {
+    for expression in [
+        "33 ~ 3333333 * \"0123456789\" | map(attribute=\"email\")",
+        "[1] * 90000000",
+        "([data.id] * 90000000) | join(\",\")",
+        "([data.id] * 90000000) | tojson",
+        "(data.emails * 30000000) | map(attribute=\"email\") | join",
+    ] {
+        let rendered = outcome(&format!("{{{{ {expression} }}}}"), Escape::None);
+        assert!(matches!(&rendered, Ok(Err(_))), "{expression}: {rendered:?}");
+    }
+}
