@@ -17,7 +17,7 @@ pub const PAYLOAD_DEPTH_MAX: usize = 127;
 /// # Errors
 /// Why it is none. A position is safe to show; what stands there is not, and is not told.
 pub fn parse_payload(body: &[u8]) -> Result<Value, String> {
-    match serde_json::from_slice::<Value>(body) {
+    match parse(body) {
         Ok(payload @ Value::Object(_)) => Ok(payload),
         Ok(other) => Err(format!("it is {}, and no JSON object", kind_of(&other))),
         Err(error) => {
@@ -95,8 +95,11 @@ impl std::str::FromStr for EventId {
     }
 }
 
-/// One accepted webhook. Its body is kept byte for byte; every view of it (payload, facts, template values) is
-/// made at most once, on first use, and shared by all rules and deliveries.
+/// The facts' names, the id and the time.
+const FACTS_BYTES: usize = 256;
+
+/// One accepted webhook. Its body is kept byte for byte; payload and facts are made of it at most once, on first use,
+/// and shared by all rules and deliveries.
 #[derive(Debug)]
 pub struct Event {
     /// The relay's own id, answered to Wiza.
@@ -109,26 +112,26 @@ pub struct Event {
     pub query: String,
     /// The body as received (inflated, where it came compressed).
     pub body: Bytes,
+    damaged: bool,
     payload: OnceLock<Value>,
     facts: OnceLock<Value>,
-    template_payload: OnceLock<minijinja::Value>,
-    template_facts: OnceLock<minijinja::Value>,
 }
 
 impl Event {
     /// An event whose body has not been parsed yet: one read back from the store.
     pub fn new(id: EventId, received_at: Timestamp, path: String, query: String, body: Bytes) -> Self {
-        Self {
-            id,
-            received_at,
-            path,
-            query,
-            body,
-            payload: OnceLock::new(),
-            facts: OnceLock::new(),
-            template_payload: OnceLock::new(),
-            template_facts: OnceLock::new(),
-        }
+        Self { id, received_at, path, query, body, damaged: false, payload: OnceLock::new(), facts: OnceLock::new() }
+    }
+
+    /// The same event, found to be another than was stored.
+    #[must_use]
+    pub fn damaged(self) -> Self {
+        Self { damaged: true, ..self }
+    }
+
+    /// Whether it is not what was stored, so that nobody must be given it.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// The same event with its parsed body, where the caller has it already.
@@ -142,7 +145,7 @@ impl Event {
     /// The parsed body. Only JSON objects are accepted as events, so `null` stands for a body that no longer
     /// parses, which no rule can match and no template can read.
     pub fn payload(&self) -> &Value {
-        self.payload.get_or_init(|| serde_json::from_slice(&self.body).unwrap_or(Value::Null))
+        self.payload.get_or_init(|| parse(&self.body).unwrap_or(Value::Null))
     }
 
     /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`.
@@ -157,14 +160,20 @@ impl Event {
         })
     }
 
-    /// The payload as template values, converted once however many templates read it.
-    pub fn template_payload(&self) -> &minijinja::Value {
-        self.template_payload.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.payload())))
+    /// How many bytes the payload and the facts have as text, or a few more.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.path.len() + self.query.len() + FACTS_BYTES
     }
+}
 
-    /// The facts as template values.
-    pub fn template_facts(&self) -> &minijinja::Value {
-        self.template_facts.get_or_init(|| minijinja::Value::from(minijinja::value::Serde(self.facts())))
+/// Parses a body. Looking at once whether all of it is UTF-8 is much cheaper than looking at each of its strings.
+///
+/// # Errors
+/// With the place of what is no JSON.
+pub fn parse(body: &[u8]) -> Result<Value, serde_json::Error> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body), // Says where.
     }
 }
 

@@ -1,5 +1,8 @@
 //! Which routes an event matches, and so where it goes. Pure, and the same for the live path, `explain` and `test`.
 
+#[cfg(test)]
+mod property_tests;
+
 use crate::condition::Scope;
 use crate::config::{Config, Route};
 use crate::event::Event;
@@ -19,12 +22,28 @@ pub struct Decision {
 
 /// Walks the routes: all that match apply, `stop` ends the walk, and of several routes to one destination the first
 /// wins. A shadow route is only noted: it takes nothing and stops nothing.
+///
+/// Only those routes are looked at that the file's index finds; see [`decide_by_every_route`].
 pub fn decide(config: &Config, event: &Event) -> Decision {
-    let mut decision = Decision { unmatched: true, ..Decision::default() };
     let facts = || event.facts();
     let scope = Scope { payload: event.payload(), event: &facts };
-    for (place, route) in config.routes.iter().enumerate() {
-        match matches(route, &scope) {
+    walk(config, &scope, config.index.candidates(&scope, event.bytes()))
+}
+
+/// The same, looking at every route. What this says is right; the index only saves time, and the tests hold
+/// [`decide`] against it.
+pub fn decide_by_every_route(config: &Config, event: &Event) -> Decision {
+    let facts = || event.facts();
+    let scope = Scope { payload: event.payload(), event: &facts };
+    walk(config, &scope, 0..config.routes.len())
+}
+
+/// `places`: of the routes to look at, ascending.
+fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>) -> Decision {
+    let mut decision = Decision { unmatched: true, ..Decision::default() };
+    for place in places {
+        let Some(route) = config.routes.get(place) else { break };
+        match matches(route, scope) {
             Matched::No => continue,
             Matched::Undecided => {
                 decision.undecided.push(place);

@@ -22,7 +22,7 @@ pub struct Difference {
     pub place: String,
     /// What the test says; `None`: nothing should be there.
     pub wanted: Option<String>,
-    /// What there is; `None`: nothing.
+    /// What there is; `None`: nothing. Where nothing is wanted either, the place says how many more differences there are.
     pub found: Option<String>,
 }
 
@@ -58,8 +58,13 @@ pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Res
             comparison.add(delivery.destination, None, Some(found));
         }
     }
-    comparison.differences.truncate(DIFFERENCES_MAX);
-    Ok(comparison.differences)
+    let mut differences = comparison.differences;
+    let more = differences.len().saturating_sub(DIFFERENCES_MAX);
+    differences.truncate(DIFFERENCES_MAX);
+    if more > 0 {
+        differences.push(Difference { place: format!("and {more} more"), wanted: None, found: None });
+    }
+    Ok(differences)
 }
 
 struct Comparison<'c> {

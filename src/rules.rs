@@ -1,5 +1,6 @@
 //! The rules in effect: a validated file together with the store's keys for its names.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,6 +21,8 @@ pub struct Rules {
     /// The file.
     pub config: Config,
     keys: Keys,
+    /// The routes' places by their keys.
+    route_places: HashMap<RouteKey, usize>,
 }
 
 /// What is known of the file behind the rules.
@@ -59,7 +62,8 @@ pub fn names(config: &Config) -> Names {
 impl Rules {
     /// The keys are those that the store gave for [`names`] of this very `config`.
     pub fn new(config: Config, keys: Keys) -> Self {
-        Self { config, keys }
+        let route_places = keys.routes.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+        Self { config, keys, route_places }
     }
 
     /// The version's key in the store.
@@ -98,8 +102,8 @@ impl Rules {
     pub fn target(&self, route: Option<RouteKey>, place: usize) -> (&str, Option<&Shape>) {
         let route = match route {
             None => None,
-            Some(key) => match self.keys.routes.iter().position(|known| *known == key) {
-                Some(route) => Some(route),
+            Some(key) => match self.route_places.get(&key) {
+                Some(place) => Some(*place),
                 None => return (GONE, None),
             },
         };

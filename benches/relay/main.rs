@@ -3,12 +3,15 @@
 //! Every figure is printed as a ratio to a floor or as processor time an event, because machines and their moods
 //! differ. The relay is a process of its own (so its processor time is its own); load generator and receivers are in
 //! this one and kept as cheap as they can be. `BENCH_QUICK=1` runs a tenth of everything, to see that it works;
-//! `BENCH_ONLY=acks,fanout,latency,backlog` runs parts; `BENCH_LOG=info` turns the log line of each attempt on.
+//! `BENCH_ONLY=acks,fanout,latency,backlog,isolation,retention` runs parts; `BENCH_WAITING=5000000` has so many in the
+//! backlog; `BENCH_LOG=info` turns the log line of each attempt on.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, reason = "a bench that cannot go on has nothing better to do")]
 
 mod floor;
 mod http;
 mod process;
+mod sick;
+mod side_by_side;
 mod sink;
 
 use std::net::SocketAddr;
@@ -28,6 +31,8 @@ use self::sink::Arrivals;
 const API_KEY: &str = "bench-key";
 /// Ids of posted events start here, so that all have as many digits.
 pub const ID_BASE: usize = 1_000_000_000;
+/// Ids of the next load start so far behind it, so that they are not those of a load before.
+pub static FIRST_ID: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
@@ -59,6 +64,12 @@ fn main() {
         }
         if runs("backlog") {
             bench.backlog().await;
+        }
+        if runs("isolation") {
+            bench.isolation().await;
+        }
+        if runs("retention") {
+            bench.retention().await;
         }
     });
 }
@@ -144,7 +155,7 @@ impl Bench {
 
     /// Memory and the time to open, with deliveries waiting behind a dead destination.
     async fn backlog(&self) {
-        let count = 1_000_000 / self.scale;
+        let count = std::env::var("BENCH_WAITING").map_or(1_000_000 / self.scale, |count| count.parse().expect("a count"));
         let dead =
             TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a port that nobody listens on");
         let config = self.write("backlog.yaml", &routes_with_one_destination(dead));
@@ -158,10 +169,11 @@ impl Bench {
         let waiting = relay.metric("wiza_relay_waiting", "");
         let bytes = relay.metric("wiza_relay_store_bytes", "");
         println!(
-            "\nmemory: idle {:.1} MiB; with {waiting:.0} waiting behind a dead destination {:.1} MiB (most {:.1} MiB); store {:.0} MiB",
+            "\nmemory: idle {:.1} MiB; with {waiting:.0} waiting behind a dead destination {:.1} MiB (most {:.1} MiB), so {:.1} MiB more; store {:.0} MiB",
             mib(idle),
             mib(now),
             mib(most),
+            mib(now.saturating_sub(idle)),
             bytes / 1048576.0
         );
         relay.kill();
@@ -230,7 +242,7 @@ async fn drive_noting(target: &Process, connections: usize, count: usize, rate: 
                     arrivals.posted(event);
                 }
                 let posted = Instant::now();
-                assert_eq!(poster.post(ID_BASE + event).await, 200);
+                assert_eq!(poster.post(ID_BASE + FIRST_ID.load(Ordering::Relaxed) + event).await, 200);
                 latencies.push(u64::try_from(posted.elapsed().as_micros()).expect("not that long"));
             }
         });

@@ -61,8 +61,11 @@ impl Explain {
     fn event(&self) -> Result<Event, String> {
         let body = load::read_payload(&self.payload)?;
         // The same judgement as of a webhook, but said at once.
-        parse_payload(&body)
-            .map_err(|reason| format!("{} is no event: {reason}; the relay would put it into quarantine", self.payload.display()))?;
+        parse_payload(&body).map_err(|reason| {
+            let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
+            format!("{} is no event: {reason}; the relay would put it into quarantine{hint}", self.payload.display())
+        })?;
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
         let query = self.query.trim_start_matches('?').to_owned();
@@ -86,6 +89,9 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
                         entry.insert("value".into(), json!(value));
                     }
                     entry.insert("holds".into(), json!(finding.holds));
+                    if finding.negated {
+                        entry.insert("negated".into(), json!(true));
+                    }
                     Value::Object(entry)
                 })
                 .collect();

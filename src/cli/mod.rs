@@ -7,6 +7,7 @@ mod demo;
 mod destinations;
 mod events;
 mod explain;
+mod export;
 mod listing;
 mod load;
 mod logs;
@@ -15,6 +16,7 @@ mod out;
 mod receivers;
 mod redrive;
 mod remote;
+mod schema;
 mod send;
 mod serve;
 mod test;
@@ -44,6 +46,8 @@ enum Command {
     Check(check::Check),
     /// See what would become of an event and why, without sending anything.
     Explain(explain::Explain),
+    /// Print every event that a store holds, also what can be read of a damaged one.
+    Export(export::Export),
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
     Test(test::Test),
     /// List, follow or show what a running relay has received.
@@ -60,6 +64,8 @@ enum Command {
     Resume(destinations::Resume),
     /// Walk a store and check that no delivery is missing from its books.
     Audit(audit::Audited),
+    /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
+    Schema(schema::Schema),
 }
 
 /// How a command ended.
@@ -83,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Send(send) => send.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Export(export) => export.run(),
         Command::Test(test) => test.run(),
         Command::Events(events) => events.run(),
         Command::Deliveries(deliveries) => deliveries.run(),
@@ -91,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Schema(schema) => schema.run(),
     };
     match ending {
         Ending::Good => ExitCode::SUCCESS,

@@ -63,6 +63,9 @@ impl Run {
         differences
             .iter()
             .map(|Difference { place, wanted, found }| {
+                if wanted.is_none() && found.is_none() {
+                    return format!("{place}\n");
+                }
                 let (wanted, found) = (wanted.clone().unwrap_or_else(nothing), found.clone().unwrap_or_else(nothing));
                 format!("{place}\n  - {wanted}\n  + {found}\n")
             })
@@ -152,8 +155,13 @@ impl Test {
 fn payload(file: &Path, case: &TestCase) -> Result<Bytes, String> {
     match &case.payload {
         Payload::Inline(value) => Ok(Bytes::from(value.to_string())),
-        Payload::File(name) => load::read_payload(&folder_of(file).join(name)),
+        Payload::File(name) => load::read_payload(&beside(file, name)),
     }
+}
+
+/// The path of what lies beside a file, written as the file's own was.
+fn beside(file: &Path, name: impl AsRef<Path>) -> PathBuf {
+    file.parent().unwrap_or(Path::new("")).join(name)
 }
 
 fn folder_of(file: &Path) -> &Path {
@@ -168,6 +176,8 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Ending> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
+        // `./x` as `x`: so it is shown, and so it is known again when it is named too.
+        let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(TESTS_SUFFIX)) {
             files.push(path);
         }

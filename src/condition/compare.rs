@@ -9,7 +9,7 @@ use super::ast::Operator;
 use super::evaluate::Evaluation;
 
 /// How much text is compared or measured in about the time that a node is visited.
-const STRING_BYTES_PER_STEP: usize = 256;
+pub(super) const STRING_BYTES_PER_STEP: usize = 256;
 /// 2^65 lies beyond every integer that a payload's number can hold as one.
 const BEYOND_INTEGERS: f64 = 36_893_488_147_419_103_232.0;
 
@@ -128,6 +128,24 @@ fn exact(number: &Number) -> Exact {
         Exact::Integer(i128::from(integer))
     } else {
         Exact::Float(number.as_f64().unwrap_or(f64::NAN))
+    }
+}
+
+/// A number's value as a key: two numbers have the same key exactly if they compare as equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum NumberKey {
+    /// Also a float's, where it is whole and there can be an integer beside it.
+    Integer(i128),
+    /// The bits of any other.
+    Float(u64),
+}
+
+pub(super) fn number_key(number: &Number) -> NumberKey {
+    match exact(number) {
+        Exact::Integer(integer) => NumberKey::Integer(integer),
+        // Exact, as below; and -0.0 becomes 0.
+        Exact::Float(float) if float.fract() == 0.0 && float.abs() < BEYOND_INTEGERS => NumberKey::Integer(float as i128),
+        Exact::Float(float) => NumberKey::Float(float.to_bits()),
     }
 }
 

@@ -14,12 +14,12 @@ use super::{EVALUATION_STEPS_MAX, TooManySteps};
 
 /// How many visits may be open inside one another: a payload's depth (128 by serde_json) once or a few times over.
 /// Only filters nested for the sake of it need more.
-const VISIT_DEPTH_MAX: u32 = 512;
+pub(super) const VISIT_DEPTH_MAX: u32 = 512;
 /// The steps that compiling a pattern counts for: it takes as long as visiting that many nodes.
-const PATTERN_STEPS: usize = 10_000;
+pub(super) const PATTERN_STEPS: usize = 10_000;
 /// A step pays for so many bytes of text times bytes of compiled pattern: the worst case. A search is mostly far
 /// quicker, but whoever sends the text may choose it.
-const SEARCHED_PRODUCT_PER_STEP: usize = 8 * 1024;
+pub(super) const SEARCHED_PRODUCT_PER_STEP: usize = 8 * 1024;
 /// The longest pattern that is taken from a payload, in bytes.
 const FOUND_PATTERN_BYTES_MAX: usize = 1024;
 
@@ -259,7 +259,8 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
+/// Where one key leads.
+pub(super) fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
     match (key, node) {
         (Key::Name(name), Value::Object(members)) => members.get(name.as_str()),
         (Key::Index(index), Value::Array(elements)) => {

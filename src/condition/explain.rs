@@ -22,6 +22,8 @@ pub struct Finding {
     pub others: Vec<Found>,
     /// Whether the term holds.
     pub holds: bool,
+    /// Whether the term stands below a `not`: then the condition wants it not to hold.
+    pub negated: bool,
 }
 
 /// A path as written, and what it found.
@@ -35,16 +37,21 @@ pub struct Found {
 
 pub(super) fn explain(text: &str, logical: &Logical, scope: &Scope<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    each_term(logical, &mut |term| findings.push(finding(text, term, scope)));
+    each_term(logical, &mut |term, negated| findings.push(finding(text, term, negated, scope)));
     findings
 }
 
-/// The terms of a condition in the order of the text; those inside `[?...]` belong to the path around them.
-pub(super) fn each_term<'l>(logical: &'l Logical, found: &mut dyn FnMut(&'l Term)) {
+/// The terms of a condition in the order of the text, and whether each stands below an odd number of `not`; those inside
+/// `[?...]` belong to the path around them.
+pub(super) fn each_term<'l>(logical: &'l Logical, found: &mut dyn FnMut(&'l Term, bool)) {
+    walk(logical, false, found);
+}
+
+fn walk<'l>(logical: &'l Logical, negated: bool, found: &mut dyn FnMut(&'l Term, bool)) {
     match logical {
-        Logical::Any(list) | Logical::All(list) => list.iter().for_each(|inner| each_term(inner, found)),
-        Logical::Not(inner) => each_term(inner, found),
-        Logical::Term(term) => found(term),
+        Logical::Any(list) | Logical::All(list) => list.iter().for_each(|inner| walk(inner, negated, found)),
+        Logical::Not(inner) => walk(inner, !negated, found),
+        Logical::Term(term) => found(term, negated),
     }
 }
 
@@ -70,7 +77,7 @@ fn path_of(operand: &Operand) -> Option<&Path> {
     }
 }
 
-fn finding(text: &str, term: &Term, scope: &Scope<'_>) -> Finding {
+fn finding(text: &str, term: &Term, negated: bool, scope: &Scope<'_>) -> Finding {
     let event = || (scope.event)();
     let holds = Evaluation::new(scope.payload, Some(&event)).term(term, scope.payload).unwrap_or(false);
     let mut found = paths_of(term).into_iter().map(|path| Found {
@@ -80,7 +87,7 @@ fn finding(text: &str, term: &Term, scope: &Scope<'_>) -> Finding {
     let (path, value) = found.next().map_or((None, None), |first| (Some(first.path), first.value));
     let others = found.collect();
     let condition = text.get(term.span.clone()).unwrap_or_default().to_owned();
-    Finding { condition, path, value, others, holds }
+    Finding { condition, path, value, others, holds, negated }
 }
 
 fn value_at<'v>(path: &Path, evaluation: &Evaluation<'v>, payload: &'v Value) -> Option<Value> {

@@ -25,8 +25,8 @@
 //! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
-//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing),
-//! `foresight` and `surprises` (what is known before any event).
+//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
+//! (many conditions at once), `foresight` and `surprises` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -41,6 +41,7 @@ mod compare;
 mod evaluate;
 mod explain;
 mod foresight;
+mod index;
 mod lexer;
 mod parser;
 mod path_parser;
@@ -61,6 +62,7 @@ mod tests;
 
 pub use explain::{Finding, Found};
 pub use foresight::{Contradiction, Demands};
+pub use index::{Candidates, Index};
 pub use paths::{PathRoot, STEPS_MAX, Step, UsedPath};
 pub use surprises::Surprise;
 

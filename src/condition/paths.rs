@@ -64,7 +64,7 @@ pub(super) fn used_by_query(path: &Path) -> Vec<UsedPath> {
 
 /// `current` is where `@` stands, unless it cannot be said.
 fn collect(logical: &Logical, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
-    each_term(logical, &mut |term| {
+    each_term(logical, &mut |term, _| {
         for path in paths_of(term) {
             collect_path(path, root, current, paths);
         }

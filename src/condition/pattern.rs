@@ -8,6 +8,8 @@ use regex::{Regex, RegexBuilder};
 /// The memory that a compiled pattern may take, in bytes. It is compiled for the first of these that it fits, which
 /// tells its size: the crate does not, and the time of a search grows with it.
 const COMPILED_BYTES: [usize; 5] = [1024, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024];
+/// The largest of them.
+pub(super) const COMPILED_BYTES_MAX: usize = COMPILED_BYTES[COMPILED_BYTES.len() - 1];
 /// How deep groups may nest in a pattern.
 const GROUP_DEPTH_MAX: u32 = 32;
 

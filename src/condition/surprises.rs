@@ -33,7 +33,7 @@ pub(super) fn of_query(path: &Path) -> Vec<Surprise> {
 }
 
 fn collect(logical: &Logical, surprises: &mut Vec<Surprise>) {
-    each_term(logical, &mut |term| {
+    each_term(logical, &mut |term, _| {
         if let Test::Compare { left, right, .. } = &term.test {
             surprises.extend([left, right].into_iter().filter_map(count_of_one));
         }
@@ -75,7 +75,7 @@ fn count_of_one(operand: &Operand) -> Option<Surprise> {
 fn blind_filter(filter: &Logical) -> Option<Surprise> {
     let mut first: Option<&Path> = None;
     let mut sees_element = false;
-    each_term(filter, &mut |term| {
+    each_term(filter, &mut |term, _| {
         for path in paths_of(term) {
             sees_element |= path.root == Root::Current || path.rest.iter().any(has_filter);
             first = first.or(Some(path));

@@ -27,7 +27,7 @@ pub enum Auth {
 }
 
 /// Secrets that a request is signed with at the same time. A rotation has two.
-const SIGNING_SECRETS_MAX: usize = 8;
+pub(super) const SIGNING_SECRETS_MAX: usize = 8;
 /// For a request signed with a secret in the place of one that is not there: see `Missing::IsStoodInFor`.
 const STAND_IN_KEY: &str = "c3RhbmQtaW4gZm9yIGEgc2lnbmluZyBrZXkh";
 const KINDS: &str = "`basic: {username, password}` or `oauth2: {token_url, client_id, client_secret}`";

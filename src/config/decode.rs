@@ -134,9 +134,21 @@ impl<'a> Decoder<'a> {
 
     /// A scalar that `read` turns into something.
     pub fn read<T>(&mut self, node: &Node, what: &str, read: impl Fn(&str) -> Result<T, Unreadable>) -> Option<T> {
+        self.read_or(node, what, None, read)
+    }
+
+    /// The same for a value that a dry run can do without: `stand_in` counts where nobody knows the real one.
+    pub fn read_or<T>(&mut self, node: &Node, what: &str, stand_in: Option<T>, read: impl Fn(&str) -> Result<T, Unreadable>) -> Option<T> {
         let text = self.text(node, what)?;
         match read(&text.expose()) {
             Ok(value) => Some(value),
+            Err(_) if let Some(name) = self.unknown_value(&text) => {
+                if stand_in.is_none() {
+                    let message = format!("the variable {} is not set, and what the rules do depends on it", quoted(&name));
+                    self.report.error(node.span.clone(), message).hint(format!("set it, or give a default: `${{{name}:-...}}`"));
+                }
+                stand_in
+            }
             Err(Unreadable { reason, hint }) => {
                 // The hint may quote what it was given.
                 let hint = if text.first_value().is_some() { format!("expected {what}") } else { hint };
@@ -144,6 +156,11 @@ impl<'a> Decoder<'a> {
                 None
             }
         }
+    }
+
+    /// The name of a value in the text that something else stands in for.
+    pub fn unknown_value(&self, text: &Text) -> Option<String> {
+        text.values().find(|value| self.stood_in_for.contains(&value.name)).map(|value| value.name.clone())
     }
 
     pub fn boolean(&mut self, node: &Node) -> Option<bool> {
@@ -163,7 +180,7 @@ impl<'a> Decoder<'a> {
     /// A whole number within the range.
     pub fn integer(&mut self, node: &Node, range: RangeInclusive<u32>) -> Option<u32> {
         let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-        self.read(node, &allowed, |text| match text.parse::<u32>() {
+        self.read_or(node, &allowed, Some(*range.start()), |text| match text.parse::<u32>() {
             Ok(number) if range.contains(&number) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
             _ => {
                 let is_integer = !text.is_empty() && text.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit());
@@ -175,7 +192,7 @@ impl<'a> Decoder<'a> {
 
     pub fn number(&mut self, node: &Node, range: RangeInclusive<f64>) -> Option<f64> {
         let allowed = format!("a number from {} to {}", range.start(), range.end());
-        self.read(node, &allowed, |text| match text.parse::<f64>() {
+        self.read_or(node, &allowed, Some(*range.start()), |text| match text.parse::<f64>() {
             Ok(number) if range.contains(&number) => Ok(number),
             Ok(number) if number.is_finite() => Err(Unreadable { reason: "is out of range".into(), hint: allowed.clone() }),
             _ => Err(Unreadable { reason: "is not a number".into(), hint: allowed.clone() }),
@@ -183,16 +200,18 @@ impl<'a> Decoder<'a> {
     }
 
     pub fn duration(&mut self, node: &Node, range: RangeInclusive<Duration>) -> Option<Duration> {
-        self.read(node, "a duration", |text| within(units::duration(text)?, &range, |value| units::shown_duration(*value)))
+        let stand_in = Some(*range.start());
+        self.read_or(node, "a duration", stand_in, |text| within(units::duration(text)?, &range, |value| units::shown_duration(*value)))
     }
 
     /// A number of bytes.
     pub fn size(&mut self, node: &Node, range: RangeInclusive<u64>) -> Option<u64> {
-        self.read(node, "a size", |text| within(units::size(text)?, &range, |bytes| units::shown_size(*bytes)))
+        let stand_in = Some(*range.start());
+        self.read_or(node, "a size", stand_in, |text| within(units::size(text)?, &range, |bytes| units::shown_size(*bytes)))
     }
 
     pub fn rate(&mut self, node: &Node) -> Option<(std::num::NonZeroU32, Duration)> {
-        self.read(node, "a rate", units::rate)
+        self.read_or(node, "a rate", Some((std::num::NonZeroU32::MIN, Duration::from_secs(1))), units::rate)
     }
 
     /// The items of a list; `of` says of what: `API keys`. Nothing counts as an empty list.

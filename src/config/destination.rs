@@ -106,24 +106,24 @@ impl Default for Circuit {
     }
 }
 
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-const CONCURRENCY_DEFAULT: u32 = 16;
-const CONCURRENCY_MAX: u32 = 1024;
-const ATTEMPTS_MAX: u32 = 1000;
-const FACTOR_MAX: f64 = 100.0;
-const FAILURES_MAX: u32 = 100_000;
-const BURST_MAX: u32 = 100_000;
-const MILLISECOND: Duration = Duration::from_millis(1);
-const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
-const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+pub(super) const CONCURRENCY_DEFAULT: u32 = 16;
+pub(super) const CONCURRENCY_MAX: u32 = 1024;
+pub(super) const ATTEMPTS_MAX: u32 = 1000;
+pub(super) const FACTOR_MAX: f64 = 100.0;
+pub(super) const FAILURES_MAX: u32 = 100_000;
+pub(super) const BURST_MAX: u32 = 100_000;
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const NAME_BYTES_MAX: usize = 63;
 
 /// Bytes that `defaults` may come to when they are read for every destination.
 const DEFAULTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What a request of a webhook can be.
-const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
+pub(super) const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
 /// Keys of a destination that a later version reads.
 const LATER: [&str; 1] = ["batch"];

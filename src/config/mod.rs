@@ -14,6 +14,7 @@ mod known_paths;
 mod report;
 mod retention;
 mod route;
+pub mod schema;
 mod secrets;
 mod shape;
 mod source;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::condition::Index;
 use crate::transform::Templates;
 
 pub use auth::Auth;
@@ -60,6 +62,8 @@ pub struct Config {
     pub destinations: Vec<Arc<Destination>>,
     /// In the order of the file.
     pub routes: Vec<Route>,
+    /// Finds those of the routes that an event can match.
+    pub index: Index,
     /// Where an event goes that no route took.
     pub unmatched: Vec<Target>,
     /// How long events are kept.
@@ -158,6 +162,7 @@ fn load_with(file_name: &str, text: &str, lookup: Lookup<'_>, missing: Missing) 
         config: config.filter(|_| !has_errors).map(|sections| Config {
             source: sections.source,
             destinations: sections.destinations,
+            index: Index::new(sections.routes.iter().map(|route| route.when.as_ref())),
             routes: sections.routes,
             unmatched: sections.unmatched,
             retention: sections.retention,

@@ -23,11 +23,11 @@ impl Default for Retention {
     }
 }
 
-const KEPT_MIN: Duration = Duration::from_secs(60);
+pub(super) const KEPT_MIN: Duration = Duration::from_secs(60);
 /// Ten years: far from where arithmetic on times overflows.
-const KEPT_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-const SIZE_BYTES_MIN: u64 = 16 << 20;
-const SIZE_BYTES_MAX: u64 = 1 << 50;
+pub(super) const KEPT_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+pub(super) const SIZE_BYTES_MIN: u64 = 16 << 20;
+pub(super) const SIZE_BYTES_MAX: u64 = 1 << 50;
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Retention> {
     let mut table = decoder.table(node, "`retention`")?;

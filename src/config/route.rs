@@ -37,7 +37,7 @@ pub struct Target {
 }
 
 /// A route's name is a metric's label.
-const NAME_CHARACTERS_MAX: usize = 200;
+pub(super) const NAME_CHARACTERS_MAX: usize = 200;
 
 /// The destinations of the file by name, and which of them somebody uses.
 pub(super) struct Destinations<'n> {

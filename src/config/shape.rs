@@ -27,7 +27,7 @@ pub struct Shape {
 }
 
 /// Headers that the relay sets itself.
-const RESERVED_HEADERS: [&str; 8] = [
+pub(super) const RESERVED_HEADERS: [&str; 8] = [
     "webhook-id",
     "webhook-timestamp",
     "webhook-signature",

@@ -9,6 +9,7 @@ use crate::transform::Selection;
 
 use super::decode::Decoder;
 use super::finding::quoted;
+use super::units::Unreadable;
 use super::yaml::{Content, Node};
 
 /// Where webhooks come in, and which are accepted.
@@ -33,14 +34,15 @@ pub struct Dedupe {
     pub key: Vec<Selection>,
 }
 
-const BODY_BYTES_DEFAULT: u64 = 1 << 20;
-const BODY_BYTES_MIN: u64 = 1 << 10;
-const BODY_BYTES_MAX: u64 = 64 << 20;
-const WINDOW_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
-const WINDOW_MIN: Duration = Duration::from_secs(1);
+pub(super) const BODY_BYTES_DEFAULT: u64 = 1 << 20;
+pub(super) const BODY_BYTES_MIN: u64 = 1 << 10;
+pub(super) const BODY_BYTES_MAX: u64 = 64 << 20;
+pub(super) const WINDOW_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const WINDOW_MIN: Duration = Duration::from_secs(1);
 /// The dedupe index is held in memory.
-const WINDOW_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const PATH_BYTES_MAX: usize = 256;
+pub(super) const WINDOW_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const PATH_BYTES_MAX: usize = 256;
+const HASH_EXPECTED: &str = "64 hexadecimal digits: `printf %s \"$WIZA_API_KEY\" | sha256sum`";
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
     let mut table = decoder.table(node, "`source`")?;
@@ -82,6 +84,9 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
 
 fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
     let text = decoder.text(node, "a path")?;
+    if decoder.unknown_value(&text).is_some() {
+        return Some("/".into());
+    }
     let path = text.expose();
     let shown = text.masked();
     let fits = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
@@ -131,15 +136,10 @@ fn decode_key(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<[u8; 32]> {
             }
             return None;
         };
-        let text = decoder.text(hash, "a SHA-256 in hex")?;
-        let bytes = decode_hex(text.expose().trim());
-        if bytes.is_none() {
-            decoder
-                .report
-                .error(hash.span.clone(), format!("{} is not a SHA-256", quoted(&text.masked())))
-                .hint("64 hexadecimal digits: `printf %s \"$WIZA_API_KEY\" | sha256sum`");
-        }
-        return bytes;
+        return decoder.read_or(hash, HASH_EXPECTED, Some([0; 32]), |text| {
+            decode_hex(text.trim())
+                .ok_or_else(|| Unreadable { reason: "is not a SHA-256".into(), hint: format!("expected {HASH_EXPECTED}") })
+        });
     }
     let text = decoder.text(node, "an API key")?;
     let key = text.expose();

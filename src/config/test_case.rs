@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::decode::{Decoder, listed};
+use super::destination::METHODS;
 use super::finding::quoted;
 use super::shape::optional;
 use super::yaml::{Content, Kind, Node, Scalar};
@@ -230,7 +231,12 @@ fn decode_expectation(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>)
     let route = table.take("route").map(|node| decode_route(decoder, node, names));
     let method = table.take("method").map(|node| {
         let text = decoder.public_text(node, "a method")?;
-        Method::from_bytes(text.to_ascii_uppercase().as_bytes()).ok()
+        let method = METHODS.iter().find(|method| method.as_str().eq_ignore_ascii_case(&text)).cloned();
+        if method.is_none() {
+            let message = format!("{} is not a method that webhooks are sent with", quoted(&text));
+            decoder.report.error(node.span.clone(), message).hint(listed(&METHODS));
+        }
+        method
     });
     let url = table.take("url").map(|node| Some(decoder.text(node, "a URL")?.expose()));
     let headers = table.take("headers").map(|node| decode_headers(decoder, node));

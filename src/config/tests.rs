@@ -344,3 +344,28 @@ fn what_is_read_again_and_again_has_a_limit() {
     assert!(messages(&defaults(&long)).iter().any(|message| message.starts_with("these defaults, read for each of 1000 destinations")));
     assert!(!messages(&defaults("short")).iter().any(|message| message.starts_with("these defaults")));
 }
+
+#[test]
+fn a_dry_run_needs_no_value_that_decides_nothing() {
+    let file = "
+source: { path: '${P}', api_keys: [{ sha256: '${HASH}' }], max_body: '${SIZE}', dedupe: { window: '${TIME}' } }
+destinations:
+  a: { url: '${URL}', timeout: '${TIME}', concurrency: '${COUNT}', rate_limit: '${RATE}', retry: { factor: '${NUMBER}' }, headers: { x: '${H}' } }
+routes: [{ name: r, to: [a], stop: STOP }]
+";
+    let nothing = |_: &str| None;
+    let loaded = load_for_dry_run("f", &file.replace("STOP", "'${STOP:-true}'"), &nothing);
+    assert_eq!(loaded.findings, []);
+    assert_eq!(loaded.stood_in_for, ["COUNT", "H", "HASH", "NUMBER", "P", "RATE", "SIZE", "TIME", "URL"]);
+    assert!(loaded.config.is_some());
+
+    // What a route does is not guessed.
+    let loaded = load_for_dry_run("f", &file.replace("STOP", "'${STOP}'"), &nothing);
+    let [finding] = loaded.findings.as_slice() else { panic!("{:?}", loaded.findings) };
+    assert_eq!(finding.message, "the variable `STOP` is not set, and what the rules do depends on it");
+    assert_eq!(finding.hint.as_deref(), Some("set it, or give a default: `${STOP:-...}`"));
+    // A value that is there is held to what is wanted.
+    let lookup = |name: &str| (name == "TIME").then(|| "ten".to_owned());
+    let loaded = load_for_dry_run("f", &file.replace("STOP", "true"), &lookup);
+    assert_eq!(loaded.findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), ["`${TIME}` is not a duration"; 2]);
+}

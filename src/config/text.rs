@@ -97,12 +97,17 @@ impl Text {
             .collect()
     }
 
-    /// The first value from outside.
-    pub fn first_value(&self) -> Option<&Secret> {
-        self.parts.iter().find_map(|part| match part {
+    /// The values from outside, in order.
+    pub fn values(&self) -> impl Iterator<Item = &Secret> {
+        self.parts.iter().filter_map(|part| match part {
             Part::Written { .. } => None,
             Part::Value(secret) => Some(secret),
         })
+    }
+
+    /// The first value from outside.
+    pub fn first_value(&self) -> Option<&Secret> {
+        self.values().next()
     }
 
     /// The byte offset in the scalar's parsed string of the first value from outside.

@@ -25,7 +25,7 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
     let (route, shape) = rules.target(claim.route, place);
     let route: Arc<str> = route.into();
     let context = RenderContext { event: Arc::clone(&claim.event), route: Arc::clone(&route) };
-    let attempt = match transform::render(&rules.config.templates, &destination, shape, &context) {
+    let attempt = match rendered(&claim, || transform::render(&rules.config.templates, &destination, shape, &context)) {
         Ok(request) => {
             let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
             let mut attempt = sender.send(request, &destination, &id).await;
@@ -34,11 +34,17 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
             }
             attempt
         }
-        Err(error) => {
-            Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error.to_string()) }
-        }
+        Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error) },
     };
     Attempted { claim, route, attempt }
+}
+
+/// The request, unless the event is no longer what was accepted.
+fn rendered<T, E: ToString>(claim: &Claim, render: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    if claim.event.is_damaged() {
+        return Err("the event was damaged in the store".to_owned());
+    }
+    render().map_err(|error| error.to_string())
 }
 
 /// A receiver may echo what it was sent; what is stored of its reply must not hold a secret.

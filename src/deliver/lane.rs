@@ -85,7 +85,13 @@ impl Lane {
             let sleep = until.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
             tokio::select! {
                 biased;
-                Some(ended) = self.in_flight.join_next(), if !self.in_flight.is_empty() => self.conclude(ended).await,
+                Some(ended) = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
+                    self.conclude(ended).await;
+                    // All others that ended meanwhile, so that one claim fills all their places.
+                    while let Some(ended) = self.in_flight.try_join_next() {
+                        self.conclude(ended).await;
+                    }
+                }
                 () = self.stop.cancelled() => break,
                 changed = self.settings.changed() => match changed {
                     Ok(()) => self.take_settings(),

@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::HeaderMap;
 use http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -81,7 +82,7 @@ impl Receiver {
     async fn receive(&self, address: SocketAddr, head: &Parts, body: &mut Body) -> Result<Answer, Answer> {
         let rules = self.rules.load_full();
         let source = &rules.config.source;
-        let key = head.headers.get(AUTH_HEADER).map(|value| value.as_bytes());
+        let key = only_key(&head.headers);
         let Some(rest) = below(&source.path, head.uri.path()) else {
             // The same comparison, so that the path says nothing that the key would not.
             let authentic = verify::is_authentic(key, &source.api_key_hashes);
@@ -159,6 +160,13 @@ impl Receiver {
         tracing::warn!(path = source.path, "a webhook with a right key came on another path; correct the URL in Wiza's settings");
         Answer::Misdirected(source.path.clone())
     }
+}
+
+/// The request's key. Several are none: whoever stands in front may have looked at another than the relay would.
+fn only_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut keys = headers.get_all(AUTH_HEADER).iter();
+    let key = keys.next()?;
+    keys.next().is_none().then_some(key.as_bytes())
 }
 
 /// What follows the source's path, without a leading slash; `None` if the path is another.

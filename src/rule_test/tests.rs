@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{Difference, run};
+use super::{DIFFERENCES_MAX, Difference, run};
 use crate::config::{self, Config};
 
 /// Rules with one test, whose `expect` and other keys are given.
@@ -115,4 +115,14 @@ fn what_is_no_event_is_said() {
         let refused = run(&config, &config.tests[0], Bytes::from(body), Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(refused.contains("quarantine"), "{refused}");
     }
+}
+
+#[test]
+fn of_very_many_differences_the_first_are_told_and_the_rest_are_counted() {
+    let numbers: Vec<String> = (0..DIFFERENCES_MAX + 10).map(|number| number.to_string()).collect();
+    let expect = format!("expect: {{ log: {{ body: {{ data: {{ list: [{}] }} }} }} }}", numbers.join(", "));
+    let found = differences(r#"{"data":{"list":[]}}"#, &expect);
+    assert_eq!(found.len(), DIFFERENCES_MAX + 1);
+    assert_eq!(found[DIFFERENCES_MAX - 1], difference("log: body.data.list[49]", Some("49"), None));
+    assert_eq!(found[DIFFERENCES_MAX], difference("and 10 more", None, None));
 }

@@ -102,8 +102,18 @@ impl Sender {
         }
         let timeout = self.made_for.timeout;
         let deadline = Instant::now() + timeout;
-        let sent = self.client.request(method, url).headers(headers).body(body).send();
-        let mut response = match tokio::time::timeout(timeout, sent).await {
+        let mut request = match self.client.request(method, url).body(body).build() {
+            Ok(request) => request,
+            Err(error) => return AttemptResult::Failed(plain_words(&error)),
+        };
+        // Whole, because the builder would copy header by header. What it has made of a user in the URL stays, unless
+        // the file says otherwise.
+        for (name, value) in std::mem::replace(request.headers_mut(), headers) {
+            if let Some(name) = name {
+                request.headers_mut().entry(name).or_insert(value);
+            }
+        }
+        let mut response = match tokio::time::timeout(timeout, self.client.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return AttemptResult::Failed(plain_words(&error)),
             Err(_) => return AttemptResult::Failed(format!("no answer within {}", humantime::format_duration(timeout))),

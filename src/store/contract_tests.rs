@@ -1,5 +1,5 @@
-//! What every engine promises, checked against the real thing on a real disk. An engine adds itself to
-//! [`for_each_engine`]; the tests know the verbs only.
+//! What every engine promises, checked against the real thing on a real disk. The tests know the verbs only;
+//! `model_tests` checks the same promises over generated histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,11 +13,11 @@ use super::embedded::{Embedded, Options};
 use super::*;
 use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
 
-fn open(folder: &Path) -> Arc<dyn Store> {
+pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
     Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }).unwrap())
 }
 
-fn names(destinations: &[&str]) -> Names {
+pub(super) fn names(destinations: &[&str]) -> Names {
     Names {
         destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
         routes: vec!["first".to_owned()],
@@ -27,7 +27,7 @@ fn names(destinations: &[&str]) -> Names {
     }
 }
 
-fn new_event(keys: &Keys, destinations: &[usize], body: &str) -> NewEvent {
+pub(super) fn new_event(keys: &Keys, destinations: &[usize], body: &str) -> NewEvent {
     let now = Timestamp::now();
     let mut key = [0; 16];
     key[..body.len().min(16)].copy_from_slice(&body.as_bytes()[..body.len().min(16)]);
@@ -50,7 +50,7 @@ async fn accept(store: &Arc<dyn Store>, event: NewEvent) -> EventId {
     }
 }
 
-fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
+pub(super) fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
     let attempt = Attempt {
         started_at: Timestamp::now(),
         latency: Duration::from_millis(1),
@@ -108,7 +108,7 @@ async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not(
 }
 
 /// Opens a store whose last user has just been dropped: its writer ends a moment later.
-async fn reopen(folder: &Path) -> Arc<dyn Store> {
+pub(super) async fn reopen(folder: &Path) -> Arc<dyn Store> {
     for _ in 0..200 {
         match Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }) {
             Ok(store) => return Arc::new(store),

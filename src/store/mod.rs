@@ -12,6 +12,8 @@
 mod contract_tests;
 pub mod embedded;
 mod figures;
+#[cfg(test)]
+mod model_tests;
 mod records;
 
 use std::time::Duration;

@@ -23,8 +23,15 @@ pub(super) fn literal(text: &str) -> Result<Url, TemplateError> {
     Ok(url)
 }
 
+/// What a URL template fixes: scheme, user, host and port.
+pub(super) struct Base {
+    /// As in the file.
+    written: String,
+    url: Url,
+}
+
 /// What the text before a URL template's first tag fixes. `head_end` is the tag's place in the scalar.
-pub(super) fn base(head: &str, head_end: usize) -> Result<Url, TemplateError> {
+pub(super) fn base(head: &str, head_end: usize) -> Result<Base, TemplateError> {
     let authority = head.find("://").map(|at| at + 3);
     let path = authority.and_then(|start| head.get(start..)?.find(['/', '?', '#', '\\']).map(|at| start + at));
     let Some(fixed) = path.and_then(|end| head.get(..end)) else {
@@ -34,11 +41,12 @@ pub(super) fn base(head: &str, head_end: usize) -> Result<Url, TemplateError> {
              make several destinations",
         ));
     };
-    parse(fixed).map_err(|problem| TemplateError::new(0, problem))
+    let url = parse(fixed).map_err(|problem| TemplateError::new(0, problem))?;
+    Ok(Base { written: fixed.to_owned(), url })
 }
 
 /// Reads a rendered URL, which must lead where `base` does.
-pub(super) fn rendered(base: &Url, text: &str) -> Result<Url, RenderError> {
+pub(super) fn rendered(base: &Base, text: &str) -> Result<Url, RenderError> {
     let text = text.trim_matches(|character| character <= ' ');
     if text.len() > URL_BYTES_MAX {
         return Err(RenderError::new(format!("the URL is longer than {URL_BYTES_MAX} bytes")));
@@ -53,6 +61,11 @@ pub(super) fn rendered(base: &Url, text: &str) -> Result<Url, RenderError> {
             "the URL's path has a segment `.` or `..`, which would lead to another path; a value must not be one",
         ));
     }
+    if let Some(rest) = text.strip_prefix(&base.written)
+        && rest.starts_with(['/', '?', '#'])
+    {
+        return Ok(following(&base.url, rest));
+    }
     let url = parse(text).map_err(RenderError::new)?;
     let fixed = |url: &Url| {
         (
@@ -63,7 +76,23 @@ pub(super) fn rendered(base: &Url, text: &str) -> Result<Url, RenderError> {
             url.port(),
         )
     };
-    if fixed(&url) == fixed(base) { Ok(url) } else { Err(RenderError::new("a value changed the URL's host, port or user")) }
+    if fixed(&url) == fixed(&base.url) { Ok(url) } else { Err(RenderError::new("a value changed the URL's host, port or user")) }
+}
+
+/// The URL that `rest`, a path with what comes after it, leads to at `base`. Reading host and port anew for every
+/// request would cost ten times as much.
+fn following(base: &Url, rest: &str) -> Url {
+    let (rest, fragment) = split(rest, '#');
+    let (path, query) = split(rest, '?');
+    let mut url = base.clone();
+    url.set_path(path);
+    url.set_query(query);
+    url.set_fragment(fragment);
+    url
+}
+
+fn split(text: &str, at: char) -> (&str, Option<&str>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 /// The problem is put in words that do not quote the URL.
@@ -89,4 +118,34 @@ fn is_dot_segment(segment: &str) -> bool {
         dots += 1;
     }
     dots == 1 || dots == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_follows_the_host_is_read_as_in_a_whole_url(rest in "[/?#]([a-z0-9/?#%.:@;=&+ \"<>{}|^`'\\[\\]é€-]|%2[fFeE]|//){0,24}") {
+            for fixed in ["http://127.0.0.1:9", "https://user:pass@host.example:8443", "http://[::1]", "HTTPS://Höst.example"] {
+                let base = base(&format!("{fixed}/"), 0).unwrap();
+                let text = format!("{fixed}{rest}");
+                let text = text.trim_matches(' ');
+                let whole = parse(text);
+                if let Ok(url) = rendered(&base, text) {
+                    prop_assert_eq!(Ok(url), whole);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_that_a_value_continues_is_no_following_path() {
+        let base = base("https://host/", 0).unwrap();
+        for text in ["https://host.evil.example/x", "https://host@evil.example/", "https://host:1/"] {
+            assert!(rendered(&base, text).is_err(), "{text}");
+        }
+        assert_eq!(rendered(&base, "https://host//evil.example/x").unwrap().host_str(), Some("host"));
+    }
 }

@@ -9,6 +9,7 @@ use minijinja::value::{Enumerator, Object};
 use crate::event::Event;
 
 use super::printing::RESERVED_PREFIX;
+use super::view::{self, Root};
 
 /// What a delivery is rendered from.
 #[derive(Clone)]
@@ -46,10 +47,10 @@ impl Object for Names {
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         match name {
             "event" => Some(Value::from_object(Facts(self.0.clone()))),
-            "payload" => Some(self.0.event.template_payload().clone()),
+            "payload" => Some(view::root(&self.0.event, Root::Payload)),
             // Reserved names are the globals that stand for `${...}`; no payload may take their place.
             _ if name.starts_with(RESERVED_PREFIX) => None,
-            _ => attribute(self.0.event.template_payload(), name),
+            _ => view::member(&self.0.event, Root::Payload, name),
         }
     }
 }
@@ -66,15 +67,11 @@ impl Object for Facts {
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         match name {
             "route" => Some(Value::from(self.0.route.as_ref())),
-            _ => attribute(self.0.event.template_facts(), name),
+            _ => view::member(&self.0.event, Root::Facts, name),
         }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Str(&["id", "received_at", "path", "query", "route"])
     }
-}
-
-fn attribute(map: &Value, name: &str) -> Option<Value> {
-    map.get_attr(name).ok().filter(|value| !value.is_undefined())
 }

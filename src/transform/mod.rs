@@ -8,7 +8,7 @@
 //!   payload goes out byte for byte as `application/json`, unless the headers say otherwise. GET and HEAD send no body
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
-//! No error tells a value of the payload or a secret. Reading order: `context` (the names), `template` with `source`,
+//! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
 //! `origin`, `lexer`, `vocabulary`, `reads` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
@@ -33,6 +33,7 @@ mod reads;
 mod selection;
 mod source;
 mod template;
+mod view;
 mod vocabulary;
 
 #[cfg(test)]
@@ -56,6 +57,9 @@ pub use template::{
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// Headers that are added on the way out, by [`crate::envelope`] and the client: room for them spares making the map larger.
+const HEADERS_ADDED: usize = 10;
 
 /// A request, ready to send but for what delivery adds (`webhook-id` and the like, signature, authentication).
 #[derive(Clone)]
@@ -146,7 +150,7 @@ pub fn render(
 
     let own = target_shape.map_or(&[][..], |shape| shape.headers.as_slice());
     let inherited = shape.headers.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
-    let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + 1);
+    let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + HEADERS_ADDED);
     for (name, template) in inherited.chain(own) {
         let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)))?;
         headers.insert(name.clone(), value);

@@ -137,7 +137,7 @@ enum Form {
         name: String,
         origin: Origin,
         /// Where it must lead, for a URL.
-        base: Option<Box<Url>>,
+        base: Option<Box<address::Base>>,
     },
 }
 

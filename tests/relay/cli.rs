@@ -57,6 +57,19 @@ async fn check_says_it_to_machines_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn schema_prints_the_schemas_of_both_files() {
+    for (arguments, expected) in [
+        (["schema"].as_slice(), wiza_relay::config::schema::routes_file()),
+        (&["schema", "--tests"], wiza_relay::config::schema::tests_file()),
+    ] {
+        let ran = run(arguments).await;
+        assert_eq!((ran.code, ran.error.as_str()), (Some(0), ""));
+        assert_eq!(serde_json::from_str::<Value>(&ran.output).unwrap(), expected);
+        assert!(ran.output.starts_with("{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"), "{}", ran.output);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn demo_plays_everything_through() {
     let ran = run(&["demo", "--once"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -154,6 +154,62 @@ async fn explain_says_why_and_needs_no_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn explain_says_of_each_term_whether_it_helps() {
+    let rules = RULES.replace(
+        "when: data.id == 3",
+        "when: 'not data.gone and not (data.id in [1,  2] or search(data.name, \"^A\")) and \
+         data.emails[?@.email_type == \"personal\" && @.email_status == \"valid\"]'",
+    );
+    let folder = Folder::new(&rules.replace("stop: true", "stop: false"));
+    let payload = folder.write("ada.json", r#"{"data":{"id":7,"name":"Ada"}}"#);
+    let ran = run(&["explain", "--config", &folder.path("routes.yaml"), &payload]).await;
+    let at = ran.output.find("no     never reached").unwrap_or_else(|| panic!("{}", ran.output));
+    let shown: Vec<&str> = ran.output[at..].lines().take(6).collect();
+    assert_eq!(
+        shown[..4],
+        [
+            "no     never reached",
+            "         yes  not data.gone                it is not there",
+            "         yes  not (data.id in [1, 2])      data.id is 7",
+            "         no   not search(data.name, \"^A\")  data.name is \"Ada\"",
+        ]
+    );
+    // Long terms have what was found below them.
+    assert_eq!(shown[4], "         no   data.emails[?@.email_type == \"personal\" && @.email_status == \"valid\"]");
+    assert_eq!(shown[5].trim(), "it is not there");
+    let ran = run(&["explain", "--config", &folder.path("routes.yaml"), &payload, "--json"]).await;
+    let told: Value = serde_json::from_str(&ran.output).unwrap();
+    let why = &told["routes"][3]["why"];
+    assert_eq!(why[1], json!({ "condition": "data.id in [1,  2]", "path": "data.id", "value": 7, "holds": false, "negated": true }));
+    assert!(why[3].get("negated").is_none(), "{why}");
+}
+
+/// `script` (util-linux) gives a command a terminal.
+#[test]
+fn colour_is_for_terminals() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        println!("SKIPPED: there is no `script` to give a command a terminal");
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "SKIPPED: `script` is missing");
+        return;
+    }
+    let folder = Folder::new(RULES);
+    let relay = env!("CARGO_BIN_EXE_wiza-relay");
+    let (rules, payload) = (folder.path("routes.yaml"), folder.path("seven.json"));
+    for command in [format!("'{relay}' explain --config '{rules}' '{payload}'"), format!("'{relay}' test '{rules}'")] {
+        let on_a_terminal = |no_colour: Option<&str>| {
+            let mut script = std::process::Command::new("script");
+            script.args(["-qec", &command, "/dev/null"]).stdin(std::process::Stdio::null()).env_remove("NO_COLOR");
+            script.envs(no_colour.map(|value| ("NO_COLOR", value)));
+            String::from_utf8(script.output().unwrap().stdout).unwrap()
+        };
+        let shown = on_a_terminal(None);
+        assert!(shown.contains("\u{1b}[32m"), "{shown}");
+        let shown = on_a_terminal(Some("1"));
+        assert!(shown.contains("small") && !shown.contains('\u{1b}'), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_refuses_what_is_no_event_or_no_file() {
     let folder = Folder::new(RULES);
     let rules = folder.path("routes.yaml");
@@ -161,6 +217,7 @@ async fn explain_refuses_what_is_no_event_or_no_file() {
     run(&["explain", "--config", &rules, &list]).await.assert_refused(2, &["list.json", "no JSON object", "quarantine"]);
     let broken = folder.write("broken.json", "{\"a\":");
     run(&["explain", "--config", &rules, &broken]).await.assert_refused(2, &["broken.json is no event: no JSON at line 1, column 5"]);
+    run(&["explain", &rules]).await.assert_refused(2, &["routes.yaml is no event: no JSON", "`--config`"]);
     run(&["explain", "--config", &rules, &folder.path("none.json")]).await.assert_refused(2, &["none.json", "No such file"]);
     let bad = folder.write("bad.yaml", &RULES.replace("data.id < 10", "data.id <"));
     run(&["explain", "--config", &bad, &list]).await.assert_refused(1, &["bad.yaml:12:", "^", "1 error"]);
@@ -220,6 +277,11 @@ async fn a_mistake_in_a_test_has_its_place() {
     folder.write("typo.test.yaml", "tests: [{ name: gone, payload: gone.json, expect: {} }]");
     let ran = run(&["test", &rules]).await;
     assert!(ran.code == Some(1) && ran.output.contains("gone.json: No such file"), "{ran:?}");
+    assert!(ran.output.contains(&format!("FAIL  gone  ({}:1)", folder.path("typo.test.yaml"))), "{}", ran.output);
+    let report = folder.path("report.xml");
+    run(&["test", &rules, "--junit", &report]).await;
+    let xml = std::fs::read_to_string(&report).unwrap();
+    assert!(xml.contains("errors=\"1\"") && xml.contains("<error message=\"cannot read "), "{xml}");
     let none = folder.write("none.yaml", &RULES[..RULES.find("tests:").unwrap()]);
     std::fs::remove_file(folder.path("typo.test.yaml")).unwrap();
     run(&["test", &none]).await.assert_refused(1, &["holds no `tests`"]);

@@ -1,7 +1,7 @@
 //! What must be seen nowhere: personal data, and secrets.
 
 use crate::harness::certificates::write;
-use crate::harness::{Answer, Authority, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
+use crate::harness::{Answer, Authority, Fault, Faults, Link, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
 
 const KEY: &str = "Zq7-api-key";
 const SECRETS: [&str; 9] =
@@ -204,4 +204,72 @@ async fn findings_of_a_file_hold_no_secret() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_disk_network_and_file_show_neither_persons_nor_secrets() {
+    let Some(faults) = Faults::new() else { return };
+    let receiver = Receiver::start().await;
+    let proxy = Link::to(receiver.address).await;
+    let url = |scheme: &str| format!("{scheme}://user:${{BASIC}}@{}/${{CRM_PATH}}/{{{{ data.email }}}}?key=${{QUERY}}", proxy.address);
+    let routes = format!(
+        "source: {{ path: /webhooks/wiza, api_keys: ['${{API_KEY}}'] }}
+defaults: {{ timeout: 300ms, retry: {{ first: 5ms, factor: 1, attempts: 1000 }}, circuit: {{ failures: 10000, cooldown: 1ms }} }}
+destinations:
+  plain: {{ url: '{}', headers: {{ authorization: 'Bearer ${{CRM_TOKEN}}' }} }}
+  secure: {{ url: '{}' }}
+  nowhere: {{ url: 'http://nowhere.invalid/${{CRM_PATH}}/{{{{ data.email }}}}' }}
+routes: [{{ name: everything, to: [plain, secure, nowhere] }}]
+",
+        url("http"),
+        url("https")
+    );
+    let mut setup = Setup::new(routes).seen_by(&receiver).with(&faults).flag("log", "wiza_relay=trace,info").damaged();
+    for (name, value) in
+        [("API_KEY", KEY), ("CRM_TOKEN", "Zq7-token"), ("CRM_PATH", "Zq7-path"), ("BASIC", "Zq7-basic"), ("QUERY", "Zq7-query")]
+    {
+        setup = setup.env(name, value);
+    }
+    let mut relay = setup.start().await;
+    let post = |relay: &Relay, id: &str| relay.webhook(payload(id)).auth_key(Some(&sha256_hex(KEY))).below("/emea?record=0031xPRIVATE");
+    let mut answers = String::new();
+    let network =
+        [Fault::Reset, Fault::Hang, Fault::Noise, Fault::ResetRequestAfter(50), Fault::ResetReplyAfter(5), Fault::CloseReplyAfter(10)];
+    for (number, fault) in network.into_iter().enumerate() {
+        proxy.inject(fault);
+        let before = relay.metric("attempts_total", &[("destination", "plain"), ("result", "retried")]).await;
+        answers += &post(&relay, &format!("network {number}")).send().await.text();
+        eventually("attempts fail", async || {
+            (relay.metric("attempts_total", &[("destination", "plain"), ("result", "retried")]).await > before + 2).then_some(())
+        })
+        .await;
+    }
+    assert_clean("what is public of a network's faults", &public(&relay).await);
+    for rule in ["write relay.db-wal EIO", "write relay.db-wal ENOSPC", "sync relay.db-wal EIO"] {
+        faults.inject(rule);
+        let refused = post(&relay, rule).send().await;
+        assert_eq!(refused.status, 503);
+        answers += &refused.text();
+        faults.clear();
+        if !rule.starts_with("sync") {
+            eventually("it writes again", async || (relay.get("/readyz").await.0 == 200).then_some(())).await;
+        }
+    }
+    assert_clean("what is public of a disk's faults", &public(&relay).await);
+    relay.kill();
+    // In every file of the store, each third page is overwritten; whatever is said of that, it shows no content.
+    for name in ["relay.db-wal", "relay.db"] {
+        let path = relay.store().join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        for page in bytes.chunks_mut(4096).skip(2).step_by(3) {
+            page.fill(b'[');
+        }
+        std::fs::write(path, bytes).unwrap();
+        let ran = relay.refused_start().await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_clean("what is said of a damaged store", &(ran.error + &ran.output));
+    }
+    let export = run_with(&["export", "--store", &relay.store().display().to_string()], &[]).await;
+    assert_clean("what an export says beside the events", &export.error);
+    assert_clean("an answer", &answers);
 }

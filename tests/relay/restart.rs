@@ -122,6 +122,7 @@ async fn kill_again_and_again(receiver: &Receiver, keys: &str) {
         }
         relay.start_again().await;
         relay.metrics().await.assert_conserved();
+        relay.audit().await;
     }
     // Wiza repeats what was not answered; whether it had been stored already or not, it is stored once.
     for body in pending.into_iter().flatten() {

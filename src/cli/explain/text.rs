@@ -16,6 +16,9 @@ use crate::transform::Request;
 /// The longest value that is shown of a path, in characters.
 const VALUE_CHARACTERS_MAX: usize = 100;
 
+/// The longest term that is followed by what was found on the same line, in characters.
+const TERM_CHARACTERS_MAX: usize = 50;
+
 struct Paint {
     colour: bool,
 }
@@ -67,11 +70,29 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
     };
     let _ = writeln!(out, "{mark}  {}{words}", paint.words(STRONG, verdict.route));
     let skipped = matches!(verdict.decision, Decided::Skipped(_));
-    let width = verdict.why.iter().map(|finding| finding.condition.chars().count()).max().unwrap_or(0).min(60);
-    for finding in verdict.why.iter().filter(|_| !skipped) {
-        let mark = if finding.holds { paint.words(GOOD, "yes") } else { paint.words(BAD, "no ") };
-        let condition = finding.condition.split_whitespace().collect::<Vec<_>>().join(" ");
-        let _ = writeln!(out, "         {mark}  {condition:<width$}  {}", paint.words(QUIET, &found(finding)));
+    let terms: Vec<(String, &Finding)> = verdict.why.iter().filter(|_| !skipped).map(|finding| (wanted(finding), finding)).collect();
+    let lengths = terms.iter().map(|(term, _)| term.chars().count());
+    let width = lengths.filter(|length| *length <= TERM_CHARACTERS_MAX).max().unwrap_or(0);
+    for (term, finding) in terms {
+        let helps = finding.holds != finding.negated;
+        let mark = if helps { paint.words(GOOD, "yes") } else { paint.words(BAD, "no ") };
+        let found = paint.words(QUIET, &found(finding));
+        if term.chars().count() > width {
+            let _ = writeln!(out, "         {mark}  {term}\n                {found}");
+        } else {
+            let _ = writeln!(out, "         {mark}  {term:<width$}  {found}");
+        }
+    }
+}
+
+/// What the condition wants of a term, on one line: the term, or that it does not hold.
+fn wanted(finding: &Finding) -> String {
+    let term = finding.condition.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_bare = finding.path.as_ref() == Some(&finding.condition) || ["match(", "search("].iter().any(|name| term.starts_with(name));
+    match (finding.negated, is_bare) {
+        (false, _) => term,
+        (true, true) => format!("not {term}"),
+        (true, false) => format!("not ({term})"),
     }
 }
 

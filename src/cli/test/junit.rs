@@ -11,12 +11,18 @@ pub(super) fn write(path: &Path, runs: &[Run]) -> Result<(), String> {
     let mut report = Report::new("wiza-relay");
     let mut suites: Vec<TestSuite> = Vec::new();
     for run in runs {
-        let status = if run.passed() {
-            TestCaseStatus::success()
-        } else {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message("the rules do something else (- wanted, + found)").set_description(run.diff());
-            status
+        let status = match &run.result {
+            Ok(differences) if differences.is_empty() => TestCaseStatus::success(),
+            Ok(_) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message("the rules do something else (- wanted, + found)").set_description(run.diff());
+                status
+            }
+            Err(reason) => {
+                let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+                status.set_message(reason.as_str());
+                status
+            }
         };
         let file = run.file.display().to_string();
         let mut case = TestCase::new(run.name.clone(), status);

@@ -11,12 +11,12 @@ use super::super::finding::quoted;
 use super::super::report::Report;
 use super::{Content, Key, Node, Scalar, Style, resolve, syntax};
 
-/// A Kubernetes ConfigMap holds 1 MiB; this leaves room.
-const FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Room for ten thousand routes of 400 bytes. (A Kubernetes ConfigMap holds 1 MiB.)
+const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Levels of lists and mappings, aliases counted in full. Whatever walks a tree may recurse.
 pub(super) const DEPTH_MAX: usize = 64;
-/// Nodes of a file, aliases counted in full.
-const NODES_MAX: usize = 100_000;
+/// Nodes of a file, aliases counted in full: a route has 5 to 10, and more where it changes what is sent.
+const NODES_MAX: usize = 200_000;
 /// Bytes that aliases may add to a file: whatever they name is read again at each.
 const ALIASED_BYTES_MAX: usize = 8 * 1024 * 1024;
 

@@ -60,6 +60,10 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
             "this line fits no level of indentation above it".into(),
             Some("entries of one list or mapping begin in the same column".into()),
         ),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => (
+            format!("not YAML: {}", error.info()),
+            Some("between `{ }` or `[ ]`, put a value that holds one of `[ ] { } ,` in quotes, as conditions with `in [...]` do".into()),
+        ),
         _ => (format!("not YAML: {}", error.info()), None),
     };
     let entry = line.trim_start().trim_start_matches("- ").trim_start();

@@ -212,19 +212,19 @@ fn hostile_files_are_refused_in_little_time() {
     for level in 1..60 {
         laughs.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(", ")));
     }
-    limits(survive(laughs), "more than 100000 values");
+    limits(survive(laughs), "more than 200000 values");
     let mut deep = String::from("a0: &a0 [x]\n");
     for level in 1..1000 {
         deep.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
     }
     limits(survive(deep), "nested more than");
-    limits(survive(format!("a: [{}]", "1, ".repeat(300_000))), "more than 100000 values");
-    limits(survive("a".repeat(3 << 20)), "larger than 2 MiB");
+    limits(survive(format!("a: [{}]", "1, ".repeat(300_000))), "more than 200000 values");
+    limits(survive("a".repeat(5 << 20)), "larger than 4 MiB");
     limits(survive("a\0b: 1".into()), "control character");
     limits(survive("a: ".to_owned() + &"x: ".repeat(300_000)), "cannot stand here");
     limits(survive((0..50_000).map(|_| "a: 1\n").collect()), "a second time");
     let merged = format!("a: &a {{{}}}\nb:\n{}", (0..900).map(|n| format!("k{n}: 1, ")).collect::<String>(), "  - {<<: *a}\n".repeat(900));
-    limits(survive(merged), "more than 100000 values");
+    limits(survive(merged), "more than 200000 values");
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Stretch {
     /// asked for, so events for others cost little.
     fn read(connection: &Connection, wanted: Wanted) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
-            "SELECT sequence, plan, id, received_at, path, query, body FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            "SELECT sequence, plan, id, received_at, path, query, body, plan, checksum FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
         )?;
         let limit = i64::try_from(STRETCH_EVENTS_MAX).unwrap_or(i64::MAX);
         let mut rows = statement.query([wanted.after, limit])?;
@@ -118,8 +118,13 @@ impl Stretch {
             && bytes < WINDOW_BYTES_MAX
             && let Some(row) = rows.next()?
         {
-            let planned = plan::parse_deliveries(row.get_ref(1)?.as_str()?).unwrap_or_default();
-            let place = Place { sequence: row.get(0)?, planned, event: OnceLock::new() };
+            let sequence = row.get(0)?;
+            let planned = plan::parse_deliveries(row.get_ref(1)?.as_str()?).unwrap_or_else(|_| {
+                // They stay among what waits, so that `audit` misses them too.
+                tracing::error!(sequence, "an event's plan was damaged on the disk; its deliveries cannot be made");
+                Vec::new()
+            });
+            let place = Place { sequence, planned, event: OnceLock::new() };
             if place.planned_for(wanted.destination).is_some() {
                 let event = read::event(row, 2)?;
                 found += 1;
@@ -143,7 +148,8 @@ impl Place {
         if let Some(event) = self.event.get() {
             return Ok(Some(Arc::clone(event)));
         }
-        let mut statement = connection.prepare_cached("SELECT id, received_at, path, query, body FROM events WHERE sequence = ?")?;
+        let mut statement =
+            connection.prepare_cached("SELECT id, received_at, path, query, body, plan, checksum FROM events WHERE sequence = ?")?;
         let read = statement.query_row([self.sequence], |row| read::event(row, 0)).optional()?;
         Ok(read.map(|event| Arc::clone(self.event.get_or_init(|| Arc::new(event)))))
     }

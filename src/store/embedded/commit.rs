@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::checksum::{self, Covered};
 use super::line::{self, Moves};
 use super::listing::follow::Changed;
 use super::queue::{Change, Hold, Ready};
@@ -52,7 +53,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     let mut next_sequence = writer.next_sequence;
 
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-    let mut expired = Vec::new();
+    let mut expired = 0;
     let mut moves = Moves::at(now);
     for new in batch.events {
         let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
@@ -100,7 +101,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     transaction.commit()?;
 
     writer.next_sequence = next_sequence;
-    writer.dedupe.remove(&expired);
+    writer.dedupe.expired(expired);
     for (key, id) in keys {
         writer.dedupe.insert(key, id);
     }
@@ -178,15 +179,24 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
         }
         Disposition::Quarantine(reason) => (schema::STATUS_QUARANTINED, None, "[]".to_owned(), "[]".to_owned(), Some(reason.as_str())),
     };
+    let received_at = new.event.received_at.as_millisecond();
+    let checksum = checksum::of(Covered {
+        id: new.event.id.as_bytes(),
+        received_at,
+        path: &new.event.path,
+        query: &new.event.query,
+        plan: &deliveries,
+        body: &new.event.body,
+    });
     transaction
         .prepare_cached(
-            "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body, checksum)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             sequence,
             new.event.id.as_bytes(),
-            new.event.received_at.as_millisecond(),
+            received_at,
             status,
             rules,
             new.kind,
@@ -196,6 +206,7 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
             deliveries,
             note,
             &new.event.body[..],
+            checksum,
         ])?;
     Ok(())
 }

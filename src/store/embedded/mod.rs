@@ -6,6 +6,8 @@
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
+//! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
+//! - `clock` notices that the wall clock was set back.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
@@ -13,9 +15,12 @@
 mod audit;
 mod backlog;
 mod checkpoint;
+mod checksum;
+mod clock;
 mod commit;
 mod configure;
 mod dedupe;
+mod export;
 mod line;
 mod listing;
 mod open;
@@ -27,6 +32,7 @@ mod redrive;
 mod retention;
 mod schema;
 mod standing;
+mod wal;
 mod writer;
 
 use std::collections::VecDeque;
@@ -43,6 +49,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use self::backlog::Backlog;
+pub use self::export::{Exported, ExportedEvent, export};
 use self::listing::follow::Changed;
 pub use self::open::Options;
 use self::queue::{Hold, Queue, Reading, Want};
@@ -219,7 +226,7 @@ impl Embedded {
         });
         let closed = |_| StoreError::Engine { doing, error: "the store is closed".to_owned() };
         self.commands.try_send(Command::Task(task)).map_err(|error| StoreError::Engine { doing, error: error.to_string() })?;
-        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: error.to_string() })
+        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: open::plain_words(&error) })
     }
 
     fn backlog(&self) -> Result<(), Unavailable> {

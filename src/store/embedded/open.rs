@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{Semaphore, broadcast};
 
 use super::backlog::Backlog;
+use super::clock::Clock;
 use super::dedupe::{self, Dedupe};
 use super::listing::follow::COMMITS_BEHIND_MAX;
 use super::queue::Queue;
@@ -20,12 +21,15 @@ use super::schema::{self, SchemaError};
 use super::standing;
 use super::writer::Writer;
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
-use super::{audit, line, read};
+use super::{audit, line, read, wal};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
 
 /// The database's file in the store's folder.
-const FILE_NAME: &str = "relay.db";
+pub(super) const FILE_NAME: &str = "relay.db";
+/// Its write-ahead log, and that one's index.
+pub(super) const LOG_NAME: &str = "relay.db-wal";
+pub(super) const INDEX_NAME: &str = "relay.db-shm";
 /// Locked for as long as a relay uses the folder. Its content says nothing.
 const LOCK_NAME: &str = "relay.lock";
 /// Tasks, flushes and notices of settlements that may wait beside appends.
@@ -54,6 +58,7 @@ impl Embedded {
         let path = folder.join(FILE_NAME);
         let engine = |error: rusqlite::Error| refuse(plain_words(&error));
 
+        check_log(folder).map_err(refuse)?;
         let mut connection = Connection::open(&path).map_err(engine)?;
         prepare(&connection).map_err(engine)?;
         match schema::migrate(&mut connection) {
@@ -68,6 +73,7 @@ impl Embedded {
         for queue in &queues {
             line::restore(&connection, queue).map_err(engine)?;
         }
+        let clock = Clock::open(&connection).map_err(engine)?;
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
 
@@ -86,15 +92,15 @@ impl Embedded {
         });
         let pacer = checkpoint::Pacer::start(&mut connection, background, Arc::clone(&shared)).map_err(refuse)?;
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
-        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, inbox);
+        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, clock, inbox);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
+            readers: Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&shared))),
+            lookers: Arc::new(Readers::new(path, LOOKERS_MAX, Arc::clone(&shared))),
             shared,
-            readers: Arc::new(Readers::new(path.clone(), READERS_MAX)),
-            lookers: Arc::new(Readers::new(path, LOOKERS_MAX)),
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             thread: Mutex::new(Some(thread)),
@@ -150,6 +156,25 @@ fn lock(folder: &Path) -> Result<File, String> {
     }
 }
 
+/// Refuses a log that has lost commits: opened, it would go on without them, and nobody would know.
+fn check_log(folder: &Path) -> Result<(), String> {
+    let (log, index) = (folder.join(LOG_NAME), folder.join(INDEX_NAME));
+    let Some(damage) = wal::check(&log, &index)
+        .map_err(|error| format!("{}: {error}; look at the system's log and at the disk's health", log.display()))?
+    else {
+        return Ok(());
+    };
+    Err(format!(
+        "{LOG_NAME} is damaged, and what was acknowledged last is lost: {}; restore it, or go on without: save what can be read with \
+         `wiza-relay export --store {folder}`, then `rm -f {index} && truncate --size={} {log}`",
+        damage.because,
+        damage.whole_bytes,
+        folder = folder.display(),
+        index = index.display(),
+        log = log.display(),
+    ))
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "page_size", 4096)?;
@@ -196,7 +221,7 @@ fn queues(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Arc<Queue>
 
 /// Bytes of the database, its log and its index.
 pub(super) fn bytes_on_disk(folder: &Path) -> u64 {
-    [FILE_NAME, "relay.db-wal", "relay.db-shm"]
+    [FILE_NAME, LOG_NAME, INDEX_NAME]
         .iter()
         .filter_map(|name| std::fs::metadata(folder.join(name)).ok())
         .map(|metadata| metadata.len())
@@ -205,25 +230,36 @@ pub(super) fn bytes_on_disk(folder: &Path) -> u64 {
 
 /// Whether nothing may be acknowledged any more until a restart has looked at what the disk really holds.
 pub(super) fn is_final(error: &rusqlite::Error) -> bool {
-    let Some(code) = error.sqlite_error() else { return false };
+    let Some(code) = error.sqlite_error() else { return is_no_row_of_ours(error) };
     matches!(code.extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
         || matches!(code.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+}
+
+/// What helps where the file is not what was written.
+const DAMAGED: &str = "the file is damaged, or the disk cannot read it: look at the system's log; restore a back-up, or save what can be read with `wiza-relay export` and move the folder away to start anew";
+
+/// Whether a value was found where the tables allow none such: damage within a row, which SQLite does not look at.
+fn is_no_row_of_ours(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }
 
 /// What SQLite's error means to an operator.
 pub(super) fn plain_words(error: &rusqlite::Error) -> String {
     let fix = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; free space and it goes on by itself",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error; look at the system's log and at the disk's health",
         Some(ErrorCode::ReadOnly) => "the disk or the file is read-only; make it writable for the relay's user",
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => "the file cannot be opened; check the folder's owner and permissions",
         Some(ErrorCode::NotADatabase) => "the file is not a database of this relay; move it away or name another folder",
-        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a back-up, or move it away to start anew",
+        None if is_no_row_of_ours(error) => DAMAGED,
+        Some(ErrorCode::DatabaseCorrupt) => DAMAGED,
         _ => return error.to_string(),
     };
     format!("{fix} ({error})")
 }
 
-fn schema_words(error: &SchemaError) -> String {
+pub(super) fn schema_words(error: &SchemaError) -> String {
     match error {
         SchemaError::Newer { found, known } => {
             format!(

@@ -265,6 +265,17 @@ impl Queue {
         Err(Want::Wait { until: state.next_due })
     }
 
+    /// Says that retries may be due earlier than was known.
+    pub fn look_for_retries(&self) {
+        let mut state = self.state();
+        if state.next_due.is_some() {
+            state.next_due = Some(i64::MIN);
+            state.due_since_read = Some(i64::MIN);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
     /// Ends a read that failed: what it was for is still wanted.
     pub fn reading_failed(&self, reading: Reading) {
         self.state().end_reading(reading);

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use tokio::sync::Semaphore;
 
+use super::checksum::{self, Covered};
 use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use super::{line, schema};
+use super::{Shared, line, open, schema};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
 use crate::store::StoreError;
@@ -23,14 +24,16 @@ pub(super) const LOOKERS_MAX: usize = 2;
 /// The connections for reading.
 pub(super) struct Readers {
     path: PathBuf,
+    /// Told where what was read shows that the file is damaged.
+    shared: Arc<Shared>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// At most `at_a_time` connections to the file at `path`.
-    pub fn new(path: PathBuf, at_a_time: usize) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
+    pub fn new(path: PathBuf, at_a_time: usize, shared: Arc<Shared>) -> Self {
+        Self { path, shared, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
     }
 
     /// Runs `query` on a thread for blocking work.
@@ -52,7 +55,14 @@ impl Readers {
             drop(permit); // Only here: the read goes on also when nobody waits for it any more.
             Ok(result)
         };
-        tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+        let result = tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?;
+        result.map_err(|error| {
+            // A damaged file takes nothing more, whoever found it out: the disk may lose what comes next as well.
+            if open::is_final(&error) && !self.shared.has_failed() {
+                self.shared.commit_failed(&error);
+            }
+            failed(error.to_string())
+        })
     }
 
     fn pop(&self) -> Option<Connection> {
@@ -81,7 +91,7 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
     )?;
@@ -122,9 +132,19 @@ pub(super) fn oldest(connection: &Connection, destination: DestinationKey, front
     Ok(milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()))
 }
 
-/// An event from a row whose columns from `first` on are id, received_at, path, query, body.
+/// An event from a row whose columns from `first` on are id, received_at, path, query, body, plan, checksum.
 pub(super) fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
-    let received_at = Timestamp::from_millisecond(row.get(first + 1)?).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (id, received_at): ([u8; 16], i64) = (row.get(first)?, row.get(first + 1)?);
+    let (path, query): (String, String) = (row.get(first + 2)?, row.get(first + 3)?);
     let body: Vec<u8> = row.get(first + 4)?;
-    Ok(Event::new(EventId::from_bytes(row.get(first)?), received_at, row.get(first + 2)?, row.get(first + 3)?, body.into()))
+    let plan = row.get_ref(first + 5)?.as_str()?;
+    let covered = Covered { id: &id, received_at, path: &path, query: &query, plan, body: &body };
+    let damaged = row.get::<_, Option<i64>>(first + 6)?.is_some_and(|written| written != i64::from(checksum::of(covered)));
+    let received_at = Timestamp::from_millisecond(received_at).unwrap_or(Timestamp::UNIX_EPOCH);
+    let event = Event::new(EventId::from_bytes(id), received_at, path, query, body.into());
+    if damaged {
+        tracing::error!(event_id = %event.id, "an event was damaged on the disk; its deliveries are dead letters");
+        return Ok(event.damaged());
+    }
+    Ok(event)
 }

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -61,6 +61,9 @@ const VERSION_4: &str = "
 ALTER TABLE deliveries ADD COLUMN order_key INTEGER;
 CREATE INDEX deliveries_ordered ON deliveries (destination, order_key, event) WHERE state = 1 AND order_key IS NOT NULL;
 ";
+
+/// `checksum`: CRC-32 of an event's row, as `checksum.rs` makes it. Events from before have none.
+const VERSION_5: &str = "ALTER TABLE events ADD COLUMN checksum INTEGER;";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;

@@ -3,7 +3,8 @@
 //!
 //! - While appends come singly, a commit starts at once. While a few come together, it sleeps [`COMMIT_WINDOW`] and
 //!   takes all that came meanwhile: one fsync, and one wake-up of this thread, then serves more of them. Where many
-//!   come, they gather by themselves while the commit before them is written.
+//!   come, they gather by themselves while the commit before them is written; but where lanes are behind, it sleeps
+//!   for those as well.
 //! - Settlements answer nobody, so they wait up to [`SETTLE_WINDOW`] for an append to travel with. They gather
 //!   outside of the channel: only the first of them wakes this thread.
 //! - A commit that fails is rolled back. Its appends are refused (503: the sender has the event still); its
@@ -22,14 +23,19 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
 use super::queue::Hold;
-use super::{Shared, checkpoint, retention};
+use super::{Shared, checkpoint, clock, retention};
 use crate::delivery::Settlement;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
 
 /// How long a commit waits for more appends under load.
-const COMMIT_WINDOW: Duration = Duration::from_millis(1);
+const COMMIT_WINDOW: Duration = Duration::from_millis(2);
 /// Appends that are company enough: a commit of so many does not wait for more.
 const COMPANY: usize = 16;
+/// The same while lanes are behind: an answer that comes sooner then only makes the backlog longer, and fewer commits
+/// leave more of the processors to the lanes.
+const COMPANY_WHERE_BEHIND: usize = 256;
+/// Deliveries waiting from which lanes count as behind: more than a window holds.
+const BEHIND: u64 = 1_024;
 /// How long a settlement waits for an append to share a commit with.
 const SETTLE_WINDOW: Duration = Duration::from_millis(25);
 /// Appends in one commit at most.
@@ -66,6 +72,7 @@ pub(super) struct Writer {
     pub next_sequence: i64,
     pub retention: retention::Sweep,
     pub checkpoint: checkpoint::Pacer,
+    pub clock: clock::Clock,
     commands: Receiver<Command>,
     /// Settlements of a commit that failed, to be tried again.
     unwritten: Vec<Settlement>,
@@ -109,6 +116,7 @@ impl Writer {
         dedupe: Dedupe,
         next_sequence: i64,
         checkpoint: checkpoint::Pacer,
+        clock: clock::Clock,
         commands: Receiver<Command>,
     ) -> Self {
         Self {
@@ -118,6 +126,7 @@ impl Writer {
             next_sequence,
             retention: retention::Sweep::default(),
             checkpoint,
+            clock,
             commands,
             unwritten: Vec::new(),
             unwritten_holds: Vec::new(),
@@ -139,6 +148,7 @@ impl Writer {
             if !self.shared.has_failed() {
                 checkpoint::step(&mut self);
                 retention::step(&mut self);
+                clock::step(&mut self);
             }
         }
         // What cannot be written now is attempted again after the next start.
@@ -163,7 +173,8 @@ impl Writer {
         }
         self.take_all(&mut gathered);
         // Where many wait already, they came during the last commit, and more will come during this one.
-        let few = (1..COMPANY).contains(&gathered.appends.len());
+        let behind = self.shared.waiting.load(Ordering::Relaxed) >= BEHIND;
+        let few = (1..if behind { COMPANY_WHERE_BEHIND } else { COMPANY }).contains(&gathered.appends.len());
         if few && self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
             std::thread::sleep(COMMIT_WINDOW);
             self.take_all(&mut gathered);

@@ -4,6 +4,8 @@
 mod answer;
 pub mod certificates;
 mod command;
+mod faults;
+mod link;
 mod metrics;
 mod proxy;
 mod raw;
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 pub use self::answer::{Answer, Gate};
 pub use self::certificates::Authority;
 pub use self::command::{Ran, run, run_as_nobody, run_with};
+pub use self::faults::Faults;
+pub use self::link::{Fault, Link};
 pub use self::metrics::Metrics;
 pub use self::proxy::Proxy;
 pub use self::raw::Raw;

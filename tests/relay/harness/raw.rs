@@ -34,6 +34,11 @@ impl Raw {
         let _ = self.stream.write_all(data.as_ref()).await;
     }
 
+    /// Says that nothing more will be written.
+    pub async fn end(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// Writes as long as anybody reads, a byte and a pause at a time.
     pub async fn trickle(&mut self, data: &[u8], pause: Duration) {
         for byte in data {

@@ -143,6 +143,11 @@ impl Receiver {
         self.shared.requests.lock().unwrap().clone()
     }
 
+    /// Forgets everything that came so far.
+    pub fn forget(&self) {
+        self.shared.requests.lock().unwrap().clear();
+    }
+
     /// How many requests came so far.
     pub fn count(&self) -> usize {
         self.shared.requests.lock().unwrap().len()

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::setup::{Setup, with_source};
 use super::stored::Stored;
 use super::webhook::{Poster, Webhook};
-use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, sha256_hex};
+use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, run_with, sha256_hex};
 
 /// How often another pair of ports is tried, where somebody was quicker to take one.
 const PORT_TRIES_MAX: usize = 20;
@@ -31,21 +31,28 @@ pub struct Relay {
 
 impl Relay {
     pub(super) async fn start(setup: Setup) -> Self {
+        Self::try_new(setup).await.unwrap_or_else(|log| panic!("the relay ended at once:\n{log}"))
+    }
+
+    pub(super) async fn try_new(setup: Setup) -> Result<Self, String> {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let folder = tempfile::Builder::new().prefix("wiza-relay-test-").tempdir().unwrap();
         let (child, poster, accepted) = (None, None, Arc::default());
         let mut relay = Self { setup, folder, child, poster, webhooks: nowhere, admin: nowhere, client, accepted, starts: 0 };
-        relay.start_again().await;
-        relay
+        relay.try_start_again().await.map(|()| relay)
     }
 
     /// Starts it on the same store, after `kill` or `terminate`.
     pub async fn start_again(&mut self) {
+        self.try_start_again().await.unwrap_or_else(|log| panic!("the relay ended at once:\n{log}"));
+    }
+
+    async fn try_start_again(&mut self) -> Result<(), String> {
         assert!(self.child.is_none(), "it is running");
         for _ in 0..PORT_TRIES_MAX {
-            if self.try_start().await {
-                return;
+            if self.try_start().await? {
+                return Ok(());
             }
         }
         panic!("no free ports after {PORT_TRIES_MAX} tries");
@@ -57,23 +64,16 @@ impl Relay {
         self.start_again().await;
     }
 
-    /// One try; `false` if somebody else took a port meanwhile.
-    async fn try_start(&mut self) -> bool {
+    /// One try; `false` if somebody else took a port meanwhile, the log if it ended for another reason.
+    async fn try_start(&mut self) -> Result<bool, String> {
         self.starts += 1;
         (self.webhooks, self.admin) = (free_address(), free_address());
         if self.setup.rules_file.is_none() {
             std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
         }
-        let mut admin = self.admin;
-        if self.setup.on_all_interfaces {
-            admin.set_ip(Ipv4Addr::UNSPECIFIED.into());
-        }
         let log = File::create(self.log_file(self.starts)).unwrap();
         let child = command::relay()
-            .arg("serve")
-            .args(["--config", &self.routes_file().display().to_string(), "--store", &self.store().display().to_string()])
-            .args(["--listen", &self.webhooks.to_string(), "--admin", &admin.to_string()])
-            .args(&self.setup.arguments)
+            .args(self.arguments())
             .envs(self.setup.environment.iter().cloned())
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -84,16 +84,41 @@ impl Relay {
         self.child = Some(child);
         let status = eventually("the relay is ready", async || match self.exited() {
             Some(status) => Some(Some(status)),
-            None => (self.try_get("/readyz").await?.0 == 200 && self.log().contains("started")).then_some(None),
+            None => (self.try_get(if self.setup.damaged { "/healthz" } else { "/readyz" }).await?.0 == 200
+                && self.log().contains("started"))
+            .then_some(None),
         })
         .await;
-        if let Some(status) = status {
+        if status.is_some() {
             self.child = None;
-            assert!(self.log().contains("something else has the port"), "the relay ended at once with {status}:\n{}", self.log());
-            return false;
+            let log = self.log();
+            return if log.contains("something else has the port") { Ok(false) } else { Err(log) };
         }
         self.poster = Some(Poster::new(self.webhooks, Arc::clone(&self.accepted)));
-        true
+        Ok(true)
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        let mut admin = self.admin;
+        if self.setup.on_all_interfaces {
+            admin.set_ip(Ipv4Addr::UNSPECIFIED.into());
+        }
+        let (webhooks, admin) = (self.webhooks.to_string(), admin.to_string());
+        let mut arguments =
+            vec!["serve".to_owned(), "--config".to_owned(), text(self.routes_file()), "--store".to_owned(), text(self.store())];
+        arguments.extend(["--listen".to_owned(), webhooks, "--admin".to_owned(), admin]);
+        arguments.extend(self.setup.arguments.iter().cloned());
+        arguments
+    }
+
+    /// Tries to start it on the same store, where it is to end by itself.
+    pub async fn refused_start(&self) -> Ran {
+        assert!(self.child.is_none(), "it is running");
+        let arguments = self.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let environment: Vec<(&str, &str)> = self.setup.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        run_with(&arguments, &environment).await
     }
 
     fn exited(&mut self) -> Option<ExitStatus> {
@@ -171,6 +196,12 @@ impl Relay {
     /// The store's folder.
     pub fn store(&self) -> PathBuf {
         self.setup.store.clone().unwrap_or_else(|| self.folder.path().join("store"))
+    }
+
+    /// Walks the store as an operator would, and makes sure that no delivery is missing from its books.
+    pub async fn audit(&self) {
+        let ran = run_with(&["audit", "--store", &self.store().display().to_string()], &[]).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
     }
 
     /// A folder for what else a test needs.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::receiver::Witness;
-use super::{API_KEY, Receiver, Relay};
+use super::{API_KEY, Faults, Receiver, Relay};
 
 /// A relay that has not been started yet.
 pub struct Setup {
@@ -14,6 +14,7 @@ pub struct Setup {
     pub(super) store: Option<PathBuf>,
     pub(super) rules_file: Option<PathBuf>,
     pub(super) on_all_interfaces: bool,
+    pub(super) damaged: bool,
 }
 
 impl Setup {
@@ -27,6 +28,7 @@ impl Setup {
             store: None,
             rules_file: None,
             on_all_interfaces: false,
+            damaged: false,
         }
     }
 
@@ -59,6 +61,12 @@ impl Setup {
         self
     }
 
+    /// Lets a test make its disk and its clock go wrong.
+    pub fn with(mut self, faults: &Faults) -> Self {
+        self.environment.extend(faults.environment());
+        self
+    }
+
     /// Keeps the store there instead of in a folder of the relay's own.
     pub fn store(mut self, folder: impl Into<PathBuf>) -> Self {
         self.store = Some(folder.into());
@@ -75,6 +83,17 @@ impl Setup {
     pub fn on_all_interfaces(mut self) -> Self {
         self.on_all_interfaces = true;
         self
+    }
+
+    /// Expects that the store may be refused, or fail as soon as it is used.
+    pub fn damaged(mut self) -> Self {
+        self.damaged = true;
+        self
+    }
+
+    /// Starts it and waits until it is alive; where it ends at once, what it said.
+    pub async fn try_start(self) -> Result<Relay, String> {
+        Relay::try_new(self).await
     }
 
     /// Starts it and waits until it is ready.

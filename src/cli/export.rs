@@ -1,0 +1,39 @@
+//! `wiza-relay export`: what a store holds, as JSON lines. It reads a damaged store as far as that can be read.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::load::counted;
+use super::{Ending, out};
+use crate::store::embedded;
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The folder that keeps events. A relay may be running on it. Nothing in it is changed.
+    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
+    store: PathBuf,
+}
+
+impl Export {
+    /// Events go to standard output, personal data and all; what could not be read is told on standard error.
+    pub fn run(self) -> Ending {
+        let write = |event: &embedded::ExportedEvent| {
+            out::line(serde_json::to_string(event)?);
+            Ok(())
+        };
+        let exported = match embedded::export(&self.store, write) {
+            Ok(exported) => exported,
+            Err(error) => return Ending::Failed(error.to_string()),
+        };
+        for lost in &exported.lost {
+            eprintln!("cannot be read: {lost}");
+        }
+        eprintln!(
+            "{} exported, {} of them damaged",
+            counted(usize::try_from(exported.events).unwrap_or(usize::MAX), "event"),
+            exported.damaged
+        );
+        if exported.lost.is_empty() && exported.damaged == 0 { Ending::Good } else { Ending::No }
+    }
+}

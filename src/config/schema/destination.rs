@@ -1,0 +1,127 @@
+//! A destination, and so `defaults` too; and the shape of requests, which a route's target may override.
+
+use serde_json::json;
+
+use crate::config::destination::{
+    ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
+    Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+};
+use crate::config::shape::RESERVED_HEADERS;
+use crate::config::units::shown_duration;
+
+use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, number, object, rate, short_or_long};
+use super::{auth, headers};
+
+/// What a destination's name looks like.
+pub(super) const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
+
+pub(super) fn destination() -> Schema {
+    let methods: Vec<&str> = METHODS.iter().map(http::Method::as_str).collect();
+    let own = [
+        ("method", kind::one_of(&methods).says("The requests' method.").default("POST").examples([json!("PUT"), json!("PATCH")])),
+        (
+            "timeout",
+            duration(&(MILLISECOND..=TIMEOUT_MAX))
+                .says("Of one attempt, from connecting to the end of the reply.")
+                .default(shown_duration(TIMEOUT_DEFAULT)),
+        ),
+        ("concurrency", integer(&(1..=CONCURRENCY_MAX)).says("Attempts at the same time.").default(CONCURRENCY_DEFAULT)),
+        ("rate_limit", rate_limit().says("Attempts a second, minute or hour at most. Left out: no limit.")),
+        ("retry", retry().says("When a failed attempt is repeated, and how often. A Retry-After of the destination wins.")),
+        ("circuit", circuit().says("When the destination is left alone for a while: its queue waits, and no attempts are used up.")),
+        (
+            "order_by",
+            kind::path()
+                .says("JSONPath of what deliveries are in line by: those for which it finds the same go one at a time, in the order of acceptance. Left out: each goes as soon as it can.")
+                .examples([json!("$.data.id")]),
+        ),
+        (
+            "success",
+            Schema::of_type(["string"])
+                .or_nothing()
+                .says("What must hold on the JSON reply of a 2xx for it to count, as in `when`; else the attempt failed and is retried. Left out: every 2xx counts.")
+                .with("pattern", json!(format!(r"{NO_VALUE}[\s\S]*\S")))
+                .examples([json!("$.ok == true")]),
+        ),
+        ("sign", auth::sign().says("Signs requests as Standard Webhooks says, so that the receiver can verify them.")),
+        ("auth", auth::auth().says("How the relay shows who it is, in place of a header `authorization`.")),
+        ("tls", auth::tls().says("How connections are secured beyond what holds for all: files in PEM, by absolute paths.")),
+    ];
+    object(shape().into_iter().chain(own)).or_nothing()
+}
+
+/// What a request looks like: of a destination, or of a route's target.
+pub(super) fn shape() -> Vec<Entry> {
+    vec![
+        (
+            "url",
+            kind::text_like(r"\s*[hH][tT][tT][pP][sS]?:[\s\S]*")
+                .says("Where requests go. A template behind the host; values in it are percent-encoded.")
+                .examples([json!("${SLACK_WEBHOOK_URL}"), json!("https://crm.example.com/v1/contacts/{{ data.id }}")]),
+        ),
+        (
+            "headers",
+            headers(&RESERVED_HEADERS, kind::text())
+                .says("Headers beside those that the relay sets itself. Values are templates.")
+                .examples([json!({ "x-api-key": "${API_KEY}" })]),
+        ),
+        (
+            "body",
+            Schema::of_type(["object", "array", "string", "number", "boolean"])
+                .says(
+                    "What is sent. A string that begins with `$.` or `$[` is a JSONPath and keeps the type of what it finds, one with `{{ }}` \
+                     is a template, anything else is literal. Left out: the payload, byte for byte as it was received.",
+                )
+                .examples([json!({ "email": "$.data.email", "name": "{{ data.name | title }}", "source": "wiza" })]),
+        ),
+    ]
+}
+
+fn rate_limit() -> Schema {
+    short_or_long(
+        RATE,
+        [
+            ("rate", rate().says("How many in a second, minute or hour.").examples([json!("10/s"), json!("90/m"), json!("1000/h")])),
+            ("burst", integer(&(1..=BURST_MAX)).says("How many at once. Left out: what is due in a tenth of a second, and at least 1.")),
+        ],
+    )
+    .needs(["rate"])
+    .examples([json!("1/s"), json!({ "rate": "10/s", "burst": 20 })])
+}
+
+fn retry() -> Schema {
+    let default = Retry::default();
+    let wait = || duration(&(MILLISECOND..=WAIT_MAX));
+    object([
+        ("attempts", integer(&(1..=ATTEMPTS_MAX)).says("All attempts, the first included.").default(default.attempts)),
+        (
+            "first",
+            wait()
+                .says("The longest wait after the first attempt; the wait itself is drawn by chance.")
+                .default(shown_duration(default.first)),
+        ),
+        ("factor", number(&(1.0..=FACTOR_MAX)).says("By how much the longest wait grows with each attempt.").default(default.factor)),
+        ("max", wait().says("What no wait exceeds, a Retry-After included.").default(shown_duration(default.max))),
+        (
+            "deadline",
+            duration(&(MILLISECOND..=DEADLINE_MAX))
+                .says("After the event was accepted; then the delivery goes to the dead letters.")
+                .default(shown_duration(default.deadline)),
+        ),
+    ])
+    .or_nothing()
+}
+
+fn circuit() -> Schema {
+    let default = Circuit::default();
+    object([
+        ("failures", integer(&(1..=FAILURES_MAX)).says("Failed attempts in a row.").default(default.failures)),
+        (
+            "cooldown",
+            duration(&(MILLISECOND..=WAIT_MAX))
+                .says("How long nothing is sent; then one probe decides.")
+                .default(shown_duration(default.cooldown)),
+        ),
+    ])
+    .or_nothing()
+}

@@ -1,0 +1,83 @@
+//! The JSON Schema of routes.yaml and of `*.test.yaml`, for editors: completion, descriptions, red lines while one
+//! types. It knows less than `check` (names, conditions, templates), and never refuses what the loader takes.
+//!
+//! One file a section, one entry a key. Ranges and defaults are the loader's own constants; that the keys are the loader's
+//! own is tested (`tests`), so a key that is added to the one and not to the other does not pass.
+
+mod auth;
+mod destination;
+mod kind;
+mod route;
+mod source;
+mod test_case;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+use kind::{Schema, list, map};
+
+/// The dialect that the schemas are written in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of a routes.yaml.
+pub fn routes_file() -> Value {
+    let destinations = map(json!({ "pattern": destination::NAME }), kind::defined("destination"))
+        .says("The places that events are sent to, by name. A name is a label of metrics and part of every `webhook-id`.");
+    let file = Schema::of_type(["object"])
+        .needs(["source", "destinations", "routes"])
+        .keys([
+            ("source", source::source().says("Where webhooks come in, and which are accepted.")),
+            ("defaults", kind::defined("destination").says("Holds for every destination that does not say otherwise, key by key.")),
+            ("destinations", destinations),
+            ("routes", list(route::route()).says("Which events go where. Every route that matches applies, in the order of the file.")),
+            (
+                "unmatched",
+                kind::defined("targets")
+                    .says("Where an event goes that no route took. Empty: it is kept, counted and shown.")
+                    .default(json!([])),
+            ),
+            ("retention", source::retention().says("How long the past is kept.")),
+            ("tests", test_case::tests()),
+        ])
+        // A destination has a `url`, its own or that of `defaults`.
+        .with("if", json!({ "required": ["defaults"], "properties": { "defaults": { "type": "object", "required": ["url"] } } }))
+        .with("else", json!({ "properties": { "destinations": { "additionalProperties": { "type": "object", "required": ["url"] } } } }));
+    document("routes.yaml", file, [("destination", destination::destination()), ("targets", route::targets())])
+}
+
+/// The schema of a `*.test.yaml`.
+pub fn tests_file() -> Value {
+    let file = Schema::of_type(["object"]).needs(["tests"]).keys([("tests", test_case::tests())]);
+    document("*.test.yaml", file, [])
+}
+
+/// A schema as a document of its own.
+fn document<const N: usize>(name: &str, schema: Schema, definitions: [(&str, Schema); N]) -> Value {
+    let title = format!("{name} of wiza-relay {}", env!("CARGO_PKG_VERSION"));
+    let mut document = Map::from_iter([("$schema".to_owned(), json!(DIALECT)), ("title".to_owned(), json!(title))]);
+    if let Value::Object(keywords) = Value::from(schema) {
+        document.extend(keywords);
+    }
+    if !definitions.is_empty() {
+        let definitions: Map<String, Value> = definitions.into_iter().map(|(name, schema)| (name.to_owned(), schema.into())).collect();
+        document.insert("$defs".to_owned(), Value::Object(definitions));
+    }
+    Value::Object(document)
+}
+
+/// A mapping whose keys are names of headers.
+fn headers(reserved: &[&str], values: Schema) -> Schema {
+    let names = json!({ "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" });
+    if reserved.is_empty() {
+        return map(names, values);
+    }
+    let reserved: Vec<String> = reserved.iter().map(|name| any_case(name)).collect();
+    map(json!({ "allOf": [names, { "not": { "pattern": format!("^(?:{})$", reserved.join("|")) } }] }), values)
+}
+
+/// A pattern of a word in upper or lower case: JSON Schema's patterns have no flag for that.
+fn any_case(word: &str) -> String {
+    let letter = |c: char| format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase());
+    word.chars().map(|c| if c.is_ascii_alphabetic() { letter(c) } else { c.to_string() }).collect()
+}

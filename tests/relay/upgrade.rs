@@ -1,0 +1,79 @@
+//! A store that an older version left, with work in it.
+
+use rusqlite::{Connection, params};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::harness::{Receiver, Setup, reveal};
+
+/// The tables of the first version as it was released; never changed again.
+const VERSION_1: &str = include_str!("upgrade/version_1.sql");
+const CRM: (&str, &str) = ("destination", "crm");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_the_first_version_goes_on_where_it_stood() {
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ids = write_first_version(&folder.path().join("relay.db"));
+    let relay = Setup::to(&receiver, "").store(folder.path()).start().await;
+    assert!(relay.log().contains("migrated the store"), "{}", relay.log());
+    relay.wait_for_outcome("delivered", 4).await;
+    let metrics = relay.metrics().await;
+    metrics.assert_conserved();
+    assert_eq!((metrics.get("planned_total", &[CRM]), metrics.get("dead_letters", &[CRM])), (5, 1));
+    let stored = relay.stored();
+    let states = ids.map(|id| stored.delivery(&id.to_string())).map(|delivery| (delivery.state, delivery.attempts));
+    assert_eq!(states, [("delivered", 1), ("delivered", 4), ("dead", 20), ("delivered", 1), ("delivered", 1)]);
+    // What was seen then is still known, also of what is waiting.
+    let again = relay.webhook(reveal(3)).send().await;
+    assert_eq!((again.word().as_str(), again.id()), ("duplicate", ids[3].to_string()));
+    relay.webhook(reveal(100)).accepted().await;
+    relay.stored().assert_sound();
+    relay.finish().await;
+    let mut names: Vec<_> = receiver.requests().iter().map(|request| request.webhook_id().to_owned()).collect();
+    names.pop().unwrap(); // The new one.
+    names.sort();
+    let mut expected = [ids[1], ids[3], ids[4]].map(|id| format!("{id}_crm"));
+    expected.sort();
+    assert_eq!(names, expected);
+    assert!(receiver.requests().iter().any(|request| request.body == reveal(1).as_bytes()));
+}
+
+/// Five events: delivered, waiting for its fourth attempt, dead, and two that were not attempted yet.
+fn write_first_version(file: &std::path::Path) -> [Uuid; 5] {
+    let connection = Connection::open(file).unwrap();
+    connection.execute_batch(VERSION_1).unwrap();
+    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let received = now - 3_600_000;
+    connection.execute("INSERT INTO rules VALUES (0, 'v0', ?)", [received]).unwrap();
+    connection.execute("INSERT INTO routes VALUES (0, 'everything')", []).unwrap();
+    connection
+        .execute("INSERT INTO destinations (key, name, planned, delivered, dead, dead_kept, frontier) VALUES (0, 'crm', 5, 1, 1, 1, 3)", [])
+        .unwrap();
+    let mut log = Vec::new();
+    let ids = [0, 1, 2, 3, 4].map(|number: u8| {
+        let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(received).unwrap(), &[number; 10]).into_uuid();
+        let body = reveal(number.into());
+        connection
+            .execute(
+                "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body)
+                 VALUES (?, ?, ?, 0, 0, 'individual_reveal', '', '', '[0]', '[[0,0]]', NULL, ?)",
+                params![i64::from(number) + 1, id.as_bytes(), received, body.as_bytes()],
+            )
+            .unwrap();
+        log.extend_from_slice(&Sha256::digest([b"\xff\xff", body.as_bytes()].concat())[..16]);
+        log.extend_from_slice(id.as_bytes());
+        id
+    });
+    connection.execute("INSERT INTO dedupe_log VALUES (5, ?, ?)", params![received, log]).unwrap();
+    for (sequence, state, attempts, due) in [(1, 2, 1, None), (2, 1, 3, Some(now - 1000)), (3, 3, 20, None)] {
+        connection
+            .execute(
+                "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at) VALUES (?, 0, 0, ?, ?, ?, ?)",
+                params![sequence, state, attempts, due, received],
+            )
+            .unwrap();
+    }
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    ids
+}
