@@ -8,6 +8,44 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+/// How many levels of lists and objects a payload may nest: RFC 8259 (section 9) leaves that to whoever reads, and all
+/// that walks a payload recurses. It is serde_json's limit.
+pub const PAYLOAD_DEPTH_MAX: usize = 127;
+
+/// Reads the body of a webhook, which is an event only if it is a JSON object.
+///
+/// # Errors
+/// Why it is none. A position is safe to show; what stands there is not, and is not told.
+pub fn parse_payload(body: &[u8]) -> Result<Value, String> {
+    match parse(body) {
+        Ok(payload @ Value::Object(_)) => Ok(payload),
+        Ok(other) => Err(format!("it is {}, and no JSON object", kind_of(&other))),
+        Err(error) => {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            // These two are JSON, but more than RFC 8259 lets everybody rely on.
+            let words = error.to_string();
+            if words.starts_with("recursion limit exceeded") {
+                Err(format!("it nests deeper than {PAYLOAD_DEPTH_MAX} levels, at {place}"))
+            } else if words.starts_with("number out of range") {
+                Err(format!("the number at {place} is beyond 1.8e308, the range of a 64-bit float"))
+            } else {
+                Err(format!("no JSON at {place}"))
+            }
+        }
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
 /// Names an event: a UUID version 7 (RFC 9562), so that ids sort by the time of receipt.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);
@@ -151,4 +189,33 @@ fn query_map(query: &str) -> Value {
         map.entry(name.into_owned()).or_insert_with(|| Value::String(value.into_owned()));
     }
     Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_event_is_told_without_its_content() {
+        for (body, reason) in [
+            ("[1]", "it is an array, and no JSON object"),
+            ("{\"a\": \"secret\"", "no JSON at line 1, column 14"),
+            ("{\"a\":\n 1e400}", "the number at line 2, column 6 is beyond 1.8e308, the range of a 64-bit float"),
+        ] {
+            assert_eq!(parse_payload(body.as_bytes()).unwrap_err(), reason, "{body}");
+        }
+        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert!(parse_payload(nested(PAYLOAD_DEPTH_MAX).as_bytes()).is_ok());
+        let reason = parse_payload(nested(PAYLOAD_DEPTH_MAX + 1).as_bytes()).unwrap_err();
+        assert!(reason.starts_with("it nests deeper than 127 levels"), "{reason}");
+    }
+
+    #[test]
+    fn numbers_keep_their_last_digit() {
+        for number in ["3e-71", "0.1", "300e-73", "5e-324", "1.7976931348623157e308", "9007199254740993", "18446744073709551615"] {
+            let payload = parse_payload(format!("{{\"n\":{number}}}").as_bytes()).unwrap();
+            let exact: f64 = number.parse().unwrap();
+            assert_eq!(payload["n"].as_f64(), Some(exact), "{number}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::config::{Config, Expectation, TestCase};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, parse_payload};
 use crate::explain::{Decided, Delivery, explain};
 use crate::transform::Request;
 
@@ -32,10 +32,10 @@ pub struct Difference {
 /// Where the body is no event.
 pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Result<Vec<Difference>, String> {
     let received_at = case.event.received_at.unwrap_or(now);
+    let payload =
+        parse_payload(&body).map_err(|reason| format!("the payload is no event: {reason}; the relay would put it into quarantine"))?;
     let event = Event::new(EventId::new(received_at), received_at, case.event.path.clone(), case.event.query.clone(), body);
-    if !event.payload().is_object() {
-        return Err("the payload is not a JSON object, so the relay would put it into quarantine".to_owned());
-    }
+    let event = event.with_payload(payload);
     let explanation = explain(config, &Arc::new(event), now);
     let mut comparison = Comparison { config, differences: Vec::new() };
     if let Some(wanted) = &case.routes {

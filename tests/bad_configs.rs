@@ -7,25 +7,44 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
 
+use serde_json::Value;
 use wiza_relay::config::{Severity, load};
 
 /// The environment that the files see.
+const VARIABLES: [(&str, &str); 6] = [
+    ("WIZA_API_KEY", "a-wiza-api-key"),
+    ("CRM_TOKEN", "s3cret-token"),
+    ("NOT_A_URL", "s3cret-nonsense"),
+    ("MULTILINE", "s3cret-one\ns3cret-two\n"),
+    ("EMPTY", ""),
+    ("PEM", env!("CARGO_TARGET_TMPDIR")),
+];
+
 fn lookup(name: &str) -> Option<String> {
-    let value = match name {
-        "WIZA_API_KEY" => "a-wiza-api-key",
-        "CRM_TOKEN" => "s3cret-token",
-        "NOT_A_URL" => "s3cret-nonsense",
-        "MULTILINE" => "s3cret-one\ns3cret-two\n",
-        "EMPTY" => "",
-        "PEM" => env!("CARGO_TARGET_TMPDIR"),
-        _ => return None,
-    };
-    Some(value.to_owned())
+    VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
 }
 
-/// Certificates and keys that do not fit together, below `${PEM}`.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad")
+}
+
+fn files(extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    files.sort();
+    files
+}
+
+/// Certificates and keys that do not fit together, below `${PEM}`; written once for both tests.
 fn write_certificates() {
+    static WRITTEN: Once = Once::new();
+    WRITTEN.call_once(make_certificates);
+}
+
+fn make_certificates() {
     let make = || rcgen::generate_simple_self_signed(["relay".to_owned()]).unwrap();
     let (one, other) = (make(), make());
     let encrypted = one.signing_key.serialize_pem().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
@@ -47,15 +66,44 @@ fn write_certificates() {
     }
 }
 
+/// What `check` prints, in words and as JSON, and its exit codes.
+#[test]
+fn check_says_the_same_in_words_and_as_json() {
+    write_certificates();
+    let check = |name: &str, more: &[&str]| -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wiza-relay"));
+        command.arg("check").arg(name).args(more).current_dir(folder()).env_clear().envs(VARIABLES).output().unwrap()
+    };
+    for path in files("yaml") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let expected = fs::read_to_string(path.with_extension("txt")).unwrap();
+        let said = check(name, &[]);
+        let words = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+        assert!(words.contains(expected.trim_end()), "{name} says:\n{words}");
+
+        let told = check(name, &["--json"]);
+        let json: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let findings = json["findings"].as_array().unwrap();
+        // A finding in words begins with its place.
+        let headlines: Vec<&str> = expected.lines().filter(|line| line.starts_with(&format!("{name}:"))).collect();
+        let from_json: Vec<String> = findings
+            .iter()
+            .map(|finding| {
+                let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+                assert!(finding["hint"].is_null() || expected.contains(&format!("= help: {}", text("hint"))), "{name}: {finding}");
+                assert_eq!(finding.as_object().unwrap().len(), 6, "{finding}");
+                format!("{}:{}:{}: {}: {}", text("file"), finding["line"], finding["column"], text("severity"), text("message"))
+            })
+            .collect();
+        assert_eq!(from_json, headlines, "{name}");
+        let is_good = findings.iter().all(|finding| finding["severity"] == "warning");
+        assert_eq!(json["ok"], is_good, "{name}");
+        assert_eq!((said.status.code(), told.status.code()), if is_good { (Some(0), Some(0)) } else { (Some(1), Some(1)) }, "{name}");
+    }
+}
+
 #[test]
 fn bad_files_are_explained() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
-    let files = |extension: &str| -> Vec<PathBuf> {
-        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
-        files.sort();
-        files
-    };
     write_certificates();
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut wrong = Vec::new();
@@ -80,7 +128,7 @@ fn bad_files_are_explained() {
         }
     }
     assert!(wrong.is_empty(), "{}\n(UPDATE_EXPECTED=1 accepts this)", wrong.join("\n\n"));
-    assert!(files("yaml").len() >= 40);
+    assert!(files("yaml").len() >= 120);
     for expected in files("txt") {
         assert!(expected.with_extension("yaml").exists(), "{} has no file", expected.display());
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Ending, load, out};
 use crate::config::{Config, Severity};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, parse_payload};
 use crate::explain::{self, Decided, Delivery, Explanation};
 
 #[derive(Debug, Args)]
@@ -61,15 +61,11 @@ impl Explain {
     fn event(&self) -> Result<Event, String> {
         let body = load::read_payload(&self.payload)?;
         // The same judgement as of a webhook, but said at once.
-        match serde_json::from_slice::<Value>(&body) {
-            Ok(Value::Object(_)) => {}
-            Ok(_) => return Err(format!("{} is not a JSON object; the relay would put it into quarantine", self.payload.display())),
-            Err(error) => {
-                let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-                let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
-                return Err(format!("{} is not JSON: {error}{hint}", self.payload.display()));
-            }
-        }
+        parse_payload(&body).map_err(|reason| {
+            let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+            let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
+            format!("{} is no event: {reason}; the relay would put it into quarantine{hint}", self.payload.display())
+        })?;
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
         let query = self.query.trim_start_matches('?').to_owned();

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use regex::Regex;
 use serde_json::Value;
+
+use super::pattern::Compiled;
 
 /// A logical expression. Chains of the same operator are one list, so only real nesting nests here.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) struct TextMatch {
 #[derive(Debug)]
 pub(super) enum Pattern {
     /// Written in the condition, compiled with it.
-    Written { text: String, regex: Regex },
+    Written { text: String, compiled: Compiled },
     /// Found in the payload; compiled when met.
     Found(Operand),
 }

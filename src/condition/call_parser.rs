@@ -169,7 +169,7 @@ impl Parser<'_> {
     fn pattern(&self, pattern: Operand, span: Range<usize>, whole: bool) -> Parsed<Pattern> {
         match pattern {
             Operand::Literal(Value::String(text)) => match pattern::compile(&text, whole) {
-                Ok(regex) => Ok(Pattern::Written { text, regex }),
+                Ok(compiled) => Ok(Pattern::Written { text, compiled }),
                 Err(cause) => Err(SyntaxError::new(span, format!("this pattern is not understood: {cause}"))
                     .hint("patterns are I-Regexp (RFC 9485), and `\\` is written `\\\\` inside quotes")),
             },

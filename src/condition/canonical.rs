@@ -5,6 +5,28 @@ use std::fmt::{self, Display, Formatter, Result, Write};
 use super::ast::{Key, Logical, Operand, Operator, Path, Pattern, Root, Segment, Selector, Term, Test, TextMatch};
 use super::strings;
 
+/// The text of `item`, unless it is longer than `bytes_max`. Canonical text can be a thousand times as long as what was
+/// written: `path in [...]` becomes a comparison a value, each with the whole path.
+pub(super) fn within(item: impl Display, bytes_max: usize) -> Option<String> {
+    let mut text = Bounded { text: String::new(), bytes_max };
+    write!(text, "{item}").ok().map(|()| text.text)
+}
+
+struct Bounded {
+    text: String,
+    bytes_max: usize,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, more: &str) -> Result {
+        if self.text.len() + more.len() > self.bytes_max {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(more);
+        Ok(())
+    }
+}
+
 impl Display for Logical {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
@@ -88,7 +110,7 @@ impl Display for Operand {
 }
 
 /// A literal. JSON's text is RFC 9535's, but for strings' escapes, which are kept to one spelling.
-struct Literal<'a>(&'a serde_json::Value);
+pub(super) struct Literal<'a>(pub &'a serde_json::Value);
 
 impl Display for Literal<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

@@ -26,7 +26,7 @@
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
 //! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
-//! (many conditions at once).
+//! (many conditions at once), `foresight` and `surprises` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -40,6 +40,7 @@ mod canonical;
 mod compare;
 mod evaluate;
 mod explain;
+mod foresight;
 mod index;
 mod lexer;
 mod parser;
@@ -48,6 +49,7 @@ mod paths;
 mod pattern;
 mod problems;
 mod strings;
+mod surprises;
 
 #[cfg(test)]
 mod compliance_tests;
@@ -59,8 +61,10 @@ mod property_tests;
 mod tests;
 
 pub use explain::{Finding, Found};
+pub use foresight::{Contradiction, Demands};
 pub use index::{Candidates, Index};
-pub use paths::{PathRoot, Step, UsedPath};
+pub use paths::{PathRoot, STEPS_MAX, Step, UsedPath};
+pub use surprises::Surprise;
 
 /// The longest condition or query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -109,6 +113,22 @@ impl Condition {
         explain::explain(&self.0.text, &self.0.logical, scope)
     }
 
+    /// What it says that is hardly ever meant.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        surprises::of_condition(&self.0.logical)
+    }
+
+    /// Two terms because of which the condition, or an alternative of it, never holds.
+    pub fn contradiction(&self) -> Option<Contradiction> {
+        foresight::contradiction(&self.0.logical)
+    }
+
+    /// The alternatives of which one must hold: where all of another's demands are among those of each, it holds too.
+    /// `None` where they are too long to be told.
+    pub fn alternatives(&self) -> Option<Vec<Demands>> {
+        foresight::alternatives(&self.0.logical)
+    }
+
     /// Every path that the condition uses, those inside `[?...]` included.
     pub fn paths(&self) -> Vec<UsedPath> {
         paths::used(&self.0.logical)
@@ -147,9 +167,19 @@ impl Query {
         self.0.is_singular()
     }
 
+    /// The canonical text, unless it is longer than a query may be: `in` is written out in it.
+    pub fn canonical(&self) -> Option<String> {
+        canonical::within(&self.0, TEXT_BYTES_MAX)
+    }
+
     /// Every path that the query uses: itself, and those inside its `[?...]`.
     pub fn paths(&self) -> Vec<UsedPath> {
         paths::used_by_query(&self.0)
+    }
+
+    /// What it says that is hardly ever meant.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        surprises::of_query(&self.0)
     }
 
     /// The values found, in the RFC's order.

@@ -10,7 +10,8 @@ use super::explain::{each_term, paths_of};
 pub struct UsedPath {
     /// Where the path starts.
     pub root: PathRoot,
-    /// As far as it is plain: the steps stop before `..`, and before a choice of names (`["a", "b"]`).
+    /// As far as it is plain: the steps stop before `..`, and before a choice of names (`["a", "b"]`). Only the first
+    /// [`STEPS_MAX`].
     pub steps: Vec<Step>,
     /// Where it is written, in bytes of the condition's or query's text.
     pub span: Range<usize>,
@@ -27,6 +28,10 @@ impl UsedPath {
     }
 }
 
+/// How many steps of a path are told: more than any path has that is known. Filters repeat the steps of the path
+/// around them, so without a limit the paths of a long condition could be longer than it many times over.
+pub const STEPS_MAX: usize = 16;
+
 /// What a path starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathRoot {
@@ -37,7 +42,7 @@ pub enum PathRoot {
 }
 
 /// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// To a member of an object.
     Name(String),
@@ -74,7 +79,8 @@ fn collect_path(path: &Path, root: PathRoot, current: Option<&[Step]>, paths: &m
     };
     let index = paths.len();
     if let Some(steps) = &mut steps {
-        steps.extend(path.keys.iter().map(step));
+        let room = STEPS_MAX.saturating_sub(steps.len());
+        steps.extend(path.keys.iter().take(room).map(step));
     }
     let mut known = steps.clone();
     for segment in &path.rest {
@@ -94,7 +100,7 @@ fn collect_path(path: &Path, root: PathRoot, current: Option<&[Step]>, paths: &m
             _ if selectors.iter().any(|selector| matches!(selector, Selector::Key(Key::Name(_)))) => None,
             _ => Some(Step::Element),
         };
-        known = before.zip(next).map(|(mut before, next)| {
+        known = before.filter(|before| before.len() < STEPS_MAX).zip(next).map(|(mut before, next)| {
             before.push(next);
             before
         });

@@ -5,16 +5,27 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// The memory that a compiled pattern may take, in bytes.
-const COMPILED_BYTES_MAX: usize = 256 * 1024;
+/// The memory that a compiled pattern may take, in bytes. It is compiled for the first of these that it fits, which
+/// tells its size: the crate does not, and the time of a search grows with it.
+const COMPILED_BYTES: [usize; 5] = [1024, 4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024];
+/// The largest of them.
+pub(super) const COMPILED_BYTES_MAX: usize = COMPILED_BYTES[COMPILED_BYTES.len() - 1];
 /// How deep groups may nest in a pattern.
 const GROUP_DEPTH_MAX: u32 = 32;
+
+/// A pattern, ready to search with.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub regex: Regex,
+    /// About the memory that it takes, in bytes. In the worst case a search looks at all of it for each byte of the text.
+    pub bytes: usize,
+}
 
 /// Compiles a pattern: for the whole of a text, or for any part of it.
 ///
 /// # Errors
 /// One line about what is wrong with the pattern.
-pub(super) fn compile(pattern: &str, whole: bool) -> Result<Regex, String> {
+pub(super) fn compile(pattern: &str, whole: bool) -> Result<Compiled, String> {
     let translated = translate(pattern);
     let part = build(&translated)?;
     if whole {
@@ -25,8 +36,15 @@ pub(super) fn compile(pattern: &str, whole: bool) -> Result<Regex, String> {
     }
 }
 
-fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).nest_limit(GROUP_DEPTH_MAX).build().map_err(|error| match error {
+fn build(pattern: &str) -> Result<Compiled, String> {
+    let mut tried = Err(regex::Error::CompiledTooBig(0));
+    for bytes in COMPILED_BYTES {
+        tried = RegexBuilder::new(pattern).size_limit(bytes).nest_limit(GROUP_DEPTH_MAX).build().map(|regex| Compiled { regex, bytes });
+        if !matches!(tried, Err(regex::Error::CompiledTooBig(_))) {
+            break;
+        }
+    }
+    tried.map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {
             format!("compiled, it takes more than {limit} bytes; repeat it fewer times, or a smaller class such as `[a-z]`")
         }

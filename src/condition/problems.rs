@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::SyntaxError;
 use super::ast::{Logical, Operand, Path, Root, Segment, Selector};
 use super::call_parser::FUNCTIONS;
-use super::canonical::Steps;
+use super::canonical::{self, Steps};
 use super::lexer::{Kind, Token, is_blank};
 use super::parser::Parser;
 use super::strings;
@@ -59,6 +59,8 @@ const FOREIGN_FUNCTIONS: [(&str, &str); 11] = [
     ("upper", "`search(path, \"(?i)text\")`, which ignores case"),
 ];
 
+/// The longest path that is shown again as a filter, in bytes.
+const FILTER_SHOWN_BYTES_MAX: usize = 500;
 /// How alike (Jaro-Winkler, 0 to 1) a name has to be to be proposed.
 const SIMILARITY_MIN: f64 = 0.75;
 
@@ -287,6 +289,8 @@ pub(super) fn many_valued(parser: &Parser<'_>, path: &Path, operator: &str, othe
 }
 
 fn as_filter(parser: &Parser<'_>, path: &Path, operator: &str, other: &Operand, span: &Range<usize>) -> Option<String> {
+    // Nobody reads a longer one, and printing a filter can multiply its length.
+    canonical::within(path, FILTER_SHOWN_BYTES_MAX)?;
     let last = path.rest.iter().rposition(|segment| segment.key().is_none())?;
     let (before, from_last) = path.rest.split_at(last);
     let (many, after) = from_last.split_first()?;

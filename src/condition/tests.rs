@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Condition, Finding, PathRoot, Query, Scope, Step, TooManySteps};
+use super::{Condition, Finding, PathRoot, Query, STEPS_MAX, Scope, Step, TooManySteps};
 
 fn evaluate(text: &str, payload: &Value) -> Result<bool, TooManySteps> {
     let facts = json!({"id": "0190", "path": "/emea", "query": {"campaign": "q4"}});
@@ -371,4 +371,34 @@ fn conditions_are_shared_between_threads() {
     fn shareable<T: Send + Sync + Clone + 'static>() {}
     shareable::<Condition>();
     shareable::<Query>();
+}
+
+#[test]
+fn a_search_costs_what_its_text_and_its_pattern_can_make_it_cost() {
+    let payload = |bytes: usize| json!({"t": "ab".repeat(bytes / 2)});
+    let holds = |text: &str, payload: &Value| Condition::parse(text).expect("valid").holds(&Scope { payload, event: &|| &Value::Null });
+    // Small patterns on the largest body that is received by default.
+    for text in ["search(t, \"a+b$\")", "match(t, \"(ab)*\")", "search(t, \"(?i)AB\")"] {
+        assert_eq!(holds(text, &payload(1 << 20)), Ok(true), "{text}");
+    }
+    // A large one on a text of the length of a description, and on one where it would take seconds.
+    let large = "search(t, \"a[ab]{900}[cde]\")";
+    assert_eq!(holds(large, &payload(4_000)), Ok(false));
+    assert_eq!(holds(large, &payload(1 << 20)), Err(TooManySteps));
+    assert_eq!(holds("search(t, @.p)", &json!({"t": "ab".repeat(1 << 19), "p": "a[ab]{900}[cde]"})), Err(TooManySteps));
+}
+
+#[test]
+fn long_conditions_tell_no_more_than_they_hold() {
+    // Each path below repeats the steps of those around it.
+    let path = format!("a{}", "[*].b".repeat(1_500));
+    assert_eq!(Condition::parse(&path).expect("valid").paths()[0].steps.len(), STEPS_MAX);
+    let filters = format!("a{}", "[?@.b]".repeat(1_300));
+    let paths = Condition::parse(&filters).expect("valid").paths();
+    assert!(paths.len() > 8 && paths.iter().all(|path| path.steps.len() <= STEPS_MAX + 1));
+    // `in` is written out in canonical text, with the whole path for each value.
+    let query = format!("$[?@{} in [1{}]]", ".a".repeat(1_000), ", 1".repeat(1_000));
+    assert_eq!(Query::parse(&query).expect("valid").canonical(), None);
+    let hint = Condition::parse(&format!("{} == 1", query.replacen('$', "a", 1))).expect_err("many values").hint;
+    assert!(hint.is_some_and(|hint| hint.len() < 200));
 }

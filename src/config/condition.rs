@@ -1,13 +1,12 @@
 //! Conditions: `when` of a route, over the payload, and `success` of a destination, over its reply.
 
-use crate::condition::{Condition, PathRoot, Query, UsedPath};
+use crate::condition::{Condition, PathRoot, UsedPath};
 
 use super::decode::Decoder;
 use super::finding::quoted;
-use super::known_paths;
 use super::shape::word_at;
 use super::text::Text;
-use super::yaml::{Content, Kind, Node};
+use super::yaml::{Content, Kind, Node, Style};
 
 /// What is said of a condition that is not there, or no condition.
 struct Words {
@@ -36,7 +35,14 @@ const SUCCESS: Words = Words {
 /// `when`
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
     let (text, condition) = parse(decoder, node, &WHEN)?;
-    decoder.warn_of_unknown(node, &text, &condition.paths());
+    decoder.warn_of_condition(node, &text, &condition);
+    if let Some(found) = condition.contradiction() {
+        let first = condition.text().get(found.first).unwrap_or_default();
+        let range = text.offset_in_scalar(found.span.start)..text.offset_in_scalar(found.span.end);
+        decoder
+            .warning_in(node, range, format!("this never holds together with {}", quoted(first)))
+            .hint("join them with `or` if either will do, or write `path in [...]`");
+    }
     Some(condition)
 }
 
@@ -94,31 +100,19 @@ fn parse(decoder: &mut Decoder<'_>, node: &Node, words: &Words) -> Option<(Text,
     }
     match Condition::parse(&condition) {
         Ok(condition) => Some((text, condition)),
-        Err(error) => {
+        Err(mut error) => {
+            if error.span.end >= condition.trim_end().len() && is_cut_by_comment(decoder, node) {
+                error.hint = Some("YAML takes ` #` and what follows for a comment: put the whole condition in quotes".into());
+            }
             decoder.syntax_error(node, &text, error);
             None
         }
     }
 }
 
-impl Decoder<'_> {
-    /// Warns of paths in a condition that Wiza is not known to send.
-    fn warn_of_unknown(&mut self, node: &Node, text: &Text, paths: &[UsedPath]) {
-        for used in paths {
-            if let Some(unknown) = known_paths::check(used) {
-                let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
-                let finding = self.warning_in(node, range, format!("Wiza is not known to send {}", quoted(&unknown.path)));
-                if let Some(near) = unknown.near {
-                    finding.hint(format!("did you mean `{near}`?"));
-                }
-            }
-        }
-    }
-
-    /// The same for a path `$...`.
-    pub(super) fn warn_of_unknown_paths(&mut self, node: &Node, text: &Text, path: &str) {
-        if let Ok(query) = Query::parse(path) {
-            self.warn_of_unknown(node, text, &query.paths());
-        }
-    }
+/// Whether a comment follows on the line of a condition without quotes, and so may have been a part of it.
+fn is_cut_by_comment(decoder: &Decoder<'_>, node: &Node) -> bool {
+    let is_plain = matches!(&node.content, Content::Scalar(scalar) if scalar.style == Style::Plain);
+    let behind = decoder.report.text.get(node.span.end..).unwrap_or_default();
+    is_plain && behind.trim_start_matches([' ', '\t']).starts_with('#')
 }

@@ -19,6 +19,13 @@ use super::yaml::{Content, Key, Kind, Node, Scalar, looks_like_boolean};
 
 /// Words longer than this are not compared to find a near one.
 const NEAR_BYTES_MAX: usize = 64;
+/// So many words of a file are compared with the known ones: about as many findings are shown. Without a limit, a file
+/// of slips would cost the square of its length.
+const NEAR_SEARCHES_MAX: usize = 400;
+/// Known words that one is compared with, at most.
+const NEAR_CANDIDATES_MAX: usize = 1000;
+/// Names that a message lists, at most.
+const LISTED_MAX: usize = 20;
 
 /// What all sections read with.
 pub(super) struct Decoder<'a> {
@@ -29,11 +36,26 @@ pub(super) struct Decoder<'a> {
     /// The names of values that something else stands in for.
     pub stood_in_for: BTreeSet<String>,
     pub templates: Templates,
+    near_searches_left: usize,
 }
 
 impl<'a> Decoder<'a> {
     pub fn new(report: Report<'a>, lookup: Lookup<'a>, missing: Missing) -> Self {
-        Self { report, lookup, missing, secrets: Secrets::default(), stood_in_for: BTreeSet::new(), templates: Templates::new() }
+        Self {
+            report,
+            lookup,
+            missing,
+            secrets: Secrets::default(),
+            stood_in_for: BTreeSet::new(),
+            templates: Templates::new(),
+            near_searches_left: NEAR_SEARCHES_MAX,
+        }
+    }
+
+    /// The one of `candidates` that `word` is probably a slip of.
+    pub fn near<'c>(&mut self, word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+        self.near_searches_left = self.near_searches_left.checked_sub(1)?;
+        near(word, candidates.take(NEAR_CANDIDATES_MAX))
     }
 
     /// Reports an error in a range of a scalar's parsed string, at its place in the file.
@@ -257,8 +279,9 @@ impl<'n> Table<'n> {
         let mut misspelt = Vec::new();
         let is_known = |key: &Key| self.known.iter().any(|known| key.text == *known);
         for (key, _) in self.entries.iter().filter(|(key, _)| !is_known(key)) {
+            let near = decoder.near(&key.text, self.known.iter().copied());
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
-            match near(&key.text, self.known.iter().copied()) {
+            match near {
                 Some(known) => {
                     finding.hint(format!("did you mean `{known}`?"));
                     misspelt.push(known);
@@ -309,18 +332,21 @@ pub(super) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) ->
         return None;
     }
     let lower = word.to_lowercase();
+    let length = lower.chars().count();
+    let limit = |candidate: &str| candidate.chars().count().max(3) / 3;
     candidates
-        .filter(|candidate| candidate.len() <= NEAR_BYTES_MAX)
+        // The difference in length alone is that distance at least.
+        .filter(|candidate| candidate.len() <= NEAR_BYTES_MAX && candidate.chars().count().abs_diff(length) <= limit(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .filter(|(distance, candidate)| *distance <= limit(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// `` `a`, `b` and `c` ``
+/// `` `a`, `b` and `c` ``; of many the first few.
 pub(super) fn listed<S: Display>(names: &[S]) -> String {
     let mut text = String::new();
-    for (index, name) in names.iter().enumerate() {
+    for (index, name) in names.iter().take(LISTED_MAX).enumerate() {
         let separator = match index {
             0 => "",
             _ if index + 1 == names.len() => " and ",
@@ -328,7 +354,10 @@ pub(super) fn listed<S: Display>(names: &[S]) -> String {
         };
         text.push_str(&format!("{separator}`{name}`"));
     }
-    text
+    match names.len().saturating_sub(LISTED_MAX) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, shown: impl Fn(&T) -> String) -> Result<T, Unreadable> {

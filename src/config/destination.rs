@@ -122,6 +122,9 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const NAME_BYTES_MAX: usize = 63;
 
+/// Bytes that `defaults` may come to when they are read for every destination.
+const DEFAULTS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What a request of a webhook can be.
 pub(super) const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::GET];
 
@@ -209,6 +212,17 @@ pub(super) fn decode_all<'n>(
         }
         _ => &[],
     };
+    let defaults = defaults.filter(|defaults| {
+        let fit = defaults.bytes.saturating_mul(entries.len()) <= DEFAULTS_BYTES_MAX;
+        if !fit {
+            let count = entries.len();
+            decoder
+                .report
+                .error(defaults.span.clone(), format!("these defaults, read for each of {count} destinations, are more than 16 MiB"))
+                .hint("say what is long in the destinations that need it");
+        }
+        fit
+    });
     let mut destinations = Vec::new();
     for (key, own) in entries {
         check_name(decoder, key);

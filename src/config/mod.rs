@@ -19,6 +19,7 @@ pub mod schema;
 mod secrets;
 mod shape;
 mod source;
+mod stops;
 mod test_case;
 pub mod text;
 mod tls;

@@ -7,9 +7,10 @@ use crate::condition::Condition;
 
 use super::batch;
 use super::condition;
-use super::decode::{Decoder, Layers, listed, near};
+use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::shape::{self, Shape, optional};
+use super::stops::Stops;
 use super::yaml::{Content, Key, Kind, Node};
 
 /// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
@@ -71,12 +72,14 @@ impl<'n> Destinations<'n> {
             }
             return Some(*index);
         }
-        let names: Vec<&str> = self.keys.iter().map(|key| key.text.as_str()).collect();
+        let near = decoder.near(&name, self.keys.iter().map(|key| key.text.as_str()));
         let finding = decoder.report.error(node.span.clone(), format!("there is no destination {}", quoted(&name)));
-        match near(&name, names.iter().copied()) {
+        match near {
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
-            None if names.is_empty() => finding.hint("add it under `destinations`"),
-            None if names.len() <= 10 => finding.hint(format!("there are {}", listed(&names))),
+            None if (1..=10).contains(&self.keys.len()) => {
+                let names: Vec<&str> = self.keys.iter().map(|key| key.text.as_str()).collect();
+                finding.hint(format!("there are {}", listed(&names)));
+            }
             None => finding.hint("add it under `destinations`"),
         }
         None
@@ -92,26 +95,11 @@ pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, destinations: &
             .hint("`- name: everything`, and below it `to: [...]`");
     }
     let mut first_lines = HashMap::new();
-    // The line and name of the route behind which nothing matches any more.
-    let mut end: Option<(usize, String)> = None;
+    let mut stops = Stops::default();
     let mut routes = Vec::new();
     for item in items {
-        if let Some((line, name)) = &end {
-            decoder
-                .report
-                .warning(item.span.clone(), format!("this route can never match: {} stops every event", quoted(name)))
-                .hint(format!("the route on line {line} has `stop: true` and no `when`"));
-        }
-        let line = decoder.report.line_of(item.span.start);
         let route = decode(decoder, item, destinations, &mut first_lines);
-        if let Some(route) = &route
-            && end.is_none()
-            && route.stop
-            && !route.shadow
-            && route.when.is_none()
-        {
-            end = Some((line, route.name.clone()));
-        }
+        stops.meet(decoder, item, route.as_ref());
         routes.push(route);
     }
     routes.into_iter().collect()

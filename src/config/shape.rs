@@ -38,6 +38,9 @@ pub(super) const RESERVED_HEADERS: [&str; 8] = [
     "connection",
 ];
 
+/// Headers of a request at most: servers refuse requests with many more.
+const HEADERS_MAX: usize = 100;
+
 /// Takes `url`, `headers` and `body`. Also tells whether there is a `url`, be it valid or not.
 pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> (Option<Shape>, bool) {
     let url = layers.take("url");
@@ -72,7 +75,10 @@ pub(super) fn optional<T>(decoded: Option<Option<T>>) -> Option<Option<T>> {
 impl Decoder<'_> {
     pub(super) fn template(&mut self, node: &Node, text: &Text, escape: Escape) -> Option<Template> {
         match Template::compile(&mut self.templates, text, escape) {
-            Ok(template) => Some(template),
+            Ok(template) => {
+                self.warn_of_unknown_in_template(node, template.reads());
+                Some(template)
+            }
             Err(TemplateError { offset, message, hint }) => {
                 self.error_in(node, word_at(node, offset), message).hint = hint;
                 None
@@ -100,7 +106,7 @@ impl Decoder<'_> {
         }
         match Selection::parse(&path) {
             Ok(selection) => {
-                self.warn_of_unknown_paths(node, text, &path);
+                self.warn_of_query(node, text, &path);
                 Some(selection)
             }
             Err(error) => {
@@ -138,6 +144,10 @@ fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderN
             return None;
         }
     };
+    if let Some((key, _)) = entries.get(HEADERS_MAX) {
+        decoder.report.error(key.span.clone(), format!("more than {HEADERS_MAX} headers")).hint("no server takes so many: leave some out");
+        return None;
+    }
     let mut first_lines: HashMap<HeaderName, usize> = HashMap::new();
     let mut headers = Vec::new();
     let mut complete = true;
@@ -245,6 +255,13 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
     }
     if text.has_tags() || text.first_value().is_some() {
         return decoder.template(node, &text, Escape::None).map(Tree::Template);
+    }
+    let first = scalar.text.strip_prefix('$').and_then(|rest| rest.split(['.', '[']).next());
+    if first.is_some_and(|first| matches!(first, "data" | "status" | "type")) {
+        decoder
+            .report
+            .warning(node.span.clone(), format!("{} is sent as it stands: a path begins with `$.`", quoted(&scalar.text)))
+            .hint(format!("write `$.{}`", scalar.text.trim_start_matches('$')));
     }
     Some(Tree::Literal(Value::String(text.expose())))
 }

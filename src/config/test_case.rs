@@ -1,7 +1,7 @@
 //! `tests`: events with what should become of them. Decoded wholly when the file is, so that a mistake in a test has its
 //! place like every other; [`crate::rule_test`] runs them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http::{HeaderName, Method};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::decode::{Decoder, listed, near};
+use super::decode::{Decoder, listed};
 use super::destination::METHODS;
 use super::finding::quoted;
 use super::shape::optional;
@@ -73,9 +73,22 @@ pub struct Expectation {
 
 /// The names that a test may use.
 pub(super) struct Names<'n> {
-    pub destinations: Vec<&'n str>,
+    pub destinations: Known<'n>,
     /// `None` where a route is broken, so that not every name is known.
-    pub routes: Option<Vec<&'n str>>,
+    pub routes: Option<Known<'n>>,
+}
+
+/// Names in the order of the file, and quick to find.
+pub(super) struct Known<'n> {
+    in_order: Vec<&'n str>,
+    all: HashSet<&'n str>,
+}
+
+impl<'n> FromIterator<&'n str> for Known<'n> {
+    fn from_iter<I: IntoIterator<Item = &'n str>>(names: I) -> Self {
+        let in_order: Vec<&str> = names.into_iter().collect();
+        Self { all: in_order.iter().copied().collect(), in_order }
+    }
 }
 
 pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Vec<TestCase>> {
@@ -180,8 +193,8 @@ fn decode_routes(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> O
 fn decode_route(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<String> {
     let name = decoder.public_text(node, "a route's name")?;
     match &names.routes {
-        Some(routes) if !routes.contains(&name.as_str()) => {
-            unknown(decoder, node.span.clone(), "route", &name, routes);
+        Some(routes) if !routes.all.contains(name.as_str()) => {
+            unknown(decoder, node.span.clone(), "route", &name, &routes.in_order);
             None
         }
         _ => Some(name),
@@ -189,8 +202,9 @@ fn decode_route(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Op
 }
 
 fn unknown(decoder: &mut Decoder<'_>, span: std::ops::Range<usize>, noun: &str, name: &str, known: &[&str]) {
+    let near = decoder.near(name, known.iter().copied());
     let finding = decoder.report.error(span, format!("there is no {noun} {}", quoted(name)));
-    match near(name, known.iter().copied()) {
+    match near {
         Some(near) => finding.hint(format!("did you mean `{near}`?")),
         None => finding.hint(format!("the file has {}", listed(known))),
     }
@@ -202,8 +216,8 @@ fn decode_expect(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> O
     let expectations: Vec<Option<(String, Expectation)>> = entries
         .iter()
         .map(|(key, node)| {
-            if !names.destinations.contains(&key.text.as_str()) {
-                unknown(decoder, key.span.clone(), "destination", &key.text, &names.destinations);
+            if !names.destinations.all.contains(key.text.as_str()) {
+                unknown(decoder, key.span.clone(), "destination", &key.text, &names.destinations.in_order);
                 return None;
             }
             Some((key.text.clone(), decode_expectation(decoder, node, names)?))

@@ -311,6 +311,18 @@ fn conditions_and_templates_of_hostile_length_are_answered_in_little_time() {
         SAMPLE.replace("- name: failures", &format!("- {}: 1\n    name: failures", "x".repeat(1000))),
         (0..20_000).map(|n| format!("k{n}: 1\n")).collect::<String>() + SAMPLE,
         SAMPLE.replace("unmatched: []", &format!("unmatched: [{}]", "nobody, ".repeat(50_000))),
+        // As many unknown names as known ones: each would be compared with all.
+        SAMPLE
+            .replace(
+                "destinations:",
+                &format!("destinations:\n{}", (0..20_000).map(|n| format!("  dest{n}: {{ url: 'http://x/' }}\n")).collect::<String>()),
+            )
+            .replace("unmatched: []", &format!("unmatched: [{}]", (0..20_000).map(|n| format!("dset{n}, ")).collect::<String>())),
+        // Each function would be looked for among all values.
+        SAMPLE.replace(
+            "source: wiza",
+            &"- '${CRM_TOKEN}{{ range(1) }}'\n".repeat(20_000).replace("- ", "      - ").replacen("      - ", "many:\n      - ", 1),
+        ),
     ];
     for file in files {
         for finding in load("f", &file, &lookup).findings {
@@ -318,6 +330,19 @@ fn conditions_and_templates_of_hostile_length_are_answered_in_little_time() {
         }
     }
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_read_again_and_again_has_a_limit() {
+    let messages = |file: &str| -> Vec<String> { load("f", file, &lookup).findings.into_iter().map(|finding| finding.message).collect() };
+    let long = "x".repeat(60_000);
+    let aliases = format!("{SAMPLE}\nlong: &long '{long}'\nagain: [{}]\n", "*long, ".repeat(200));
+    assert!(messages(&aliases).iter().any(|message| message.starts_with("more than 8 MiB of text, aliases counted in full")));
+    let many: String = (0..1_000).map(|n| format!("  d{n}: {{ url: 'http://x/' }}\n")).collect();
+    let defaults =
+        |body: &str| format!("source: {{ path: /w, api_keys: [k] }}\ndefaults: {{ body: '{body}' }}\ndestinations:\n{many}routes: []\n");
+    assert!(messages(&defaults(&long)).iter().any(|message| message.starts_with("these defaults, read for each of 1000 destinations")));
+    assert!(!messages(&defaults("short")).iter().any(|message| message.starts_with("these defaults")));
 }
 
 #[test]

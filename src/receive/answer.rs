@@ -74,7 +74,7 @@ impl IntoResponse for Answer {
                 retry_after(response, wait.as_secs().saturating_add(1))
             }
             Self::Quarantined(id, reason) => {
-                problem(StatusCode::BAD_REQUEST, &format!("the body is not a JSON object: {reason}; it is kept in quarantine as {id}"))
+                problem(StatusCode::BAD_REQUEST, &format!("the body is no event: {reason}; it is kept in quarantine as {id}"))
             }
             Self::Unreadable(reason) => problem(StatusCode::BAD_REQUEST, &reason),
             Self::UnknownEncoding => {

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use self::answer::Answer;
 use self::wrong_keys::WrongKeys;
 use crate::config::Source;
-use crate::event::{self, Event, EventId};
+use crate::event::{Event, EventId, parse_payload};
 use crate::metrics::{Metrics, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
@@ -105,11 +105,9 @@ impl Receiver {
     }
 
     async fn store(&self, rules: &Rules, event: Event) -> Result<Answer, Answer> {
-        let (payload, reason) = match event::parse(&event.body) {
-            Ok(payload @ Value::Object(_)) => (payload, None),
-            Ok(other) => (Value::Null, Some(format!("it is {}", kind_of(&other)))),
-            // The position is safe to show; what stands there is not.
-            Err(error) => (Value::Null, Some(format!("no JSON at line {}, column {}", error.line(), error.column()))),
+        let (payload, reason) = match parse_payload(&event.body) {
+            Ok(payload) => (payload, None),
+            Err(reason) => (Value::Null, Some(reason)),
         };
         let event = event.with_payload(payload);
         if let Some(reason) = reason {
@@ -211,17 +209,6 @@ fn prefix(hash: Sha256) -> DedupeKey {
     let mut prefix = [0; 16];
     prefix.copy_from_slice(&hash[..16]);
     DedupeKey(prefix)
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::error::Error as _;
 use minijinja::{Error, ErrorKind};
 
 use super::RenderError;
-use super::origin::Origin;
+use super::origin::{EXCERPT_BYTES_MAX, Origin};
 use super::printing::{FUNCTION_PRINTED, NULL_PRINTED};
+use super::reads::FACTS;
 use super::template::{RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, TemplateError};
 
 /// What people write who come from other languages, and what Jinja calls it.
@@ -40,10 +41,28 @@ pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> T
     if let Some((_, hint)) = foreign {
         return result.hint(*hint);
     }
-    if detail.contains("end of input") {
+    if detail.contains("end of input") || detail.contains("end of variable block") {
         return result.hint("every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`, every `{% for %}` its `{% endfor %}`");
     }
     result
+}
+
+/// The failure of a `{{ }}` that reads nothing of an event, so that no value can be quoted.
+pub(super) fn on_trial(error: &Error, offset: usize, written: &str) -> TemplateError {
+    let tag = if written.len() <= EXCERPT_BYTES_MAX { format!("`{{{{ {written} }}}}`") } else { "this `{{ }}`".to_owned() };
+    match (error.kind(), error.detail()) {
+        (_, Some(NULL_PRINTED)) => TemplateError::new(offset, format!("{tag} prints a null, whatever the event")),
+        (_, Some(FUNCTION_PRINTED)) => TemplateError::new(offset, format!("{tag} is a function, not a value")).hint("call it: `name(...)`"),
+        (ErrorKind::UndefinedError, _) if written.contains("event.") => {
+            let facts: Vec<String> = FACTS.iter().map(|fact| format!("`event.{fact}`")).collect();
+            TemplateError::new(offset, format!("{tag} can never be rendered: the relay has no such fact about an event"))
+                .hint(format!("there are {}; a payload's own key `event` is `payload.event`", facts.join(", ")))
+        }
+        (ErrorKind::UndefinedError, _) => TemplateError::new(offset, format!("{tag} can never be rendered: it is not defined")),
+        (kind, detail) => {
+            TemplateError::new(offset, format!("{tag} can never be rendered, whatever the event: {}", detail.unwrap_or(&kind.to_string())))
+        }
+    }
 }
 
 /// An error of a rendering.

@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `vocabulary` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
+//! `origin`, `lexer`, `vocabulary`, `reads` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -30,6 +30,7 @@ mod header;
 mod lexer;
 mod origin;
 mod printing;
+mod reads;
 mod selection;
 mod source;
 mod template;
@@ -51,6 +52,7 @@ pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
 pub use context::RenderContext;
 pub use header::HEADER_BYTES_MAX;
+pub use reads::ReadPath;
 pub use selection::{Selected, Selection};
 pub use template::{
     Escape, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, Template, TemplateError, Templates,

@@ -1,7 +1,7 @@
 //! The way back from a template's source to what was written in routes.yaml, for errors.
 
 /// The longest tag that an error quotes whole, in bytes.
-const EXCERPT_BYTES_MAX: usize = 160;
+pub(super) const EXCERPT_BYTES_MAX: usize = 160;
 
 /// Leads from a place in a template's source back to what was written.
 #[derive(Debug, Default)]

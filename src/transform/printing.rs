@@ -5,10 +5,13 @@
 //! in a message, and `default("...", true)` says what to print instead.
 
 use std::borrow::Cow;
+use std::io;
 
 use minijinja::value::{Kwargs, StringInput, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 use serde::Serialize;
+
+use super::template::TEMPLATE_FUEL_MAX;
 
 /// Names that templates cannot use, and payloads cannot provide.
 pub(super) const RESERVED_PREFIX: &str = "__relay_";
@@ -33,6 +36,8 @@ pub(super) const FUNCTION_PRINTED: &str = "function printed";
 const INDENT_MAX: usize = 16;
 /// One unit of fuel pays for this many bytes of JSON, as in minijinja's own `tojson`.
 const JSON_BYTES_PER_FUEL: usize = 4;
+/// So much JSON at once costs more than there is fuel.
+const JSON_BYTES_MAX: usize = TEMPLATE_FUEL_MAX as usize * JSON_BYTES_PER_FUEL;
 
 /// Makes an environment print by these rules.
 pub(super) fn install(environment: &mut Environment<'static>) {
@@ -86,7 +91,9 @@ fn text_value(state: &State, value: &Value) -> Result<Value, Error> {
 fn item_texts(state: &State, value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => {
-            let texts: Result<Vec<Value>, Error> = value.try_iter()?.map(|item| text_value(state, &item)).collect();
+            // Multiplied, a list can be longer than memory: each item has its price before it is kept.
+            let text = |item: Value| state.consume_fuel(1).and_then(|()| text_value(state, &item));
+            let texts: Result<Vec<Value>, Error> = value.try_iter()?.map(text).collect();
             texts.map(Value::from)
         }
         _ => Ok(value.clone()),
@@ -100,8 +107,22 @@ fn to_json(state: &State, value: &Value, indent: Option<usize>, options: Kwargs)
     json(state, value, indent)
 }
 
+/// Takes text until no fuel could pay for it: a list that is multiplied can be longer than memory.
+struct Affordable(Vec<u8>);
+
+impl io::Write for Affordable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        if self.0.len() > JSON_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
-    let mut bytes = Vec::new();
+    let mut bytes = Affordable(Vec::new());
     let written = match indent {
         None => value.serialize(&mut serde_json::Serializer::new(&mut bytes)),
         Some(width) => {
@@ -110,7 +131,10 @@ fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, E
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
         }
     };
-    let text = written.ok().and_then(|()| String::from_utf8(bytes).ok());
+    if bytes.0.len() > JSON_BYTES_MAX {
+        return Err(Error::from(ErrorKind::OutOfFuel));
+    }
+    let text = written.ok().and_then(|()| String::from_utf8(bytes.0).ok());
     let text = text.ok_or_else(|| Error::from(ErrorKind::BadSerialization))?;
     state.consume_fuel(u64::try_from(text.len() / JSON_BYTES_PER_FUEL).unwrap_or(u64::MAX))?;
     Ok(text)

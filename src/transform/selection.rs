@@ -46,8 +46,8 @@ impl Selection {
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let query = Query::parse(text)?;
         let is_singular = query.is_singular();
-        let canonical = query.to_string();
-        let compiled = if !is_singular && serves(&canonical) { parse_json_path(&canonical).ok().map(Arc::new) } else { None };
+        let canonical = if is_singular { None } else { query.canonical().filter(|canonical| serves(canonical)) };
+        let compiled = canonical.and_then(|canonical| parse_json_path(&canonical).ok()).map(Arc::new);
         Ok(Self { query, is_singular, compiled })
     }
 

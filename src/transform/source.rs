@@ -11,6 +11,7 @@ use crate::config::text::{Part, Text};
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
 use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
+use super::reads::Read;
 use super::template::TemplateError;
 use super::vocabulary::Mention;
 
@@ -36,10 +37,24 @@ pub(super) struct Source {
     pub(super) mentions: Vec<Mention>,
     /// The names that the template itself gives to values and macros.
     pub(super) bound: Vec<String>,
+    /// The paths that its tags read.
+    pub(super) reads: Vec<Read>,
+    /// The `{{ }}` outside of all blocks that read nothing of an event.
+    pub(super) constants: Vec<Constant>,
     /// The text before the first tag or comment, values included.
     pub(super) head: String,
     /// Where that first tag or comment begins, in the scalar.
     pub(super) head_end: usize,
+}
+
+/// A `{{ }}` that comes out the same for every event.
+pub(super) struct Constant {
+    /// Where it begins in the scalar.
+    pub(super) offset: usize,
+    /// What was written between its braces.
+    pub(super) written: String,
+    /// Its source.
+    pub(super) source: String,
 }
 
 /// Whether a text has a tag or a comment in what was written, and so must be compiled.
@@ -132,6 +147,8 @@ struct Reader {
     first_value: usize,
     in_head: bool,
     tags: usize,
+    /// Blocks that are open.
+    blocks: usize,
 }
 
 impl Reader {
@@ -142,10 +159,12 @@ impl Reader {
             values: Vec::new(),
             mentions: Vec::new(),
             bound: Vec::new(),
+            reads: Vec::new(),
+            constants: Vec::new(),
             head: String::new(),
             head_end: 0,
         };
-        Self { source, state: State::Outside, first_value, in_head: true, tags: 0 }
+        Self { source, state: State::Outside, first_value, in_head: true, tags: 0, blocks: 0 }
     }
 
     fn written(&mut self, pieces: &Pieces) -> Result<(), TemplateError> {
@@ -208,8 +227,18 @@ impl Reader {
             self.state = State::Tag { opening, offset: pieces.scalar_offset(start) };
             return Ok(text.len());
         };
+        let reads_before = self.source.reads.len();
         self.note(pieces, &tag, kind == b'%')?;
+        let source_before = self.source.text.len();
         self.copy_tag(pieces, start, &tag);
+        let reads = self.source.reads.get(reads_before..).unwrap_or_default();
+        if kind == b'{' && self.blocks == 0 && reads.iter().all(Read::is_never_there) {
+            self.source.constants.push(Constant {
+                offset: pieces.scalar_offset(start),
+                written: text.get(inside..tag.end - 2).unwrap_or_default().trim_matches(['-', '+']).trim().to_owned(),
+                source: self.source.text.get(source_before..).unwrap_or_default().to_owned(),
+            });
+        }
         if kind == b'%' && matches!(tag.tokens.as_slice(), [only] if only.is(Kind::Name, "raw")) {
             self.state = State::Raw;
         }
@@ -236,8 +265,15 @@ impl Reader {
             return Err(TemplateError::new(pieces.scalar_offset(token.start), message).hint(*hint));
         }
         Mention::find(&tag.tokens, is_block, |at| pieces.scalar_offset(at), &mut self.source.mentions);
+        Read::find(&tag.tokens, is_block, |at| pieces.scalar_offset(at), &mut self.source.reads);
         if is_block {
             self.source.bound.extend(bound_names(&tag.tokens));
+            match tag.tokens.first().map_or("", |first| first.text) {
+                "if" | "for" | "macro" | "call" | "filter" | "with" => self.blocks += 1,
+                "set" if !tag.tokens.iter().any(|token| token.is(Kind::Symbol, "=")) => self.blocks += 1,
+                first if first.starts_with("end") => self.blocks = self.blocks.saturating_sub(1),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -307,8 +343,8 @@ impl Reader {
     fn copy(&mut self, pieces: &Pieces, range: Range<usize>) {
         let mut at = range.start;
         while at < range.end {
-            let next = pieces.starts.iter().map(|(start, _)| *start).find(|start| *start > at);
-            let stop = next.unwrap_or(range.end).min(range.end);
+            let next = pieces.starts.get(pieces.starts.partition_point(|(start, _)| *start <= at));
+            let stop = next.map_or(range.end, |(start, _)| *start).min(range.end);
             let Some(piece) = pieces.text.get(at..stop) else { return };
             let Source { text, origin, .. } = &mut self.source;
             origin.add_written(piece, text.len(), pieces.scalar_offset(at));
@@ -321,7 +357,8 @@ impl Reader {
 /// The names that a block tag gives to values and macros, and some more: of a macro all that its tag mentions.
 fn bound_names<'t>(tokens: &'t [Token<'t>]) -> impl Iterator<Item = String> + 't {
     let end = match tokens.first().map_or("", |first| first.text) {
-        "set" => tokens.iter().position(|token| token.is(Kind::Symbol, "=")),
+        // `{% set x = 1 %}`, or `{% set x %}` and `{% set x | upper %}` around a text.
+        "set" => Some(tokens.iter().position(|token| token.is(Kind::Symbol, "=") || token.is(Kind::Symbol, "|")).unwrap_or(tokens.len())),
         "with" => tokens.iter().rposition(|token| token.is(Kind::Symbol, "=")),
         "for" => tokens.iter().position(|token| token.is(Kind::Name, "in")),
         "call" => tokens.iter().position(|token| token.is(Kind::Symbol, ")")),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::HeaderValue;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use url::Url;
 
 use crate::config::text::{Part, Text};
@@ -13,7 +13,8 @@ use crate::config::text::{Part, Text};
 use super::context::RenderContext;
 use super::origin::Origin;
 use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
-use super::source::{self, Source};
+use super::reads::{Read, ReadPath};
+use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
 use super::{RenderError, address, failure, header};
 
@@ -26,9 +27,14 @@ pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// How deep loops, macros and other blocks may nest while rendering.
 pub const TEMPLATE_DEPTH_MAX: usize = 100;
 
+/// The work that the trial of a `{{ }}` may cost that reads nothing of an event. What takes more is not judged.
+const TRIAL_FUEL_MAX: u64 = 2_000;
+
 /// The compiled templates of one file, and what they share. Built while the file loads, then only read.
 pub struct Templates {
     environment: Environment<'static>,
+    /// The same without templates, where little work is granted.
+    trials: Environment<'static>,
     templates: usize,
     values: usize,
 }
@@ -36,25 +42,25 @@ pub struct Templates {
 impl Templates {
     /// No templates yet.
     pub fn new() -> Self {
-        let mut environment = Environment::new();
-        if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
-            environment.set_syntax(syntax);
+        Self { environment: environment(TEMPLATE_FUEL_MAX), trials: environment(TRIAL_FUEL_MAX), templates: 0, values: 0 }
+    }
+
+    /// Refuses a `{{ }}` that fails on every event: it reads nothing of one, and fails without any.
+    fn try_constants(&self, constants: &[Constant], bound: &[String], escape: Escape) -> Result<(), TemplateError> {
+        // What the template itself defines would be unknown here.
+        if !bound.is_empty() {
+            return Ok(());
         }
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_reload(false);
-        environment.set_fuel(Some(TEMPLATE_FUEL_MAX));
-        environment.set_recursion_limit(TEMPLATE_DEPTH_MAX);
-        // Makes errors name what is undefined.
-        environment.set_debug(true);
-        // It would print every name that a template sees, secrets included.
-        environment.remove_global("debug");
-        // With it a loop could nest lists in lists until printing or dropping them overflows the stack.
-        environment.remove_global("namespace");
-        environment.set_auto_escape_callback(|name| {
-            if name.starts_with(URL_ESCAPING) { AutoEscape::Custom(URL_ESCAPING.into()) } else { AutoEscape::None }
-        });
-        printing::install(&mut environment);
-        Self { environment, templates: 0, values: 0 }
+        let name = if escape == Escape::Url { URL_ESCAPING } else { "text" };
+        for Constant { offset, written, source } in constants {
+            let tried = self.trials.render_named_str(name, source, minijinja::context! { event => minijinja::context! {} });
+            if let Err(error) = tried
+                && error.kind() != ErrorKind::OutOfFuel
+            {
+                return Err(failure::on_trial(&error, *offset, written));
+            }
+        }
+        Ok(())
     }
 
     fn render(&self, name: &str, origin: &Origin, names: Value) -> Result<String, RenderError> {
@@ -65,6 +71,29 @@ impl Templates {
         }
         Ok(text)
     }
+}
+
+/// An environment by the relay's rules.
+fn environment(fuel: u64) -> Environment<'static> {
+    let mut environment = Environment::new();
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        environment.set_syntax(syntax);
+    }
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_reload(false);
+    environment.set_fuel(Some(fuel));
+    environment.set_recursion_limit(TEMPLATE_DEPTH_MAX);
+    // Makes errors name what is undefined.
+    environment.set_debug(true);
+    // It would print every name that a template sees, secrets included.
+    environment.remove_global("debug");
+    // With it a loop could nest lists in lists until printing or dropping them overflows the stack.
+    environment.remove_global("namespace");
+    environment.set_auto_escape_callback(|name| {
+        if name.starts_with(URL_ESCAPING) { AutoEscape::Custom(URL_ESCAPING.into()) } else { AutoEscape::None }
+    });
+    printing::install(&mut environment);
+    environment
 }
 
 impl Default for Templates {
@@ -95,6 +124,7 @@ pub struct Template {
     form: Form,
     masked: String,
     holds_value: bool,
+    reads: Vec<ReadPath>,
 }
 
 enum Form {
@@ -120,12 +150,14 @@ impl Template {
     /// Compiles a text. A text without tags costs nothing to render; a literal URL or header value is read here, once.
     ///
     /// # Errors
-    /// What can never render: a syntax error, an unknown filter, test or function, a `${...}` inside a tag, a URL whose
-    /// host a value could change, a literal that is not a URL or not a header's value.
+    /// What can never render: a syntax error, an unknown filter, test or function, a `{{ }}` that reads nothing of an
+    /// event and fails, a `${...}` inside a tag, a URL whose host a value could change, a literal that is not a URL or
+    /// not a header's value.
     pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
         let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
+        let mut reads = Vec::new();
         let form = if source::has_tags(text) {
-            Self::compile_tags(templates, text, escape)?
+            Self::compile_tags(templates, text, escape, &mut reads)?
         } else {
             let literal = text.expose();
             match escape {
@@ -140,14 +172,15 @@ impl Template {
                 }
             }
         };
-        Ok(Self { form, masked: text.masked(), holds_value })
+        Ok(Self { form, masked: text.masked(), holds_value, reads })
     }
 
-    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Form, TemplateError> {
+    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape, paths: &mut Vec<ReadPath>) -> Result<Form, TemplateError> {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, head, head_end } = source::read(text, templates.values)?;
+        let Source { text: source, origin, values, mentions, bound, reads, constants, head, head_end } =
+            source::read(text, templates.values)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
             Escape::None | Escape::Header => None,
@@ -159,6 +192,8 @@ impl Template {
             .add_template_owned(name.clone(), source.clone())
             .map_err(|error| failure::while_compiling(&error, &source, &origin))?;
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
+        templates.try_constants(&constants, &bound, escape)?;
+        *paths = Read::paths(reads, &bound);
         templates.templates += 1;
         for value in values {
             let global = format!("{RESERVED_PREFIX}value_{}", templates.values);
@@ -174,6 +209,11 @@ impl Template {
     /// A name that this event does not have, a null printed, a limit exceeded; see [`RenderError`].
     pub fn render(&self, templates: &Templates, context: &RenderContext) -> Result<Cow<'_, str>, RenderError> {
         self.text(templates, || context.names())
+    }
+
+    /// The paths of the event that it reads.
+    pub fn reads(&self) -> &[ReadPath] {
+        &self.reads
     }
 
     /// The template as it was written, with `${NAME}` in place of values.

@@ -373,13 +373,16 @@ fn long_and_deep_texts() {
 
 #[test]
 fn every_suggestion_exists() {
-    let (filters, tests) = suggestions();
+    let [filters, tests, functions] = suggestions();
     for name in filters {
         // A name that does not exist is refused at load; how it renders is beside the point.
         let _ = outcome(&format!("{{{{ data.id | {name} }}}}"), Escape::None).unwrap();
     }
     for name in tests.into_iter().filter(|name| *name != "in") {
         let _ = outcome(&format!("{{{{ data.id is {name} }}}}"), Escape::None).unwrap();
+    }
+    for name in functions {
+        let _ = outcome(&format!("{{{{ {name}(data.id) }}}}"), Escape::None).unwrap();
     }
 }
 
@@ -388,4 +391,19 @@ fn literals_cost_nothing() {
     let mut templates = Templates::new();
     let template = Template::compile(&mut templates, &text("plain ${X=y}"), Escape::None).unwrap();
     assert!(matches!(template.render(&templates, &context()).unwrap(), std::borrow::Cow::Borrowed("plain y")));
+}
+
+/// Found by the fuzz target: a list that is multiplied is only as long as its last item, until somebody walks it.
+#[test]
+fn multiplied_lists_and_texts_cost_no_more_than_their_fuel() {
+    for expression in [
+        "33 ~ 3333333 * \"0123456789\" | map(attribute=\"email\")",
+        "[1] * 90000000",
+        "([data.id] * 90000000) | join(\",\")",
+        "([data.id] * 90000000) | tojson",
+        "(data.emails * 30000000) | map(attribute=\"email\") | join",
+    ] {
+        let rendered = outcome(&format!("{{{{ {expression} }}}}"), Escape::None);
+        assert!(matches!(&rendered, Ok(Err(_))), "{expression}: {rendered:?}");
+    }
 }

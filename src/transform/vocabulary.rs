@@ -1,6 +1,8 @@
 //! The filters, tests and functions that templates know. minijinja looks their names up while it renders; a template
 //! that names one that does not exist can never render, so the names are checked when the file loads.
 
+use std::collections::HashSet;
+
 use minijinja::{Environment, ErrorKind};
 
 use super::lexer::{Kind, Token};
@@ -30,6 +32,9 @@ const FILTERS: &str = "abs attr batch bool capitalize chain count d default dict
 /// minijinja's tests, for suggestions.
 const TESTS: &str = "boolean defined divisibleby endingwith eq equalto escaped even false float ge gt in integer iterable \
     le lower lt mapping ne none number odd safe sameas sequence startingwith string true undefined";
+
+/// The functions that are left of minijinja's, for suggestions.
+const FUNCTIONS: &str = "dict range";
 
 /// Names of other template languages, and what to write instead.
 const FOREIGN: [(&str, &str); 10] = [
@@ -111,8 +116,9 @@ impl<'e> Vocabulary<'e> {
 
     /// Checks every mention; `bound` are the names that the template itself gives to values and macros.
     pub(super) fn check(&self, mentions: &[Mention], bound: &[String]) -> Result<(), TemplateError> {
+        let bound: HashSet<&str> = bound.iter().map(String::as_str).collect();
         for mention in mentions {
-            let is_bound = mention.role == Role::Function && bound.contains(&mention.name);
+            let is_bound = mention.role == Role::Function && bound.contains(mention.name.as_str());
             if !is_bound && !self.has(mention.role, &mention.name) {
                 return Err(self.unknown(mention));
             }
@@ -126,7 +132,8 @@ impl<'e> Vocabulary<'e> {
         match role {
             Role::Filter => !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter),
             Role::Test => !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest),
-            Role::Function => matches!(name, "loop" | "caller") || self.environment.globals().any(|(known, _)| known == name),
+            // Asked by name: with every `${...}` of the file there is one global more to walk.
+            Role::Function => matches!(name, "loop" | "caller") || state.lookup(name).is_some(),
         }
     }
 
@@ -135,7 +142,7 @@ impl<'e> Vocabulary<'e> {
         let (noun, known): (_, Vec<&str>) = match mention.role {
             Role::Filter => ("filter", FILTERS.split_whitespace().collect()),
             Role::Test => ("test", TESTS.split_whitespace().collect()),
-            Role::Function => ("function", self.environment.globals().map(|(name, _)| name).collect()),
+            Role::Function => ("function", FUNCTIONS.split_whitespace().collect()),
         };
         let error = TemplateError::new(mention.offset, format!("there is no {noun} `{name}`"));
         if mention.role == Role::Function && self.has(Role::Filter, name) {
@@ -169,6 +176,6 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// Every name that a suggestion can give, for the test that minijinja knows them all.
 #[cfg(test)]
-pub(super) fn suggestions() -> (Vec<&'static str>, Vec<&'static str>) {
-    (FILTERS.split_whitespace().collect(), TESTS.split_whitespace().collect())
+pub(super) fn suggestions() -> [Vec<&'static str>; 3] {
+    [FILTERS, TESTS, FUNCTIONS].map(|names| names.split_whitespace().collect())
 }

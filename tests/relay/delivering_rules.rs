@@ -53,6 +53,8 @@ routes:
     let matched = ["shadow", "stopping", "rest"].map(|route| metrics.get("route_matches_total", &[("route", route)]));
     assert_eq!(matched, [2, 1, 1]);
     assert_eq!(metrics.get("planned_total", &[("destination", "c")]), 0);
+    let recorded = [&one, &two].map(|id| relay.stored().routes(id));
+    assert_eq!(recorded, [["shadow", "stopping"], ["shadow", "rest"]]);
     relay.finish().await;
     let mut got: Vec<_> = receiver.requests().iter().map(|request| (request.webhook_id().to_owned(), request.path.clone())).collect();
     got.sort();

@@ -212,6 +212,13 @@ async fn what_is_no_object_is_kept_in_quarantine() {
     }
     let invalid = relay.metric("webhooks_total", &[("outcome", "invalid")]).await;
     assert_eq!(invalid, 10);
+    // JSON, but beyond what can be read: the reason says what it is.
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+    for (body, reason) in [(deep.as_str(), "it nests deeper than 127 levels"), ("{\"a\":1e400}", "is beyond 1.8e308")] {
+        let reply = relay.webhook(body).send().await;
+        reply.assert_problem(400, reason);
+        reply.assert_problem(400, "quarantine");
+    }
     // Wiza repeats what got 400: that must not fill the quarantine.
     let before = relay.stored().events();
     relay.webhook("[1,2]").below("/emea?campaign=q4").send().await.assert_problem(400, "quarantine");

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::super::TEXT_BYTES_MAX;
 use super::super::ast::{Logical, Operand, Path, Pattern, Segment, Selector, Term, Test};
 use super::super::compare::STRING_BYTES_PER_STEP;
-use super::super::evaluate::{PATTERN_STEPS, SEARCHED_BYTES_PER_STEP, VISIT_DEPTH_MAX};
+use super::super::evaluate::{PATTERN_STEPS, SEARCHED_PRODUCT_PER_STEP, VISIT_DEPTH_MAX};
+use super::super::pattern::COMPILED_BYTES_MAX;
 
 /// More than is ever allowed.
 const ENDLESS: u64 = u64::MAX;
@@ -63,11 +64,12 @@ pub(super) fn of_term(term: &Term, payloads: Payloads) -> u64 {
             of_operand(operand, payloads).saturating_add(sum(values.iter().map(|value| 1 + comparing_with(value))))
         }
         Test::Matches(matches) => {
-            let pattern = match &matches.pattern {
-                Pattern::Written { .. } => 0,
-                Pattern::Found(operand) => of_operand(operand, payloads).saturating_add(PATTERN_STEPS as u64),
+            let (pattern, bytes) = match &matches.pattern {
+                Pattern::Written { compiled, .. } => (0, compiled.bytes),
+                Pattern::Found(operand) => (of_operand(operand, payloads).saturating_add(PATTERN_STEPS as u64), COMPILED_BYTES_MAX),
             };
-            sum([of_operand(&matches.text, payloads), payloads.texts(SEARCHED_BYTES_PER_STEP), pattern])
+            let searching = payloads.texts(1).saturating_mul(bytes as u64) / SEARCHED_PRODUCT_PER_STEP as u64;
+            sum([of_operand(&matches.text, payloads), searching, pattern])
         }
     };
     test.saturating_add(1)

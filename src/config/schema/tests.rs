@@ -316,7 +316,7 @@ fn defaults_and_examples_are_taken() {
 }
 
 /// The samples of `tests/bad` that a schema cannot refuse, and why.
-const BEYOND_A_SCHEMA: [(&str, &[&str]); 8] = [
+const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
     ("names of what stands elsewhere in the file", &["destination-unknown", "unmatched-unknown", "route-names-twice"]),
     ("names that differ by case alone", &["header-twice"]),
     (
@@ -329,6 +329,11 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 8] = [
             "when-literal",
             "when-many-values",
             "when-single-equals",
+            "when-cut-by-a-comment",
+            "when-nested-too-deep",
+            "when-pattern",
+            "when-too-long",
+            "when-words-of-other-languages",
         ],
     ),
     ("the language of paths", &["body-path-bad", "body-path-with-variable"]),
@@ -338,6 +343,9 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 8] = [
             "body-template-unclosed",
             "body-template-unclosed-in-folded",
             "body-template-unknown-filter",
+            "template-that-always-fails",
+            "template-unknown-fact",
+            "template-without-its-end",
             "url-host-from-payload",
             "url-host-open-before-template",
         ],
@@ -356,6 +364,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 8] = [
         ],
     ),
     ("how large a value with a unit is", &["max-body-too-large", "retry-max-below-first"]),
+    ("how many headers a request has", &["headers-too-many"]),
     ("numbers past 64 bits, which JSON itself does not limit", &["body-number-too-large"]),
 ];
 

@@ -27,6 +27,8 @@ pub struct Node {
     pub content: Content,
     /// How many nodes this one is made of, aliases counted in full.
     weight: usize,
+    /// Bytes of all texts and keys in it, one more a text, aliases counted in full.
+    pub(super) bytes: usize,
     /// How many levels of nodes this one holds; a scalar has 1.
     depth: usize,
 }

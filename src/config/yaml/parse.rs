@@ -17,6 +17,8 @@ const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) const DEPTH_MAX: usize = 64;
 /// Nodes of a file, aliases counted in full: a route has 5 to 10, and more where it changes what is sent.
 const NODES_MAX: usize = 200_000;
+/// Bytes that aliases may add to a file: whatever they name is read again at each.
+const ALIASED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// `${NAME}` may stand unquoted between `{ }` and `[ ]`, where YAML gives braces a meaning of their own. So the
 /// parser is shown characters of a private use area in place of the syntax within a `${...}`, and what it finds
@@ -41,7 +43,8 @@ pub(in crate::config) fn parse(report: &mut Report<'_>) -> Option<Arc<Node>> {
     options.disallow_directives = true;
     options.flow_nesting_limit = DEPTH_MAX;
     options.block_nesting_limit = DEPTH_MAX;
-    let mut builder = Builder { report, input: &input, frames: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0 };
+    let mut builder =
+        Builder { report, input: &input, frames: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, aliased_bytes: 0 };
     for event in Parser::new_from_str_with_options(&input.text, options) {
         match event {
             Ok((event, span)) => builder.event(event, &span).ok()?,
@@ -144,6 +147,8 @@ struct Builder<'r, 'a, 'i> {
     root: Option<Arc<Node>>,
     /// Nodes so far, aliases counted in full.
     nodes: usize,
+    /// Bytes that aliases have added so far.
+    aliased_bytes: usize,
 }
 
 struct Frame {
@@ -285,12 +290,13 @@ impl Builder<'_, '_, '_> {
 
     /// Wraps finished content into a node, and hands it to whatever is open.
     fn complete(&mut self, span: Range<usize>, content: Content, anchor: usize) -> Result<(), Stop> {
-        let (weight, depth) = match &content {
-            Content::Sequence(items) => measure(items.iter()),
-            Content::Mapping(entries) => measure(entries.iter().map(|(_, node)| node)),
-            _ => (1, 1),
+        let Measure { weight, bytes, depth } = match &content {
+            Content::Sequence(items) => measure(items.iter().map(|node| (0, node))),
+            Content::Mapping(entries) => measure(entries.iter().map(|(key, node)| (key.text.len(), node))),
+            Content::Scalar(scalar) => Measure { weight: 1, bytes: scalar.text.len() + 1, depth: 1 },
+            Content::Invalid => Measure { weight: 1, bytes: 0, depth: 1 },
         };
-        let node = Arc::new(Node { span: span.clone(), content, weight, depth });
+        let node = Arc::new(Node { span: span.clone(), content, weight, bytes, depth });
         if anchor > 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
@@ -303,8 +309,14 @@ impl Builder<'_, '_, '_> {
         // brings along comes in one piece.
         let is_alias = node.span != *place;
         self.nodes = self.nodes.saturating_add(if is_alias { node.weight } else { 1 });
+        self.aliased_bytes = self.aliased_bytes.saturating_add(if is_alias { node.bytes } else { 0 });
         if self.nodes > NODES_MAX || node.weight > NODES_MAX {
             self.report.error(place.clone(), format!("more than {NODES_MAX} values, aliases counted in full"));
+            return Err(Stop);
+        }
+        if self.aliased_bytes > ALIASED_BYTES_MAX || node.bytes > ALIASED_BYTES_MAX {
+            let limit = ALIASED_BYTES_MAX / 1024 / 1024;
+            self.report.error(place.clone(), format!("more than {limit} MiB of text, aliases counted in full"));
             return Err(Stop);
         }
         if self.frames.len() + node.depth > DEPTH_MAX + 1 {
@@ -356,9 +368,19 @@ impl Builder<'_, '_, '_> {
     }
 }
 
-/// The weight and depth of a node with these children.
-fn measure<'n>(children: impl Iterator<Item = &'n Arc<Node>>) -> (usize, usize) {
-    children.fold((1, 1), |(weight, depth): (usize, usize), child| (weight.saturating_add(child.weight), depth.max(child.depth + 1)))
+struct Measure {
+    weight: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+/// The measures of a node with these children, each with the length of its key.
+fn measure<'n>(children: impl Iterator<Item = (usize, &'n Arc<Node>)>) -> Measure {
+    children.fold(Measure { weight: 1, bytes: 0, depth: 1 }, |sum, (key, child)| Measure {
+        weight: sum.weight.saturating_add(child.weight),
+        bytes: sum.bytes.saturating_add(key).saturating_add(child.bytes),
+        depth: sum.depth.max(child.depth + 1),
+    })
 }
 
 #[cfg(test)]

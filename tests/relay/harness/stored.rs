@@ -54,6 +54,14 @@ impl Stored {
         self.connection.query_row(query, [uuid(id)], |row| row.get(0)).unwrap()
     }
 
+    /// The names of the routes that an event matched, shadow routes among them.
+    pub fn routes(&self, id: &str) -> Vec<String> {
+        let query = "SELECT r.name FROM events e, json_each(e.routes) m JOIN routes r ON r.key = m.value WHERE e.id = ? ORDER BY m.key";
+        let mut statement = self.connection.prepare(query).unwrap();
+        let names = statement.query_map([uuid(id)], |row| row.get(0));
+        names.unwrap().map(Result::unwrap).collect()
+    }
+
     /// The deliveries of an event's plan.
     pub fn planned(&self, id: &str) -> Vec<Delivery> {
         let query = "
