@@ -257,7 +257,10 @@ const LOOSER: [(&str, &[&str]); 5] = [
     ),
     ("conditions, paths and templates", &["when", "success", "key", "order_by", "body", "x-a"]),
     ("what secrets and files hold", &["secret", "secrets", "ca"]),
-    ("ranges of what has a unit", &["window", "max_body", "timeout", "first", "max", "deadline", "cooldown", "delivered", "dead", "size"]),
+    (
+        "ranges of what has a unit",
+        &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "size"],
+    ),
     ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "burst"]),
 ];
 
