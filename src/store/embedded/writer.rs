@@ -28,12 +28,14 @@ use crate::delivery::Settlement;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
 
 /// How long a commit waits for more appends under load.
-const COMMIT_WINDOW: Duration = Duration::from_millis(2);
+const COMMIT_WINDOW: Duration = Duration::from_millis(1);
 /// Appends that are company enough: a commit of so many does not wait for more.
 const COMPANY: usize = 16;
 /// The same while lanes are behind: an answer that comes sooner then only makes the backlog longer, and fewer commits
 /// leave more of the processors to the lanes.
 const COMPANY_WHERE_BEHIND: usize = 256;
+/// And how long it waits then.
+const COMMIT_WINDOW_WHERE_BEHIND: Duration = Duration::from_millis(2);
 /// Deliveries waiting from which lanes count as behind: more than a window holds.
 const BEHIND: u64 = 1_024;
 /// How long a settlement waits for an append to share a commit with.
@@ -174,9 +176,10 @@ impl Writer {
         self.take_all(&mut gathered);
         // Where many wait already, they came during the last commit, and more will come during this one.
         let behind = self.shared.waiting.load(Ordering::Relaxed) >= BEHIND;
-        let few = (1..if behind { COMPANY_WHERE_BEHIND } else { COMPANY }).contains(&gathered.appends.len());
+        let (company, window) = if behind { (COMPANY_WHERE_BEHIND, COMMIT_WINDOW_WHERE_BEHIND) } else { (COMPANY, COMMIT_WINDOW) };
+        let few = (1..company).contains(&gathered.appends.len());
         if few && self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
-            std::thread::sleep(COMMIT_WINDOW);
+            std::thread::sleep(window);
             self.take_all(&mut gathered);
         }
         gathered
