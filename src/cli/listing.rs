@@ -86,7 +86,9 @@ impl List {
         let relay = self.output.remote.connect()?;
         if self.follow {
             let heading = || heading::<T>(json);
-            return relay.follow(&["api", T::PATH, "follow"], &query, heading, |item| show_followed::<T>(item, json)).await;
+            relay.follow(&["api", T::PATH, "follow"], &query, heading, |item| show_followed::<T>(item, json)).await?;
+            eprintln!("the relay has stopped");
+            return Ok(());
         }
         let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
         let mut from: Option<String> = None;
