@@ -7,8 +7,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 7] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/destinations.md", "docs/rules.md", "docs/recipes.md"];
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/destinations.md",
+    "docs/rules.md",
+    "docs/recipes.md",
+    "docs/operations.md",
+];
+
+/// For whoever is on call. `tests/relay/operating.rs` holds its metrics against a relay.
+const OPERATIONS: &str = "docs/operations.md";
 
 /// Its files are short of a `source`; `tests/recipes.rs` completes and runs them.
 const RECIPES: &str = "docs/recipes.md";
@@ -56,17 +67,41 @@ fn every_command_in_the_documents_exists_with_its_flags() {
         for line in blocks(&read(document), "sh").iter().flat_map(|block| block.lines()) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let Some(place) = words.iter().position(|word| *word == "wiza-relay") else { continue };
-            let command = words.get(place + 1).unwrap();
-            let output = Command::new(env!("CARGO_BIN_EXE_wiza-relay")).args([command, "--help"]).output().unwrap();
-            assert!(output.status.success(), "{document}: `{line}`: there is no such command");
-            let help = String::from_utf8(output.stdout).unwrap();
-            for flag in words.iter().filter(|word| word.starts_with("--")) {
-                assert!(help.contains(flag), "{document}: `{line}`: {command} has no {flag}");
-            }
+            // As the shell hands them over. With --help at the end they are read, and nothing is done.
+            let ends = |word: &&&str| matches!(**word, "|" | "&&" | ";" | ">" | "2>") || word.starts_with('#');
+            let arguments = words[place + 1..].iter().take_while(|word| !ends(word)).map(|word| word.trim_matches(['"', '\'']));
+            let output = Command::new(env!("CARGO_BIN_EXE_wiza-relay")).args(arguments).arg("--help").output().unwrap();
+            assert!(output.status.success(), "{document}: `{line}`: {}", String::from_utf8_lossy(&output.stderr));
             checked += 1;
         }
     }
     assert!(checked > 0, "no command was found");
+}
+
+/// The names by which a document's headings are linked to.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| line.starts_with('#')).map(|line| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        title.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter)).collect::<String>().replace(' ', "-")
+    })
+}
+
+/// What an alarm's section has to say, and by which expression it is raised.
+#[test]
+fn every_alarm_says_how_it_looks_what_it_means_and_what_to_do() {
+    let text = read(OPERATIONS);
+    let sections: Vec<(&str, &str)> = text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+    let is_alarm = |name: &str| {
+        name.starts_with(char::is_uppercase) && !name.contains(' ') && name.chars().filter(|letter| letter.is_uppercase()).count() > 1
+    };
+    let mut alarms = 0;
+    for (name, section) in sections.into_iter().filter(|(name, _)| is_alarm(name)) {
+        alarms += 1;
+        let places = ["```promql\n", "**Looks like**", "**Means**", "**Do**"].map(|word| section.find(word));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
+        assert!(text.contains(&format!("[{name}](#{})", name.to_lowercase())), "{name} is not in the list at the beginning");
+    }
+    assert!(alarms >= 13, "{alarms} alarms were found");
 }
 
 #[test]
@@ -74,9 +109,15 @@ fn every_link_and_every_path_leads_somewhere() {
     for document in DOCUMENTS {
         let text = read(document);
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
-            if !target.starts_with("http") {
-                let folder = root().join(document).parent().unwrap().to_owned();
-                assert!(folder.join(target).exists(), "{document} links to {target}");
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { root().join(document) } else { root().join(document).parent().unwrap().join(file) };
+            assert!(file.exists(), "{document} links to {target}");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(file).unwrap();
+                assert!(headings(&text).any(|known| known == heading), "{document} links to {target}, and there is no such heading");
             }
         }
         for path in text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.ends_with(".rs")) {

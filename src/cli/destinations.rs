@@ -66,10 +66,13 @@ fn set(name: String, verb: &'static str, Output { json, remote }: Output) -> End
             let state: DestinationState = remote.connect()?.post(&["api", "destinations", &name, verb], None).await?;
             if json {
                 out::line(json!(state));
-            } else if verb == "pause" {
-                out::line(format_args!("{name} is paused: {} waiting; `wiza-relay resume {name}` goes on", state.waiting));
-            } else {
-                out::line(format_args!("{name} goes on: {} waiting", state.waiting));
+                return Ok(Ending::Good);
+            }
+            let DestinationState { waiting, parked, .. } = state;
+            match (verb, state.active) {
+                ("pause", true) => out::line(format_args!("{name} is paused: {waiting} waiting; `wiza-relay resume {name}` goes on")),
+                (_, true) => out::line(format_args!("{name} goes on: {waiting} waiting")),
+                (_, false) => out::line(format_args!("{name} is {verb}d, but not in routes.yaml: {parked} parked until it is there again")),
             }
             Ok(Ending::Good)
         };

@@ -84,34 +84,48 @@ impl List {
         let query: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let json = self.output.json;
         let relay = self.output.remote.connect()?;
-        if !json {
-            out::line(T::HEADING);
-        }
         if self.follow {
-            return relay.follow(&["api", T::PATH, "follow"], &query, |item| show_followed::<T>(item, json)).await;
+            let heading = || heading::<T>(json);
+            relay.follow(&["api", T::PATH, "follow"], &query, heading, |item| show_followed::<T>(item, json)).await?;
+            eprintln!("the relay has stopped");
+            return Ok(());
         }
         let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
         let mut from: Option<String> = None;
         let mut none = true;
-        while left > 0 {
+        loop {
             let mut query = query.clone();
             query.push(("limit", left.min(PAGE_ITEMS).to_string()));
             query.extend(from.map(|from| ("from", from)));
             let page: Page<T> = relay.get(&["api", T::PATH], &query).await?;
             left -= page.items.len().min(left);
-            none &= page.items.is_empty();
             for item in page.items {
+                if std::mem::take(&mut none) {
+                    heading::<T>(json);
+                }
                 show(&item, json);
             }
             match page.next {
-                Some(next) => from = Some(next),
                 None => break,
+                Some(_) if left == 0 => {
+                    if !json {
+                        eprintln!("the newest {}; there may be more: --limit 0 lists all", self.limit);
+                    }
+                    break;
+                }
+                Some(next) => from = Some(next),
             }
         }
         if none && !json {
             eprintln!("{}", T::NONE);
         }
         Ok(())
+    }
+}
+
+fn heading<T: Listed>(json: bool) {
+    if !json {
+        out::line(T::HEADING);
     }
 }
 

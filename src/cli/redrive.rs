@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::load::counted;
-use super::remote::Remote;
+use super::remote::{Relay, Remote};
 use super::{Ending, block_on, out};
-use crate::admin::{RedriveAnswer, RedriveFilter, RedriveRequest};
+use crate::admin::{DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest};
 
 #[derive(Debug, Args)]
 pub(super) struct Redrive {
@@ -82,8 +82,24 @@ impl Redrive {
         let done: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
         let pace = if self.rate == 0 { ", all at once".to_owned() } else { format!(", {} due a second", self.rate) };
         tell(&done, self.json, "sent again", &pace);
+        warn_of_those_held(&relay, &done).await?;
         Ok(Ending::Good)
     }
+}
+
+/// Says which of them go nowhere before somebody does something.
+async fn warn_of_those_held(relay: &Relay, answer: &RedriveAnswer) -> Result<(), String> {
+    let states: Vec<DestinationState> = relay.get(&["api", "destinations"], &[]).await?;
+    for DestinationState { name, active, circuit, .. } in
+        states.iter().filter(|state| answer.destinations.iter().any(|found| found.destination == state.name))
+    {
+        if !active {
+            eprintln!("{name} is not in routes.yaml: they are parked until it is there again");
+        } else if circuit == "gone" || circuit == "paused" {
+            eprintln!("{name} is {circuit}: they wait for `wiza-relay resume {name}`");
+        }
+    }
+    Ok(())
 }
 
 fn tell(answer: &RedriveAnswer, json: bool, what: &str, how: &str) {

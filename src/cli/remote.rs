@@ -63,12 +63,19 @@ impl Relay {
         self.read(self.answer(request).await?).await
     }
 
-    /// Hands each line of an answer that goes on to `line`, until the relay ends it.
+    /// Hands each line of an answer that goes on to `line`, until the relay ends it; calls `begun` once it answers.
     ///
     /// # Errors
     /// As [`Relay::get`], and where the connection breaks.
-    pub async fn follow(&self, path: &[&str], query: &[(&str, String)], mut line: impl FnMut(Value)) -> Result<(), String> {
+    pub async fn follow(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        begun: impl FnOnce(),
+        mut line: impl FnMut(Value),
+    ) -> Result<(), String> {
         let mut response = self.answer(self.client.get(self.url(path, query)?)).await?;
+        begun();
         let mut unread: Vec<u8> = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
             unread.extend_from_slice(&chunk);

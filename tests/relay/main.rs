@@ -6,6 +6,7 @@
 mod harness;
 
 mod authenticating;
+mod backup;
 mod bad_input;
 mod batching;
 mod cli;

@@ -376,3 +376,22 @@ async fn what_is_parked_is_listed_as_parked_and_goes_on_when_its_destination_ret
     relay.wait_for_outcome("delivered", 1).await;
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_that_the_documents_name_is_there_from_the_start() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let metrics = relay.metrics().await.text;
+    let is_there = |name: &str| metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+    let mut named = 0;
+    for document in ["README.md", "ARCHITECTURE.md", "docs/operations.md"] {
+        let text = std::fs::read_to_string(format!("{}/{document}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for (place, _) in text.match_indices("wiza_relay_") {
+            let name: String = text[place..].chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+            assert!(is_there(&name), "{document}: a relay has no {name}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named} names were found");
+    relay.finish().await;
+}

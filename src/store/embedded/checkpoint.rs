@@ -7,16 +7,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::Shared;
+use super::open::BUSY_TIMEOUT;
 use super::writer::Writer;
 
 /// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
 const PAGES_DUE: u32 = 4_000;
-/// Log pages from which the writer waits until all is moved, whatever it costs: 256 MiB.
+/// Log pages from which the writer waits until all is moved, so that the log can begin anew: 256 MiB.
 const PAGES_MAX: u32 = 64_000;
+/// How long it waits for those who read. Whoever reads for longer (a back-up, an audit) holds up no webhook: the log grows
+/// meanwhile, and after another [`PAGES_DUE`] it is tried again.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// Knows how long the log is, and whether the background thread is at work.
 pub(super) struct Pacer {
@@ -26,6 +31,8 @@ pub(super) struct Pacer {
     working: Arc<AtomicBool>,
     /// The background thread was asked since the log last started again.
     asked: bool,
+    /// Pages from which the writer waits the next time.
+    restart_at: u32,
 }
 
 impl Pacer {
@@ -51,7 +58,7 @@ impl Pacer {
                 }
             })
             .map_err(|error| error.to_string())?;
-        Ok(Self { pages, requests, working, asked: false })
+        Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX })
     }
 }
 
@@ -60,10 +67,12 @@ pub(super) fn step(writer: &mut Writer) {
     let pages = writer.checkpoint.pages.load(Ordering::Relaxed);
     if pages < PAGES_DUE {
         writer.checkpoint.asked = false;
+        writer.checkpoint.restart_at = PAGES_MAX;
         return;
     }
-    if pages >= PAGES_MAX {
-        move_pages(&writer.shared, &writer.connection, "RESTART");
+    if pages >= writer.checkpoint.restart_at {
+        restart(writer);
+        writer.checkpoint.restart_at = pages.saturating_add(PAGES_DUE);
         return;
     }
     if writer.checkpoint.working.load(Ordering::Acquire) {
@@ -91,6 +100,18 @@ pub(super) fn on_close(writer: &Writer) {
     if !writer.shared.has_failed() {
         move_pages(&writer.shared, &writer.connection, "TRUNCATE");
     }
+}
+
+/// Moves all pages, if nobody reads an older moment of the store for long.
+fn restart(writer: &Writer) {
+    let wait = |time| {
+        if let Err(error) = writer.connection.busy_timeout(time) {
+            writer.shared.note_failure("setting how long the write-ahead log is waited for", &error);
+        }
+    };
+    wait(RESTART_WAIT);
+    move_pages(&writer.shared, &writer.connection, "RESTART");
+    wait(BUSY_TIMEOUT);
 }
 
 /// Moves pages; what stays is moved the next time.

@@ -34,6 +34,8 @@ pub(super) const INDEX_NAME: &str = "relay.db-shm";
 const LOCK_NAME: &str = "relay.lock";
 /// Tasks, flushes and notices of settlements that may wait beside appends.
 const OTHER_COMMANDS_MAX: usize = 64;
+/// How long whoever writes waits for somebody else who does, such as an operator's `sqlite3`.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
 
@@ -75,7 +77,7 @@ impl Embedded {
         }
         let clock = Clock::open(&connection).map_err(engine)?;
         let background = Connection::open(&path).map_err(engine)?;
-        background.busy_timeout(Duration::from_secs(5)).map_err(engine)?;
+        background.busy_timeout(BUSY_TIMEOUT).map_err(engine)?;
 
         let shared = Arc::new(Shared {
             queues: RwLock::new(Arc::new(queues)),
@@ -176,7 +178,7 @@ fn check_log(folder: &Path) -> Result<(), String> {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "page_size", 4096)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {

@@ -1,0 +1,191 @@
+//! Saving a store while its relay works, and going on from what was saved.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::harness::{Answer, PATIENCE, Poster, Receiver, Setup, eventually, reveal, run};
+
+const CRM: (&str, &str) = ("destination", "crm");
+
+fn read_only(store: &Path) -> Connection {
+    Connection::open_with_flags(store.join("relay.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+/// As docs/operations.md has it.
+fn save(store: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    read_only(store).execute("VACUUM INTO ?", [to.join("relay.db").to_str().unwrap()]).unwrap();
+}
+
+/// Webhooks from several sides until it is stopped.
+struct Load {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(poster: &Poster) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let tasks = (0..4).map(|task| tokio::spawn(post(poster.clone(), task * 1_000_000, Arc::clone(&stop)))).collect();
+        Self { stop, tasks }
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+async fn post(poster: Poster, first: u64, stop: Arc<AtomicBool>) {
+    for number in first.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        poster.webhook(reveal(number)).accepted().await;
+    }
+}
+
+/// Every delivery of a saved store, by its `webhook-id`, and whether it had arrived then.
+fn deliveries(store: &Path) -> Vec<(String, bool)> {
+    let connection = read_only(store);
+    let mut statement = connection
+        .prepare(
+            "SELECT lower(hex(e.id)), coalesce(d.state, 0) = 2 FROM events e, json_each(e.plan) p
+             LEFT JOIN deliveries d ON d.event = e.sequence AND d.destination = p.value ->> 0",
+        )
+        .unwrap();
+    let name = |hex: String| format!("{}_crm", uuid::Uuid::try_parse(&hex).unwrap());
+    let rows = statement.query_map([], |row| Ok((name(row.get(0)?), row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_saved_under_load_goes_on_from_that_moment() {
+    // Some arrive, some are retried, and some die.
+    let receiver = Receiver::scripted(|_, number| Answer::status([200, 200, 500, 404][number % 4])).await;
+    let keys = "retry: { attempts: 1000, first: 1s, factor: 1 }, circuit: { failures: 100000 }";
+    let mut relay = Setup::to(&receiver, keys).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved");
+    let load = Load::start(&relay.poster());
+    eventually("deliveries have every fate", async || {
+        let metrics = relay.metrics().await;
+        let ended = |outcome| metrics.get("deliveries_total", &[CRM, ("outcome", outcome)]);
+        (ended("delivered") > 50 && ended("dead") > 20 && metrics.get("waiting", &[CRM]) > 20).then_some(())
+    })
+    .await;
+    let before = relay.accepted();
+    let store = relay.store();
+    tokio::task::spawn_blocking({
+        let saved = saved.clone();
+        move || save(&store, &saved)
+    })
+    .await
+    .unwrap();
+    let after = relay.accepted().len();
+    eventually("it goes on meanwhile", async || (relay.accepted().len() > after + 20).then_some(())).await;
+    load.end().await;
+    relay.kill(); // With all that came since; the disk is lost.
+
+    let ran = run(&["audit", "--store", saved.to_str().unwrap()]).await;
+    assert!(ran.code == Some(0) && ran.output.contains("the books balance"), "{ran:?}");
+    let planned = deliveries(&saved);
+    let names: Vec<&str> = planned.iter().map(|(name, _)| name.as_str()).collect();
+    for id in &before {
+        assert!(names.contains(&format!("{id}_crm").as_str()), "{id} was acknowledged before, and is not saved");
+    }
+
+    let receiver = Receiver::start().await;
+    let restored = Setup::to(&receiver, "").store(&saved).start().await;
+    let ran = restored.ask(&["redrive", "--all", "--yes", "--rate", "0"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    restored.wait_for_metric("waiting", &[CRM], 0).await;
+    assert!(restored.log().contains("started") && !restored.log().contains("migrated"), "{}", restored.log());
+    let metrics = restored.metrics().await;
+    assert_eq!(metrics.get("planned_total", &[CRM]), u64::try_from(planned.len()).unwrap());
+    assert_eq!(metrics.get("deliveries_total", &[CRM, ("outcome", "delivered")]), u64::try_from(planned.len()).unwrap());
+    let arrived: Vec<String> = receiver.requests().iter().map(|request| request.webhook_id().to_owned()).collect();
+    for (name, had_arrived) in &planned {
+        let times = arrived.iter().filter(|arrived| *arrived == name).count();
+        assert_eq!(times, usize::from(!had_arrived), "{name} had arrived: {had_arrived}");
+    }
+    // It knows what it had seen, and takes what is new.
+    let again = restored.webhook(reveal(0)).send().await;
+    assert_eq!(again.word(), "duplicate");
+    restored.webhook(reveal(9_000_000)).accepted().await;
+    restored.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_relay_was_stopped_or_killed_is_copied_as_its_files() {
+    let receiver = Receiver::always(Answer::status(500)).await;
+    let mut relay = Setup::to(&receiver, "retry: { attempts: 1000, first: 1ms, max: 1s }, circuit: { failures: 100000 }").start().await;
+    for number in 0..20 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    let names = relay.accepted();
+    for (copy, files) in [("stopped", &["relay.db"][..]), ("killed", &["relay.db", "relay.db-wal", "relay.db-shm"])] {
+        if copy == "stopped" {
+            relay.terminate().await;
+        } else {
+            relay.start_again().await;
+            relay.webhook(reveal(100)).accepted().await;
+            relay.kill();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            std::fs::copy(relay.store().join(file), folder.path().join(file)).unwrap();
+        }
+        let ran = run(&["audit", "--store", folder.path().to_str().unwrap()]).await;
+        assert!(ran.code == Some(0) && ran.output.contains("the books balance"), "{copy}: {ran:?}");
+        let receiver = Receiver::start().await;
+        let restored = Setup::to(&receiver, "").store(folder.path()).start().await;
+        let expected = if copy == "stopped" { 20 } else { 21 };
+        restored.wait_for_outcome("delivered", expected).await;
+        for id in &names {
+            assert!(receiver.requests().iter().any(|request| request.webhook_id() == format!("{id}_crm")), "{copy}: {id}");
+        }
+        restored.finish().await;
+    }
+}
+
+/// Behind somebody who reads, as a back-up or an audit of a large store does, the log cannot begin anew, and grows.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_the_store_for_long_holds_up_no_webhook() {
+    const LONG: u64 = 270 << 20; // The writer would like to have less than 256 MiB.
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let store = relay.store();
+    let length = || std::fs::metadata(store.join("relay.db-wal")).unwrap().len();
+    let reader = read_only(&store);
+    reader.execute_batch("BEGIN").unwrap();
+    assert_eq!(reader.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    let filler = Connection::open(store.join("relay.db")).unwrap();
+    filler.busy_timeout(PATIENCE).unwrap();
+    filler.execute_batch("PRAGMA synchronous = OFF; CREATE TABLE filler (bytes BLOB)").unwrap();
+    while length() < LONG {
+        filler.execute("INSERT INTO filler VALUES (zeroblob(30 << 20))", []).unwrap();
+    }
+    // One commit each. If each waited for the reader, all of them together would take a quarter of an hour.
+    let many = async {
+        for number in 0..200 {
+            relay.webhook(reveal(number)).accepted().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, many).await.expect("webhooks wait for somebody who only reads");
+    let grown = length();
+    assert!(grown > LONG, "nothing stood in the log's way");
+    drop(reader);
+    // Twice as much as the log grows by until it is tried again.
+    let large = "x".repeat(500_000);
+    for number in 0..66 {
+        relay.webhook(format!("{{\"number\":{number},\"filler\":\"{large}\"}}")).accepted().await;
+    }
+    assert!(length() < grown + (24 << 20), "the log does not begin anew: {grown}, then {}", length());
+    relay.finish().await;
+}
