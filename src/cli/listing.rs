@@ -179,6 +179,7 @@ fn field(name: &str, value: &Value) -> String {
 fn words(item: &Value) -> String {
     let named = |(name, value): (&String, &Value)| match value {
         Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(format!("{name} {text}")),
         other => Some(format!("{name} {other}")),
     };

@@ -5,7 +5,6 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 use serde_json::json;
 
-use super::load::counted;
 use super::remote::{Relay, Remote};
 use super::{Ending, block_on, out};
 use crate::admin::{DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest};
@@ -67,11 +66,11 @@ impl Redrive {
         let path = ["api", "deliveries", "redrive"];
         let found: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
         if self.dry_run || found.total == 0 {
-            tell(&found, self.json, "dead", "");
+            tell(&found, self.json, "dead ", "");
             return Ok(Ending::Good);
         }
         if !self.yes {
-            tell(&found, false, "dead", "");
+            tell(&found, false, "dead ", "");
             match agreed() {
                 Some(true) => {}
                 Some(false) => return Ok(Ending::No),
@@ -81,7 +80,7 @@ impl Redrive {
         request.dry_run = false;
         let done: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
         let pace = if self.rate == 0 { ", all at once".to_owned() } else { format!(", {} due a second", self.rate) };
-        tell(&done, self.json, "sent again", &pace);
+        tell(&done, self.json, "", &format!(" sent again{pace}"));
         warn_of_those_held(&relay, &done).await?;
         Ok(Ending::Good)
     }
@@ -102,13 +101,14 @@ async fn warn_of_those_held(relay: &Relay, answer: &RedriveAnswer) -> Result<(),
     Ok(())
 }
 
-fn tell(answer: &RedriveAnswer, json: bool, what: &str, how: &str) {
+/// `2 dead deliveries`, or `2 deliveries sent again, ...`, and by destination.
+fn tell(answer: &RedriveAnswer, json: bool, before: &str, after: &str) {
     if json {
         out::line(json!(answer));
         return;
     }
-    let total = counted(usize::try_from(answer.total).unwrap_or(usize::MAX), "delivery").replace("deliverys", "deliveries");
-    out::line(format_args!("{total} {what}{how}"));
+    let noun = if answer.total == 1 { "delivery" } else { "deliveries" };
+    out::line(format_args!("{} {before}{noun}{after}", answer.total));
     for found in &answer.destinations {
         out::line(format_args!("  {}: {}", found.destination, found.count));
     }

@@ -129,6 +129,7 @@ impl Lane {
                 () = tokio::time::sleep_until(sleep.into()), if free == 0 || until.is_some() => {}
             }
         }
+        self.metrics.circuit(false); // A destination without a lane is held back by nothing but that.
         // They are in the store, and go on after the next start, or when the destination comes back.
         self.store.release(self.gathering.take_all());
         while let Some(ended) = self.in_flight.join_next().await {
@@ -275,7 +276,9 @@ impl Lane {
         let was_open = self.breaker.is_open();
         let changed = self.breaker.record(signal, Instant::now());
         if was_open != self.breaker.is_open() {
-            self.metrics.circuit(!was_open);
+            if !self.stop.is_cancelled() {
+                self.metrics.circuit(!was_open);
+            }
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
         let attempts = if counts { attempts } else { claim.attempts_made };

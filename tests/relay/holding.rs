@@ -127,3 +127,23 @@ async fn an_outage_gets_a_probe_a_cooldown_and_then_the_whole_backlog_at_the_all
     assert_eq!(relay.metric("deliveries_total", &[CRM, ("outcome", "dead")]).await, 0, "the outage burned nobody's attempts");
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_leaves_the_file_is_no_alarm_any_more() {
+    let (crm, other) = (Receiver::always(Answer::status(500)).await, Receiver::start().await);
+    let other_line = format!("  other: {{ url: '{}' }}\n", other.url("/"));
+    let with_crm = format!(
+        "destinations:\n  crm: {{ url: '{}', circuit: {{ failures: 1, cooldown: 1h }} }}\n{other_line}routes:\n  - {{ name: all, to: [crm, other] }}\n",
+        crm.url("/")
+    );
+    let mut relay = Setup::new(&with_crm).seen_by(&crm).seen_by(&other).start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_metric("circuit_open", &[CRM], 1).await;
+    relay.write_rules(format!("destinations:\n{other_line}routes:\n  - {{ name: all, to: [other] }}\n"));
+    relay.reloaded().await;
+    relay.wait_for_metric("circuit_open", &[CRM], 0).await;
+    crm.become_always(Answer::status(200));
+    relay.write_rules(&with_crm);
+    relay.reloaded().await;
+    relay.finish().await;
+}

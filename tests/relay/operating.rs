@@ -177,7 +177,7 @@ async fn the_dead_are_counted_first_and_then_sent_again_with_the_same_id() {
     crm.become_always(Answer::status(200));
 
     let counted = relay.ask(&["redrive", "--destination", "crm", "--dry-run"]).await;
-    assert_eq!((counted.code, counted.output.as_str()), (Some(0), "6 deliveries dead\n  crm: 6\n"));
+    assert_eq!((counted.code, counted.output.as_str()), (Some(0), "6 dead deliveries\n  crm: 6\n"));
     let unasked = relay.ask(&["redrive", "--destination", "crm"]).await;
     unasked.assert_refused(2, &["add --yes"]);
     assert_eq!(relay.metric("dead_letters", &[("destination", "crm")]).await, 6, "nothing has happened yet");
@@ -214,7 +214,7 @@ async fn the_dead_are_counted_first_and_then_sent_again_with_the_same_id() {
     let of_slack = [("destination", "slack")];
     assert_eq!((metrics.get("redriven_total", &of_slack), metrics.get("dead_letters", &of_slack)), (1, 6));
     let none = relay.ask(&["redrive", "--destination", "crm", "--yes"]).await;
-    assert_eq!((none.code, none.output.as_str()), (Some(0), "0 deliveries dead\n"));
+    assert_eq!((none.code, none.output.as_str()), (Some(0), "0 dead deliveries\n"));
     relay.finish().await;
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::listing::deliveries::{self, Rows};
 use super::listing::follow::Changed;
+use super::queue::Queue;
 use super::writer::Writer;
 use super::{Shared, line, schema};
 use crate::delivery::{DestinationKey, OrderKey};
@@ -130,13 +131,8 @@ fn later(due: Timestamp, per_second: u32) -> Timestamp {
     due.checked_add(jiff::SignedDuration::from_nanos(step)).unwrap_or(Timestamp::MAX)
 }
 
-/// Counts by name.
-pub(super) fn told(
-    writer_queues: &[std::sync::Arc<super::queue::Queue>],
-    counts: BTreeMap<DestinationKey, u64>,
-    next_due: Timestamp,
-    cursor: Option<String>,
-) -> Redriven {
-    let name = |key: DestinationKey| writer_queues.iter().find(|queue| queue.key == key).map(|queue| queue.figures().name);
+/// What a step did, by the destinations' names.
+pub(super) fn told(queues: &[Arc<Queue>], counts: BTreeMap<DestinationKey, u64>, next_due: Timestamp, cursor: Option<String>) -> Redriven {
+    let name = |key: DestinationKey| queues.iter().find(|queue| queue.key == key).map(|queue| queue.figures().name);
     Redriven { counts: counts.into_iter().filter_map(|(key, count)| Some((name(key)?, count))).collect(), next_due, cursor }
 }

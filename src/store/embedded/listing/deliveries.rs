@@ -8,7 +8,7 @@ use super::cursor::{InEvents, InRows};
 use super::{
     DELIVERY_COLUMNS, DeliveryRow, Destination, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, delivery_id, schema, status, time,
 };
-use crate::delivery::{DestinationKey, Planned};
+use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
 
@@ -75,18 +75,18 @@ pub(in super::super) fn by_rows(
     let names = Names::load(connection)?;
     let Some(matcher) = Matcher::new(filter, &names)? else { return Ok((Vec::new(), None)) };
     let from: Option<InRows> = from.and_then(|from| from.parse().ok());
-    let mut patience = Patience::new();
-    let mut found = Vec::new();
+    let mut merge = Merge { names: &names, matcher: &matcher, rows, from, limit, patience: Patience::new(), found: Vec::new() };
     // Down to here every destination's rows were looked at.
     let mut floor: Option<InRows> = None;
     for key in names.destinations.keys().filter(|key| matcher.destination.is_none_or(|wanted| wanted == **key)) {
-        let reached = of_destination(connection, &names, &matcher, (rows, *key), from, limit, &mut patience, &mut found)?;
+        let reached = merge.add(*key)?;
         floor = match (floor, reached) {
             (Some(floor), Some(reached)) if order(&reached) < order(&floor) => Some(reached),
             (None, reached) => reached,
             (floor, _) => floor,
         };
     }
+    let mut found = merge.found;
     found.sort_by_key(|found| order(&found.place()));
     if let Some(floor) = floor {
         found.retain(|found| order(&found.place()) <= order(&floor));
@@ -110,50 +110,55 @@ fn order(place: &InRows) -> (std::cmp::Reverse<i64>, DestinationKey) {
     (std::cmp::Reverse(place.sequence), place.destination)
 }
 
-/// Adds what one destination has; gives the last place that was looked at, if there is more.
-#[expect(clippy::too_many_arguments, reason = "the state of one merge, used by nobody else")]
-fn of_destination(
-    connection: &Connection,
-    names: &Names<'_>,
-    matcher: &Matcher,
-    (rows, key): (Rows, DestinationKey),
+/// Brings the rows of several destinations together.
+struct Merge<'m> {
+    names: &'m Names<'m>,
+    matcher: &'m Matcher,
+    rows: Rows,
     from: Option<InRows>,
+    /// Rows of one destination at most.
     limit: usize,
-    patience: &mut Patience,
-    found: &mut Vec<Found>,
-) -> rusqlite::Result<Option<InRows>> {
-    let (index, state) = match rows {
-        Rows::Dead => ("deliveries_dead", schema::STATE_DEAD),
-        Rows::Retrying => ("deliveries_retrying", schema::STATE_RETRYING),
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.route FROM deliveries d INDEXED BY {index} CROSS JOIN events e ON e.sequence = d.event
-         WHERE d.destination = :destination AND d.state = {state} AND d.event < :before ORDER BY d.event DESC"
-    ))?;
-    let before = match from {
-        None => i64::MAX,
-        Some(from) if key > from.destination => from.sequence.saturating_add(1),
-        Some(from) => from.sequence,
-    };
-    let mut rows = statement.query(named_params! { ":body": matcher.wants_body(), ":destination": key.0, ":before": before })?;
-    let mut last = None;
-    let mut count = 0;
-    while let Some(row) = rows.next()? {
-        if last.is_some() && (count >= limit || patience.is_over()) {
-            return Ok(last);
+    patience: Patience,
+    found: Vec<Found>,
+}
+
+impl Merge<'_> {
+    /// Adds what one destination has; gives the last place that was looked at, if there is more.
+    fn add(&mut self, key: DestinationKey) -> rusqlite::Result<Option<InRows>> {
+        let (index, state) = match self.rows {
+            Rows::Dead => ("deliveries_dead", schema::STATE_DEAD),
+            Rows::Retrying => ("deliveries_retrying", schema::STATE_RETRYING),
+        };
+        let mut statement = self.names.connection.prepare_cached(&format!(
+            "SELECT {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.route FROM deliveries d INDEXED BY {index} CROSS JOIN events e ON e.sequence = d.event
+             WHERE d.destination = :destination AND d.state = {state} AND d.event < :before ORDER BY d.event DESC"
+        ))?;
+        let before = match self.from {
+            None => i64::MAX,
+            Some(from) if key > from.destination => from.sequence.saturating_add(1),
+            Some(from) => from.sequence,
+        };
+        let mut rows = statement.query(named_params! { ":body": self.matcher.wants_body(), ":destination": key.0, ":before": before })?;
+        let mut last = None;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            if last.is_some() && (count >= self.limit || self.patience.is_over()) {
+                return Ok(last);
+            }
+            let event = EventRow::read(row)?;
+            let sequence = event.sequence;
+            last = Some(InRows { sequence, destination: key });
+            let route: Option<u32> = row.get(AFTER_EVENT + 8)?;
+            let planned = Planned { destination: key, route: route.map(RouteKey), order: None };
+            if self.matcher.takes_planned(&planned) && self.matcher.takes(&event, row)? {
+                let state = DeliveryRow::read(row, AFTER_EVENT)?;
+                count += 1;
+                let delivery = shown(self.names, event.id, &planned, Some(&state))?;
+                self.found.push(Found { sequence, destination: key, delivery });
+            }
         }
-        let event = EventRow::read(row)?;
-        let sequence = event.sequence;
-        last = Some(InRows { sequence, destination: key });
-        let route: Option<u32> = row.get(AFTER_EVENT + 8)?;
-        let planned = Planned { destination: key, route: route.map(crate::delivery::RouteKey), order: None };
-        if matcher.takes_planned(&planned) && matcher.takes(&event, row)? {
-            let state = DeliveryRow::read(row, AFTER_EVENT)?;
-            count += 1;
-            found.push(Found { sequence, destination: key, delivery: shown(names, event.id, &planned, Some(&state))? });
-        }
+        Ok(None)
     }
-    Ok(None)
 }
 
 fn walk(
