@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Ending, out};
 use crate::store::embedded::Embedded;
-use crate::store::{Account, Audit};
+use crate::store::{Account, Audit, DestinationFigures};
 
 #[derive(Debug, Args)]
 pub(super) struct Audited {
@@ -39,7 +39,8 @@ impl Audited {
 }
 
 fn show(account: &Account, json: bool) {
-    let Account { destination, active, planned, redriven, delivered, dead, dead_kept, outstanding, dead_rows, .. } = account;
+    let Account { figures, outstanding, dead_rows, delivered_rows } = account;
+    let DestinationFigures { name: destination, active, planned, redriven, delivered, dead, dead_kept } = figures;
     let left = planned + redriven;
     let right = delivered + dead + outstanding;
     if json {
@@ -58,8 +59,8 @@ fn show(account: &Account, json: bool) {
     if dead_kept != dead_rows {
         out::line(format_args!("{destination}: {dead_kept} dead letters are counted, {dead_rows} are there"));
     }
-    if account.delivered_rows > account.delivered {
-        out::line(format_args!("{destination}: {delivered} are counted as delivered, {} rows say so", account.delivered_rows));
+    if delivered_rows > delivered {
+        out::line(format_args!("{destination}: {delivered} are counted as delivered, {delivered_rows} rows say so"));
     }
 }
 

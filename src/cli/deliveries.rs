@@ -1,47 +1,9 @@
 //! `wiza-relay deliveries`: what a running relay has sent, or is to send.
 
-use clap::{Args, Subcommand};
-
 use super::events::word;
-use super::listing::{List, Listed, Output, column, show_one};
-use super::{Ending, block_on};
+use super::listing::{Listed, column};
 use crate::event::rfc3339_milliseconds;
 use crate::listing::Delivery;
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(super) struct Deliveries {
-    #[command(subcommand)]
-    one: Option<One>,
-    /// Only in this status: waiting, retrying, delivered, dead, parked.
-    #[arg(long, env = "WIZA_RELAY_STATUS", value_name = "STATUS")]
-    status: Option<String>,
-    #[command(flatten)]
-    list: List,
-}
-
-#[derive(Debug, Subcommand)]
-enum One {
-    /// Show one delivery with its attempts and its event's body.
-    Show {
-        /// The delivery's id, `<event id>_<destination>`: the `webhook-id` that the destination gets.
-        id: String,
-        #[command(flatten)]
-        output: Output,
-    },
-}
-
-impl Deliveries {
-    pub fn run(self) -> Ending {
-        match self.one {
-            None => self.list.run::<Delivery>(self.status),
-            Some(One::Show { id, output }) => block_on(async move {
-                let shown = async { show_one(&output.remote.connect()?, &["api", "deliveries", &id], output.json).await };
-                shown.await.map_or_else(Ending::Failed, |()| Ending::Good)
-            }),
-        }
-    }
-}
 
 impl Listed for Delivery {
     const PATH: &'static str = "deliveries";

@@ -1,46 +1,8 @@
 //! `wiza-relay events`: what a running relay has received.
 
-use clap::{Args, Subcommand};
-
-use super::listing::{List, Listed, Output, column, show_one};
-use super::{Ending, block_on};
+use super::listing::{Listed, column};
 use crate::event::rfc3339_milliseconds;
 use crate::listing::{DeliveryStatus, Event, EventStatus};
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(super) struct Events {
-    #[command(subcommand)]
-    one: Option<One>,
-    /// Only in this status: routed, unmatched, quarantined.
-    #[arg(long, env = "WIZA_RELAY_STATUS", value_name = "STATUS")]
-    status: Option<String>,
-    #[command(flatten)]
-    list: List,
-}
-
-#[derive(Debug, Subcommand)]
-enum One {
-    /// Show one event with its body.
-    Show {
-        /// The event's id.
-        id: String,
-        #[command(flatten)]
-        output: Output,
-    },
-}
-
-impl Events {
-    pub fn run(self) -> Ending {
-        match self.one {
-            None => self.list.run::<Event>(self.status),
-            Some(One::Show { id, output }) => block_on(async move {
-                let shown = async { show_one(&output.remote.connect()?, &["api", "events", &id], output.json).await };
-                shown.await.map_or_else(Ending::Failed, |()| Ending::Good)
-            }),
-        }
-    }
-}
 
 impl Listed for Event {
     const PATH: &'static str = "events";

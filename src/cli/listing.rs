@@ -1,35 +1,48 @@
 //! What the listing commands have in common: filters, pages, following, showing.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::remote::{Relay, Remote};
+use super::remote::Remote;
 use super::{Ending, block_on, out};
 use crate::listing::Page;
 
 /// Items asked for at a time.
 const PAGE_ITEMS: usize = 500;
 
-/// Which items, and how they are shown.
+/// Which events or deliveries.
 #[derive(Debug, Args)]
-pub(super) struct List {
-    /// Only with a delivery to this destination.
+pub(super) struct Filters {
+    /// Of this destination.
     #[arg(long, env = "WIZA_RELAY_DESTINATION", value_name = "NAME")]
-    destination: Option<String>,
-    /// Only those that this route took.
+    pub destination: Option<String>,
+    /// Of this route.
     #[arg(long, env = "WIZA_RELAY_ROUTE", value_name = "NAME")]
-    route: Option<String>,
+    pub route: Option<String>,
     /// Received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
     #[arg(long, env = "WIZA_RELAY_SINCE", value_name = "TIME")]
-    since: Option<String>,
+    pub since: Option<String>,
     /// Received before then.
     #[arg(long, env = "WIZA_RELAY_UNTIL", value_name = "TIME")]
-    until: Option<String>,
-    /// Only those whose body, path, query or id holds this text.
+    pub until: Option<String>,
+    /// Only where the body, the path, the query or the id of the event holds this text.
     #[arg(long, env = "WIZA_RELAY_SEARCH", value_name = "TEXT")]
-    search: Option<String>,
+    pub search: Option<String>,
+}
+
+/// A listing: which items, how many, and how they are shown; or one item, whole.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct List {
+    #[command(subcommand)]
+    one: Option<One>,
+    /// Only in this status. Of events: routed, unmatched, quarantined; of deliveries: waiting, retrying, delivered, dead, parked.
+    #[arg(long, env = "WIZA_RELAY_STATUS", value_name = "STATUS")]
+    status: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// How many at most, the newest first; 0: all.
     #[arg(long, env = "WIZA_RELAY_LIMIT", default_value_t = 100, value_name = "COUNT")]
     limit: usize,
@@ -38,6 +51,17 @@ pub(super) struct List {
     follow: bool,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum One {
+    /// Show one whole, with the event's body.
+    Show {
+        /// An event's id is a UUID; a delivery's is `<event id>_<destination>`, the `webhook-id` that the destination gets.
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 /// How something is shown, and which relay is asked.
@@ -63,23 +87,25 @@ pub(super) trait Listed: DeserializeOwned + Serialize {
 }
 
 impl List {
-    pub fn run<T: Listed>(self, status: Option<String>) -> Ending {
+    pub fn run<T: Listed>(mut self) -> Ending {
         block_on(async move {
-            match self.list::<T>(status).await {
-                Ok(()) => Ending::Good,
-                Err(reason) => Ending::Failed(reason),
-            }
+            let done = match self.one.take() {
+                None => self.list::<T>().await,
+                Some(One::Show { id, output }) => show_one(&["api", T::PATH, &id], output).await,
+            };
+            done.map_or_else(Ending::Failed, |()| Ending::Good)
         })
     }
 
-    async fn list<T: Listed>(self, status: Option<String>) -> Result<(), String> {
+    async fn list<T: Listed>(self) -> Result<(), String> {
+        let Filters { destination, route, since, until, search } = self.filters;
         let filters = [
-            ("status", status),
-            ("destination", self.destination),
-            ("route", self.route),
-            ("since", self.since),
-            ("until", self.until),
-            ("search", self.search),
+            ("status", self.status),
+            ("destination", destination),
+            ("route", route),
+            ("since", since),
+            ("until", until),
+            ("search", search),
         ];
         let query: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let json = self.output.json;
@@ -142,8 +168,8 @@ fn show_followed<T: Listed>(item: Value, json: bool) {
 }
 
 /// Shows one item whole: its fields, and below them the body.
-pub(super) async fn show_one(relay: &Relay, path: &[&str], json: bool) -> Result<(), String> {
-    let mut item: Value = relay.get(path, &[]).await?;
+async fn show_one(path: &[&str], Output { json, remote }: Output) -> Result<(), String> {
+    let mut item: Value = remote.connect()?.get(path, &[]).await?;
     if json {
         out::line(item);
         return Ok(());

@@ -51,9 +51,9 @@ enum Command {
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
     Test(test::Test),
     /// List, follow or show what a running relay has received.
-    Events(events::Events),
+    Events(listing::List),
     /// List, follow or show what a running relay has sent, or is to send.
-    Deliveries(deliveries::Deliveries),
+    Deliveries(listing::List),
     /// Have a running relay send dead deliveries again.
     Redrive(redrive::Redrive),
     /// See how a running relay's destinations stand.
@@ -91,8 +91,8 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Export(export) => export.run(),
         Command::Test(test) => test.run(),
-        Command::Events(events) => events.run(),
-        Command::Deliveries(deliveries) => deliveries.run(),
+        Command::Events(list) => list.run::<crate::listing::Event>(),
+        Command::Deliveries(list) => list.run::<crate::listing::Delivery>(),
         Command::Redrive(redrive) => redrive.run(),
         Command::Destinations(destinations) => destinations.run(),
         Command::Pause(pause) => pause.run(),

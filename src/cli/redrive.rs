@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use clap::Args;
 use serde_json::json;
 
+use super::listing::Filters;
 use super::remote::{Relay, Remote};
 use super::{Ending, block_on, out};
 use crate::admin::{DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest};
@@ -17,21 +18,8 @@ pub(super) struct Redrive {
     /// All that are dead, whatever their destination.
     #[arg(long, env = "WIZA_RELAY_ALL")]
     all: bool,
-    /// Those to this destination.
-    #[arg(long, env = "WIZA_RELAY_DESTINATION", value_name = "NAME")]
-    destination: Option<String>,
-    /// Those that this route sent.
-    #[arg(long, env = "WIZA_RELAY_ROUTE", value_name = "NAME")]
-    route: Option<String>,
-    /// Of events received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
-    #[arg(long, env = "WIZA_RELAY_SINCE", value_name = "TIME")]
-    since: Option<String>,
-    /// Of events received before then.
-    #[arg(long, env = "WIZA_RELAY_UNTIL", value_name = "TIME")]
-    until: Option<String>,
-    /// Of events whose body, path, query or id holds this text.
-    #[arg(long, env = "WIZA_RELAY_SEARCH", value_name = "TEXT")]
-    search: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// How many become due a second, so that new events are not crowded out; 0: all at once.
     #[arg(long, env = "WIZA_RELAY_RATE", default_value_t = 50, value_name = "COUNT")]
     rate: u32,
@@ -50,7 +38,8 @@ pub(super) struct Redrive {
 
 impl Redrive {
     pub fn run(self) -> Ending {
-        let unfiltered = [&self.destination, &self.route, &self.since, &self.until, &self.search].iter().all(|filter| filter.is_none());
+        let Filters { destination, route, since, until, search } = &self.filters;
+        let unfiltered = [destination, route, since, until, search].iter().all(|filter| filter.is_none());
         if self.ids.is_empty() && unfiltered && !self.all {
             return Ending::Misused("say which: ids, a filter such as --destination, or --all".to_owned());
         }
@@ -58,8 +47,8 @@ impl Redrive {
     }
 
     async fn redrive(self) -> Result<Ending, String> {
-        let filter =
-            RedriveFilter { destination: self.destination, route: self.route, since: self.since, until: self.until, search: self.search };
+        let Filters { destination, route, since, until, search } = self.filters;
+        let filter = RedriveFilter { destination, route, since, until, search };
         let filter = self.ids.is_empty().then_some(filter);
         let mut request = RedriveRequest { ids: self.ids, filter, per_second: Some(self.rate), dry_run: true };
         let relay = self.remote.connect()?;

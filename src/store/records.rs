@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{Store, StoreError};
+use super::{DestinationFigures, Store, StoreError};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
@@ -54,20 +54,8 @@ pub struct Redriven {
 /// One destination's books: both sides of the equation, and what was found by walking the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The name in routes.yaml.
-    pub destination: String,
-    /// Whether it is in the file now.
-    pub active: bool,
     /// As counted.
-    pub planned: u64,
-    /// As counted.
-    pub redriven: u64,
-    /// As counted.
-    pub delivered: u64,
-    /// As counted.
-    pub dead: u64,
-    /// As counted: dead deliveries kept.
-    pub dead_kept: u64,
+    pub figures: DestinationFigures,
     /// As walked: planned deliveries without a final outcome.
     pub outstanding: u64,
     /// As walked: rows of dead deliveries.
@@ -125,12 +113,15 @@ pub trait Records: Store {
 impl Account {
     /// What should be outstanding by the counters.
     pub fn expected(&self) -> Option<u64> {
-        (self.planned + self.redriven).checked_sub(self.delivered + self.dead)
+        let DestinationFigures { planned, redriven, delivered, dead, .. } = &self.figures;
+        (planned + redriven).checked_sub(delivered + dead)
     }
 
     /// Whether both sides are the same, and the counters agree with what is kept.
     pub fn balances(&self) -> bool {
-        self.expected() == Some(self.outstanding) && self.dead_kept == self.dead_rows && self.delivered_rows <= self.delivered
+        self.expected() == Some(self.outstanding)
+            && self.figures.dead_kept == self.dead_rows
+            && self.delivered_rows <= self.figures.delivered
     }
 }
 

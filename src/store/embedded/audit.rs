@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
+use super::open::{FIGURES, figures};
 use super::{plan, schema};
 use crate::store::{Account, Audit};
 
@@ -71,21 +72,9 @@ pub(super) fn walk(connection: &Connection) -> rusqlite::Result<Audit> {
 }
 
 fn accounts(connection: &Connection) -> rusqlite::Result<BTreeMap<u32, Account>> {
-    let mut statement = connection.prepare("SELECT key, name, active, planned, redriven, delivered, dead, dead_kept FROM destinations")?;
-    let count = |row: &Row<'_>, column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let mut statement = connection.prepare(&format!("SELECT key, {FIGURES} FROM destinations"))?;
     let accounts = statement.query_map([], |row| {
-        let account = Account {
-            destination: row.get(1)?,
-            active: row.get(2)?,
-            planned: count(row, 3)?,
-            redriven: count(row, 4)?,
-            delivered: count(row, 5)?,
-            dead: count(row, 6)?,
-            dead_kept: count(row, 7)?,
-            outstanding: 0,
-            dead_rows: 0,
-            delivered_rows: 0,
-        };
+        let account = Account { figures: figures(row, 1)?, outstanding: 0, dead_rows: 0, delivered_rows: 0 };
         Ok((row.get(0)?, account))
     })?;
     accounts.collect()

@@ -200,23 +200,29 @@ fn last_sequence(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(last.unwrap_or(0).max(dedupe::last_sequence(connection)?))
 }
 
+/// The columns of [`figures`].
+pub(super) const FIGURES: &str = "name, active, planned, redriven, delivered, dead, dead_kept";
+
+/// The figures in a row whose columns from `first` on are [`FIGURES`].
+pub(super) fn figures(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<DestinationFigures> {
+    let count = |column| row.get::<_, i64>(first + column).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(DestinationFigures {
+        name: row.get(first)?,
+        active: row.get(first + 1)?,
+        planned: count(2)?,
+        redriven: count(3)?,
+        delivered: count(4)?,
+        dead: count(5)?,
+        dead_kept: count(6)?,
+    })
+}
+
 fn queues(connection: &Connection, last: i64) -> rusqlite::Result<Vec<Arc<Queue>>> {
-    let mut statement = connection.prepare(
-        "SELECT key, name, active, planned, redriven, delivered, dead, dead_kept, frontier, circuit, open_until, hold_until
-             FROM destinations ORDER BY key",
-    )?;
-    let count = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    let mut statement =
+        connection.prepare(&format!("SELECT key, frontier, circuit, open_until, hold_until, {FIGURES} FROM destinations ORDER BY key"))?;
     let queues = statement.query_map([], |row| {
-        let figures = DestinationFigures {
-            name: row.get(1)?,
-            active: row.get(2)?,
-            planned: count(row, 3)?,
-            redriven: count(row, 4)?,
-            delivered: count(row, 5)?,
-            dead: count(row, 6)?,
-            dead_kept: count(row, 7)?,
-        };
-        Ok(Arc::new(Queue::new(DestinationKey(row.get(0)?), figures, row.get(8)?, last, standing::read(row, 9)?)))
+        let (key, frontier) = (DestinationKey(row.get(0)?), row.get(1)?);
+        Ok(Arc::new(Queue::new(key, figures(row, 5)?, frontier, last, standing::read(row, 2)?)))
     })?;
     queues.collect()
 }
