@@ -183,12 +183,11 @@ impl Drop for Receiver {
 pub struct Witness(Arc<Shared>);
 
 impl Witness {
-    /// Whether a delivery of this name was answered with a 2xx.
-    pub fn took(&self, webhook_id: &str) -> bool {
+    /// The names of the deliveries that were answered with a 2xx.
+    pub fn took(&self) -> Vec<String> {
         let requests = self.0.requests.lock().unwrap();
-        requests.iter().any(|request| {
-            request.find_header("webhook-id") == Some(webhook_id) && request.answered.is_some_and(|status| (200..300).contains(&status))
-        })
+        let taken = requests.iter().filter(|request| request.answered.is_some_and(|status| (200..300).contains(&status)));
+        taken.filter_map(|request| request.find_header("webhook-id")).map(str::to_owned).collect()
     }
 }
 

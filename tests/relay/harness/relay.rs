@@ -1,5 +1,6 @@
 //! The relay: the real binary as a process, with a store, a routes.yaml and a log in a folder of its own.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -327,11 +328,12 @@ impl Relay {
     /// answered with a 2xx by one of the receivers.
     pub fn assert_everything_arrived(&self) {
         let stored = self.stored();
+        let taken: HashSet<String> = self.setup.witnesses.iter().flat_map(|witness| witness.took()).collect();
         for id in self.accepted() {
             for delivery in stored.planned(&id) {
                 assert!(delivery.state == "dead" || delivery.state == "delivered", "{id}: {delivery:?}");
                 let name = format!("{id}_{}", delivery.destination);
-                let seen = self.setup.witnesses.iter().any(|witness| witness.took(&name));
+                let seen = taken.contains(&name);
                 assert_eq!(seen, delivery.state == "delivered", "{name} is {}, and its receiver begs to differ", delivery.state);
             }
         }
