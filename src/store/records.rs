@@ -1,5 +1,5 @@
-//! What an operator asks of the store: looking at events and deliveries, taking dead ones up again, checking the books.
-//! Apart from the live path's verbs, so that nothing in here is in its way.
+//! What an operator asks of the store: looking at events and deliveries, taking dead ones up again; and what checking the
+//! books finds. Apart from the live path's verbs, so that nothing in here is in its way.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -105,9 +105,6 @@ pub trait Records: Store {
 
     /// Sets a destination's breaker by hand, and ends a hold. Whoever has asked for [`Store::standing`] is told.
     fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Walks the whole store and adds up.
-    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
 }
 
 impl Account {

@@ -7,12 +7,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use super::listing::{deliveries, details, events, follow};
-use super::{Embedded, audit, redrive, standing};
+use super::{Embedded, redrive, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
-use crate::store::{Audit, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, StoreError};
+use crate::store::{PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, StoreError};
 
 impl Records for Embedded {
     fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
@@ -73,9 +73,5 @@ impl Records for Embedded {
 
     fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>> {
         self.run_task("setting a circuit breaker", move |writer| standing::set(writer, destination, circuit)).boxed()
-    }
-
-    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
-        self.lookers.read("checking the books", audit::walk).boxed()
     }
 }
