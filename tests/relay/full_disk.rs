@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use crate::harness::{Answer, Gate, Receiver, Relay, Reply, Setup, Tmpfs, eventually, reveal, run, skipped};
 
 async fn on_small_disk(receiver: &Receiver, size: &str) -> Option<(Tmpfs, Relay)> {
+    on_small_disk_with(receiver, size, "").await
+}
+
+async fn on_small_disk_with(receiver: &Receiver, size: &str, keys: &str) -> Option<(Tmpfs, Relay)> {
     let Some(disk) = Tmpfs::mount(size) else {
         skipped("file systems cannot be mounted here");
         return None;
     };
-    let relay = Setup::to(receiver, "").store(disk.path().join("store")).start().await;
+    let relay = Setup::to(receiver, keys).store(disk.path().join("store")).start().await;
     Some((disk, relay))
 }
 
@@ -117,4 +121,30 @@ async fn a_relay_on_a_full_disk_is_killed_and_loses_nothing() {
     assert_eq!(relay.stored().events(), u64::try_from(relay.accepted().len()).unwrap());
     relay.stored().assert_sound();
     relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_written_down_is_not_sent_before_it_can() {
+    let receiver = Receiver::start().await;
+    let Some((disk, mut relay)) = on_small_disk_with(&receiver, "24m", "batch: { max: 1000, every: 8s }").await else {
+        return;
+    };
+    for number in 0..5 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    let (ballast, _) = fill_up(&disk, &relay).await;
+    let taken = u64::try_from(relay.accepted().len()).unwrap();
+    eventually("the batch is due and cannot be written", async || {
+        relay.log().contains("a batch cannot be written down, so it is not sent yet").then_some(())
+    })
+    .await;
+    assert_eq!(receiver.count(), 0, "who goes together is not known yet");
+    std::fs::remove_file(ballast).unwrap();
+    relay.wait_for_outcome("delivered", taken).await;
+    relay.metrics().await.assert_conserved();
+    relay.assert_balanced().await;
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    let ids: Vec<serde_json::Value> =
+        receiver.requests().iter().flat_map(|request| serde_json::from_slice::<Vec<_>>(&request.body).unwrap()).collect();
+    assert_eq!(u64::try_from(ids.len()).unwrap(), taken, "each once");
 }
