@@ -140,22 +140,21 @@ impl<'a> Decoder<'a> {
     /// The same for a value that a dry run can do without: `stand_in` counts where nobody knows the real one.
     pub fn read_or<T>(&mut self, node: &Node, what: &str, stand_in: Option<T>, read: impl Fn(&str) -> Result<T, Unreadable>) -> Option<T> {
         let text = self.text(node, what)?;
-        match read(&text.expose()) {
-            Ok(value) => Some(value),
-            Err(_) if let Some(name) = self.unknown_value(&text) => {
-                if stand_in.is_none() {
-                    let message = format!("the variable {} is not set, and what the rules do depends on it", quoted(&name));
-                    self.report.error(node.span.clone(), message).hint(format!("set it, or give a default: `${{{name}:-...}}`"));
-                }
-                stand_in
+        let Unreadable { reason, hint } = match read(&text.expose()) {
+            Ok(value) => return Some(value),
+            Err(unreadable) => unreadable,
+        };
+        if let Some(name) = self.unknown_value(&text) {
+            if stand_in.is_none() {
+                let message = format!("the variable {} is not set, and what the rules do depends on it", quoted(&name));
+                self.report.error(node.span.clone(), message).hint(format!("set it, or give a default: `${{{name}:-...}}`"));
             }
-            Err(Unreadable { reason, hint }) => {
-                // The hint may quote what it was given.
-                let hint = if text.first_value().is_some() { format!("expected {what}") } else { hint };
-                self.report.error(node.span.clone(), format!("{} {reason}", quoted(&text.masked()))).hint(hint);
-                None
-            }
+            return stand_in;
         }
+        // The hint may quote what it was given.
+        let hint = if text.first_value().is_some() { format!("expected {what}") } else { hint };
+        self.report.error(node.span.clone(), format!("{} {reason}", quoted(&text.masked()))).hint(hint);
+        None
     }
 
     /// The name of a value in the text that something else stands in for.

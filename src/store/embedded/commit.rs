@@ -226,11 +226,11 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         AttemptResult::Replied { status, reply, .. } => (Some(*status), Some(&reply[..])),
         AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(_) | AttemptResult::NotRendered(_) => (None, None),
     };
-    let (state, due, error) = match outcome {
-        _ if let Some(reason) = batch::reason_of_leader(settlement) => (schema::STATE_DEAD, None, Some(reason)),
-        Outcome::Delivered => (schema::STATE_DELIVERED, None, None),
-        Outcome::Retry(at) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
-        Outcome::Dead(reason) => (schema::STATE_DEAD, None, Some(reason.as_str())),
+    let (state, due, error) = match (batch::reason_of_leader(settlement), outcome) {
+        (Some(reason), _) => (schema::STATE_DEAD, None, Some(reason)),
+        (None, Outcome::Delivered) => (schema::STATE_DELIVERED, None, None),
+        (None, Outcome::Retry(at)) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
+        (None, Outcome::Dead(reason)) => (schema::STATE_DEAD, None, Some(reason.as_str())),
     };
     let written = transaction
         .prepare_cached(
