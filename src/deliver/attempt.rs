@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::LaneSettings;
+use crate::config::Shape;
 use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
 use crate::event::{EventId, rfc3339_milliseconds};
 use crate::transform::{self, RenderContext, Request};
@@ -30,9 +31,10 @@ struct Rendered {
 
 /// Renders and sends.
 pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
-    let route: Arc<str> = settings.rules.target(claim.route, settings.place).0.into();
+    let (route, shape) = settings.rules.target(claim.route, settings.place);
+    let route: Arc<str> = route.into();
     let rendered = match &claim.batch {
-        None => single(&settings, &claim, Arc::clone(&route)),
+        None => single(&settings, &claim, Arc::clone(&route), shape),
         Some(others) => batch(&settings, &claim, others),
     };
     let LaneSettings { rules, destination, sender, .. } = settings;
@@ -54,12 +56,11 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
 /// Why an event that is no longer what was accepted goes to nobody.
 const DAMAGED: &str = "the event was damaged in the store";
 
-fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>) -> Result<Rendered, String> {
+fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option<&Shape>) -> Result<Rendered, String> {
     if claim.event.is_damaged() {
         return Err(DAMAGED.to_owned());
     }
-    let LaneSettings { rules, place, destination, .. } = settings;
-    let (_, shape) = rules.target(claim.route, *place);
+    let LaneSettings { rules, destination, .. } = settings;
     let context = RenderContext { event: Arc::clone(&claim.event), route };
     let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
