@@ -32,7 +32,7 @@ impl Gathering {
     /// Adds what was claimed.
     pub fn add(&mut self, claims: Vec<Claim>, now: Instant) {
         for claim in claims {
-            if claim.batch.is_some() || claim.order.is_some() {
+            if goes_alone(&claim) {
                 self.ready.push_back(claim);
                 continue;
             }
@@ -73,6 +73,10 @@ impl Gathering {
 
     /// Puts back what [`Gathering::take`] gave.
     pub fn put_back(&mut self, mut claims: Vec<Claim>, now: Instant) {
+        if claims.first().is_some_and(goes_alone) {
+            claims.into_iter().rev().for_each(|claim| self.ready.push_front(claim));
+            return;
+        }
         self.bytes += claims.iter().map(|claim| claim.event.body.len()).sum::<usize>();
         claims.append(&mut self.claims);
         self.claims = claims;
@@ -84,6 +88,11 @@ impl Gathering {
         let Self { ready, claims, .. } = std::mem::take(self);
         ready.into_iter().chain(claims).collect()
     }
+}
+
+/// Whether it is a batch already, or others are in line behind it.
+fn goes_alone(claim: &Claim) -> bool {
+    claim.batch.is_some() || claim.order.is_some()
 }
 
 #[cfg(test)]
@@ -167,5 +176,11 @@ mod tests {
         gathering.add(vec![claim(4, 1)], now);
         gathering.put_back(taken, now);
         assert_eq!(sequences(&gathering.take(&BATCH)), [1, 2, 3]);
+        let ordered = Claim { order: Some(OrderKey(1)), ..claim(8, 1) };
+        gathering.add(vec![ordered], now);
+        let alone = gathering.take(&BATCH);
+        gathering.put_back(alone, now);
+        assert_eq!(sequences(&gathering.take(&BATCH)), [8], "it still goes alone");
+        assert_eq!(sequences(&gathering.take(&BATCH)), [4]);
     }
 }
