@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Admin, AdminToken, Reload};
 use crate::config::Config;
 use crate::deliver::Lanes;
-use crate::listen::{self, Limits};
+use crate::listen::{self, Happened, Limits};
 use crate::metrics::{Metrics, WebhookOutcome};
 use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
@@ -102,12 +102,19 @@ fn spawn_server(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
-    counts_timeouts: Option<Arc<Metrics>>,
+    counts: Option<Arc<Metrics>>,
     stop: CancellationToken,
 ) -> JoinHandle<()> {
-    let on_header_timeout: Arc<dyn Fn() + Send + Sync> = match counts_timeouts {
-        Some(metrics) => Arc::new(move || metrics.webhook(WebhookOutcome::Timeout)),
-        None => Arc::new(|| {}),
+    let observe: Arc<dyn Fn(Happened) + Send + Sync> = match counts {
+        Some(metrics) => {
+            metrics.counted.connections_limit.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
+            Arc::new(move |happened| match happened {
+                Happened::Opened => metrics.counted.connections.inc(),
+                Happened::Closed => metrics.counted.connections.dec(),
+                Happened::HeadersLate => metrics.webhook(WebhookOutcome::Timeout),
+            })
+        }
+        None => Arc::new(|_| {}),
     };
-    tokio::spawn(listen::serve(listener, router, Limits { connections_max, on_header_timeout }, stop))
+    tokio::spawn(listen::serve(listener, router, Limits { connections_max, observe }, stop))
 }

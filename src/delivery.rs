@@ -181,7 +181,7 @@ pub enum AttemptResult {
     /// The token server refuses the relay's credentials: nothing was sent to the destination. The text names no secret.
     CredentialsRefused(String),
     /// No answer: connecting, sending or waiting failed. The text names no URL and no content.
-    Failed(String),
+    Failed(FailureReason, String),
     /// The request could not be made from the event: nothing was sent.
     NotRendered(String),
 }
@@ -191,7 +191,7 @@ impl AttemptResult {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Replied { status, .. } => Some(*status),
-            Self::CredentialsRefused(_) | Self::Failed(_) | Self::NotRendered(_) => None,
+            Self::CredentialsRefused(_) | Self::Failed(..) | Self::NotRendered(_) => None,
         }
     }
 
@@ -199,7 +199,79 @@ impl AttemptResult {
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Replied { shortcoming, .. } => shortcoming.as_deref(),
-            Self::CredentialsRefused(error) | Self::Failed(error) | Self::NotRendered(error) => Some(error),
+            Self::CredentialsRefused(error) | Self::Failed(_, error) | Self::NotRendered(error) => Some(error),
+        }
+    }
+
+    /// The kind of what went wrong; `None` if it was delivered.
+    pub fn failure(&self) -> Option<FailureReason> {
+        match self {
+            Self::Replied { status: 200..=299, shortcoming: None, .. } => None,
+            Self::Replied { status: 200..=299, .. } => Some(FailureReason::Unsuccessful),
+            Self::Replied { status: 300..=399, .. } => Some(FailureReason::Redirect),
+            Self::Replied { status: 401 | 403 | 407, .. } | Self::CredentialsRefused(_) => Some(FailureReason::Credentials),
+            Self::Replied { status: 429, .. } => Some(FailureReason::Throttled),
+            Self::Replied { status: 400..=499, .. } => Some(FailureReason::ClientError),
+            Self::Replied { .. } => Some(FailureReason::ServerError),
+            Self::Failed(reason, _) => Some(*reason),
+            Self::NotRendered(_) => Some(FailureReason::Unrenderable),
+        }
+    }
+}
+
+/// Why an attempt did not deliver, coarsely enough to be a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureReason {
+    /// No answer in time.
+    Timeout,
+    /// No connection, or it broke.
+    Connection,
+    /// A certificate is wrong, or the other side speaks no TLS.
+    Tls,
+    /// 401, 403, 407, or no token to be had.
+    Credentials,
+    /// Another 4xx.
+    ClientError,
+    /// 5xx, or a status that HTTP does not know.
+    ServerError,
+    /// 429.
+    Throttled,
+    /// 3xx: not followed.
+    Redirect,
+    /// 2xx, but the destination's `success` does not hold.
+    Unsuccessful,
+    /// The request could not be made from the event.
+    Unrenderable,
+}
+
+impl FailureReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Timeout,
+        Self::Connection,
+        Self::Tls,
+        Self::Credentials,
+        Self::ClientError,
+        Self::ServerError,
+        Self::Throttled,
+        Self::Redirect,
+        Self::Unsuccessful,
+        Self::Unrenderable,
+    ];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Tls => "tls",
+            Self::Credentials => "credentials",
+            Self::ClientError => "client_error",
+            Self::ServerError => "server_error",
+            Self::Throttled => "throttled",
+            Self::Redirect => "redirect",
+            Self::Unsuccessful => "unsuccessful",
+            Self::Unrenderable => "unrenderable",
         }
     }
 }

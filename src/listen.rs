@@ -37,8 +37,35 @@ const ACCEPT_FAILURE_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at a time; further ones wait in the kernel's queue.
     pub connections_max: usize,
-    /// Told when a connection's headers took too long.
-    pub on_header_timeout: Arc<dyn Fn() + Send + Sync>,
+    /// Told what happens to connections.
+    pub observe: Arc<dyn Fn(Happened) + Send + Sync>,
+}
+
+/// What happens to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happened {
+    /// It was accepted.
+    Opened,
+    /// It ended.
+    Closed,
+    /// Its headers took too long.
+    HeadersLate,
+}
+
+/// A connection that is open, told of at both ends of its life.
+struct Open(Arc<dyn Fn(Happened) + Send + Sync>);
+
+impl Open {
+    fn new(observe: Arc<dyn Fn(Happened) + Send + Sync>) -> Self {
+        observe(Happened::Opened);
+        Self(observe)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        (self.0)(Happened::Closed);
+    }
 }
 
 /// Serves `router` until `stop` is cancelled; then accepts no more, lets requests in progress end, and returns when
@@ -62,7 +89,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         // Answers are small and single: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let phase = Phase::new();
-        let stream = Watched::new(stream, phase.clone(), HEADER_TIMEOUT, Arc::clone(&limits.on_header_timeout));
+        let stream = Watched::new(stream, phase.clone(), HEADER_TIMEOUT, Arc::clone(&limits.observe));
+        let open = Open::new(Arc::clone(&limits.observe));
         let router = router.clone();
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
@@ -84,7 +112,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
+            drop((open, permit));
         });
     }
     drop(listener);

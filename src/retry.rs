@@ -46,7 +46,7 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
             signal: Signal::Nothing,
             counts: true,
         },
-        AttemptResult::Failed(error) => again(policy, progress, None, error, Signal::Failure),
+        AttemptResult::Failed(_, error) => again(policy, progress, None, error, Signal::Failure),
         // No event can be to blame, so none pays for it.
         AttemptResult::CredentialsRefused(_) => uncounted(policy, progress),
         AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), .. } => {
@@ -134,6 +134,7 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::FailureReason;
     use bytes::Bytes;
 
     const POLICY: Retry = Retry {
@@ -192,7 +193,7 @@ mod tests {
 
     #[test]
     fn back_off_grows_with_full_jitter_up_to_its_maximum() {
-        let failed = attempt(AttemptResult::Failed("refused".to_owned()));
+        let failed = attempt(AttemptResult::Failed(FailureReason::Connection, "refused".to_owned()));
         let policy = Retry { attempts: 10, ..POLICY };
         for (attempts, ceiling) in [(1, 5), (2, 10), (3, 12), (9, 12)] {
             assert_eq!(judge(&policy, &failed, progress(attempts)).outcome, Outcome::Retry(seconds(ceiling)));
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn attempts_and_deadline_end_it() {
-        let failed = attempt(AttemptResult::Failed("connection refused".to_owned()));
+        let failed = attempt(AttemptResult::Failed(FailureReason::Connection, "connection refused".to_owned()));
         let Outcome::Dead(reason) = judge(&POLICY, &failed, progress(3)).outcome else { panic!("still alive") };
         assert_eq!(reason, "given up after 3 attempts, the last: connection refused");
         let late = Progress { now: seconds(3599), ..progress(1) };

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::rfc3339_milliseconds;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Snapshot};
 use crate::rules::{CurrentStatus, FileStatus};
 use crate::store::{Health, Store};
 
@@ -36,6 +36,16 @@ impl Probes {
             .route("/readyz", get(ready))
             .with_state(Arc::new(self))
     }
+
+    /// Why a webhook that comes now would not be stored.
+    fn refusal(&self) -> Option<String> {
+        match self.store.health() {
+            _ if self.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
+            Health::Good => None,
+            Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
+            Health::Failed(reason) => Some(format!("the store has failed and needs a restart: {reason}")),
+        }
+    }
 }
 
 async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
@@ -47,7 +57,8 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
             Vec::new()
         }
     };
-    match probes.metrics.render(&probes.store.figures(), &oldest, Timestamp::now()) {
+    let snapshot = Snapshot { figures: probes.store.figures(), oldest, ready: probes.refusal().is_none(), now: Timestamp::now() };
+    match probes.metrics.render(&snapshot) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}\n")).into_response(),
     }
@@ -56,12 +67,7 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
 /// Ready means: a webhook that comes now would be stored. Rules on disk that are invalid change nothing about that;
 /// `?verbose` tells of them too.
 async fn ready(State(probes): State<Arc<Probes>>, RawQuery(query): RawQuery) -> Response {
-    let refusal = match probes.store.health() {
-        _ if probes.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
-        Health::Good => None,
-        Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
-        Health::Failed(reason) => Some(format!("the store has failed and needs a restart: {reason}")),
-    };
+    let refusal = probes.refusal();
     let status = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let mut text = refusal.unwrap_or_else(|| "ready".to_owned()) + "\n";
     if query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))) {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
-use crate::circuit::{Breaker, Permission, Standing};
+use crate::circuit::{Breaker, CircuitState, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::metrics::DestinationMetrics;
@@ -129,7 +129,8 @@ impl Lane {
                 () = tokio::time::sleep_until(sleep.into()), if free == 0 || until.is_some() => {}
             }
         }
-        self.metrics.circuit(false); // A destination without a lane is held back by nothing but that.
+        // A destination without a lane is held back by nothing but that.
+        self.metrics.standing(CircuitState::Closed, false);
         // They are in the store, and go on after the next start, or when the destination comes back.
         self.store.release(self.gathering.take_all());
         while let Some(ended) = self.in_flight.join_next().await {
@@ -144,6 +145,7 @@ impl Lane {
                 return Next::Wait(Some(until));
             }
             self.hold_until = None;
+            self.show_standing();
         }
         let concurrency = self.settings.borrow().destination.concurrency;
         let free = match self.breaker.permission(now) {
@@ -200,7 +202,12 @@ impl Lane {
         let longest = self.settings.borrow().destination.retry.max;
         self.hold_until =
             hold_until.filter(|until| *until > clock).and_then(|until| now.checked_add(until_then(until, clock).min(longest)));
-        self.metrics.circuit(self.breaker.is_open());
+        self.show_standing();
+    }
+
+    fn show_standing(&self) {
+        let circuit = self.breaker.state(Instant::now(), Timestamp::now());
+        self.metrics.standing(circuit, self.hold_until.is_some());
     }
 
     /// Lets the store keep how the destination stands.
@@ -251,10 +258,12 @@ impl Lane {
         }
         let settings = self.settings.borrow().clone();
         self.in_flight.spawn(attempt::attempt(settings, claim));
+        self.metrics.in_flight(self.in_flight.len());
     }
 
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
+        self.metrics.in_flight(self.in_flight.len());
         let Attempted { claim, route, attempt, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
@@ -275,16 +284,16 @@ impl Lane {
         }
         let was_open = self.breaker.is_open();
         let changed = self.breaker.record(signal, Instant::now());
+        if (changed || self.hold_until != held_before) && !self.stop.is_cancelled() {
+            self.show_standing();
+        }
         if was_open != self.breaker.is_open() {
-            if !self.stop.is_cancelled() {
-                self.metrics.circuit(!was_open);
-            }
             tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
         }
         let attempts = if counts { attempts } else { claim.attempts_made };
         let settlement = Settlement { claim, attempt, outcome, attempts, left_out };
         let after = now.duration_since(settlement.claim.event.received_at);
-        self.metrics.attempt(&settlement.outcome, settlement.attempt.latency, after);
+        self.metrics.attempt(&settlement.attempt.result, &settlement.outcome, settlement.attempt.latency, after);
         for member in settlement.claim.batch.iter().flat_map(|others| others.iter()) {
             self.metrics.delivered_with(&settlement.outcome, now.duration_since(member.event.received_at));
         }

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::Happened;
+
 /// What a client gets whose headers did not come in time.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -61,14 +63,14 @@ pub(super) struct Watched {
     deadline: Option<Pin<Box<Sleep>>>,
     /// The request that the deadline is for: as many had begun before it.
     deadline_of: u64,
-    on_timeout: Arc<dyn Fn() + Send + Sync>,
+    observe: Arc<dyn Fn(Happened) + Send + Sync>,
     /// Runs while a write waits for the other side to read.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub fn new(stream: TcpStream, phase: Phase, timeout: Duration, on_timeout: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { stream, phase, timeout, deadline: None, deadline_of: 0, on_timeout, stalled: None }
+    pub fn new(stream: TcpStream, phase: Phase, timeout: Duration, observe: Arc<dyn Fn(Happened) + Send + Sync>) -> Self {
+        Self { stream, phase, timeout, deadline: None, deadline_of: 0, observe, stalled: None }
     }
 }
 
@@ -82,7 +84,7 @@ impl AsyncRead for Watched {
             && deadline.as_mut().poll(context).is_ready()
         {
             this.deadline = None;
-            (this.on_timeout)();
+            (this.observe)(Happened::HeadersLate);
             // Best effort: a client this slow may not read it either.
             let _ = this.stream.try_write(REQUEST_TIMEOUT);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

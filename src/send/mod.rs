@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, RETRY_AFTER};
 use jiff::Timestamp;
 
 use crate::config::{Auth, Destination, Tls};
-use crate::delivery::{Attempt, AttemptResult, MessageId};
+use crate::delivery::{Attempt, AttemptResult, FailureReason, MessageId};
 use crate::envelope;
 use crate::oauth2::NoToken;
 use crate::retry::parse_retry_after;
@@ -104,7 +104,7 @@ impl Sender {
         let deadline = Instant::now() + timeout;
         let mut request = match self.client.request(method, url).body(body).build() {
             Ok(request) => request,
-            Err(error) => return AttemptResult::Failed(plain_words(&error)),
+            Err(error) => return failed(&error),
         };
         // Whole, because the builder would copy header by header. What it has made of a user in the URL stays, unless
         // the file says otherwise.
@@ -115,8 +115,11 @@ impl Sender {
         }
         let mut response = match tokio::time::timeout(timeout, self.client.execute(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return AttemptResult::Failed(plain_words(&error)),
-            Err(_) => return AttemptResult::Failed(format!("no answer within {}", humantime::format_duration(timeout))),
+            Ok(Err(error)) => return failed(&error),
+            Err(_) => {
+                let reason = format!("no answer within {}", humantime::format_duration(timeout));
+                return AttemptResult::Failed(FailureReason::Timeout, reason);
+            }
         };
         let status = response.status();
         let retry_after = response
@@ -144,6 +147,10 @@ impl Sender {
 fn without_token(none: NoToken) -> AttemptResult {
     match none {
         NoToken::Refused(reason) => AttemptResult::CredentialsRefused(reason),
-        NoToken::Failed(reason) => AttemptResult::Failed(reason),
+        NoToken::Failed(reason) => AttemptResult::Failed(FailureReason::Credentials, reason),
     }
+}
+
+fn failed(error: &reqwest::Error) -> AttemptResult {
+    AttemptResult::Failed(words::reason(error), plain_words(error))
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use rustls::{CertificateError, Error as TlsError};
 
+use crate::delivery::FailureReason;
+
 /// An error of the client, from the outside in, without the URL (it may hold a secret).
 pub(super) fn plain_words(error: &reqwest::Error) -> String {
     let mut words: Vec<String> = Vec::new();
@@ -29,6 +31,18 @@ pub(super) fn plain_words(error: &reqwest::Error) -> String {
         words.push("the request failed".to_owned());
     }
     words.join(": ")
+}
+
+/// The kind of an error of the client.
+pub(super) fn reason(error: &reqwest::Error) -> FailureReason {
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    if causes.any(|cause| tls_error(cause).is_some()) {
+        FailureReason::Tls
+    } else if error.is_timeout() {
+        FailureReason::Timeout
+    } else {
+        FailureReason::Connection
+    }
 }
 
 /// The TLS library's error, which comes wrapped, even twice, as one of reading or writing.

@@ -9,6 +9,16 @@ pub struct Figures {
     pub destinations: Vec<(DestinationKey, DestinationFigures)>,
     /// Bytes of the store's files.
     pub bytes: u64,
+    /// Bytes above which delivered events are deleted before their time.
+    pub limit_bytes: u64,
+    /// Bytes that the relay may still write on the file system; `None` where the system does not say.
+    pub available_bytes: Option<u64>,
+    /// Waiting deliveries above which nothing is accepted.
+    pub backlog_limit: u64,
+    /// Commits that failed since the start.
+    pub failed_writes: u64,
+    /// Reads that failed since the start.
+    pub failed_reads: u64,
 }
 
 /// One destination's terms. The first four only ever grow and survive restarts and retention.

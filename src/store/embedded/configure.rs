@@ -1,6 +1,7 @@
 //! Making a version of the rules the one in effect: names get their keys, destinations are parked or taken up again.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
     writer.shared.count_waiting();
     writer.dedupe.set_window(names.dedupe_window);
     writer.retention.configure(names.retention);
+    writer.shared.limit_bytes.store(names.retention.size, Ordering::Relaxed);
     Ok(Keys { destinations, routes, rules: RulesKey(rules) })
 }
 

@@ -110,6 +110,10 @@ struct Shared {
     closing: AtomicBool,
     observe_commit: CommitObserver,
     failed_commits: AtomicU64,
+    /// Reads that failed.
+    failed_reads: AtomicU64,
+    /// `retention.size`, for whoever watches the store grow.
+    limit_bytes: AtomicU64,
 }
 
 impl Shared {
@@ -172,6 +176,7 @@ impl Shared {
         if open::is_final(error) {
             self.commit_failed(error);
         } else {
+            self.failed_commits.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%error, doing, "the store could not do this now; it is tried again");
         }
     }
@@ -368,7 +373,15 @@ impl Store for Embedded {
 
     fn figures(&self) -> Figures {
         let destinations = self.shared.queues().iter().map(|queue| (queue.key, queue.figures())).collect();
-        Figures { destinations, bytes: open::bytes_on_disk(&self.folder) }
+        Figures {
+            destinations,
+            bytes: open::bytes_on_disk(&self.folder),
+            limit_bytes: self.shared.limit_bytes.load(Ordering::Relaxed),
+            available_bytes: open::available_bytes(&self.folder),
+            backlog_limit: self.backlog_max,
+            failed_writes: self.shared.failed_commits.load(Ordering::Relaxed),
+            failed_reads: self.shared.failed_reads.load(Ordering::Relaxed),
+        }
     }
 
     fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>> {

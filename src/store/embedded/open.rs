@@ -91,6 +91,8 @@ impl Embedded {
             closing: AtomicBool::new(false),
             observe_commit: options.observe_commit,
             failed_commits: AtomicU64::new(0),
+            failed_reads: AtomicU64::new(0),
+            limit_bytes: AtomicU64::new(0),
         });
         let pacer = checkpoint::Pacer::start(&mut connection, background, Arc::clone(&shared)).map_err(refuse)?;
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
@@ -234,6 +236,12 @@ pub(super) fn bytes_on_disk(folder: &Path) -> u64 {
         .filter_map(|name| std::fs::metadata(folder.join(name)).ok())
         .map(|metadata| metadata.len())
         .sum()
+}
+
+/// Bytes that the relay's user may still write where `folder` is.
+pub(super) fn available_bytes(folder: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(folder).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
 }
 
 /// Whether nothing may be acknowledged any more until a restart has looked at what the disk really holds.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ impl Readers {
         };
         let result = tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?;
         result.map_err(|error| {
+            self.shared.failed_reads.fetch_add(1, Ordering::Relaxed);
             // A damaged file takes nothing more, whoever found it out: the disk may lose what comes next as well.
             if open::is_final(&error) && !self.shared.has_failed() {
                 self.shared.commit_failed(&error);

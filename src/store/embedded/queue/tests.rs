@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::*;
-use crate::delivery::{Attempt, AttemptResult, Outcome};
+use crate::delivery::{Attempt, AttemptResult, FailureReason, Outcome};
 use crate::event::EventId;
 
 fn ready(sequence: i64) -> Ready {
@@ -46,7 +46,11 @@ fn assert_claims(queue: &Queue, sequences: &[i64]) -> Vec<Claim> {
 }
 
 fn settle(queue: &Queue, claim: &Claim) {
-    let attempt = Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::Failed(String::new()) };
+    let attempt = Attempt {
+        started_at: Timestamp::now(),
+        latency: Duration::ZERO,
+        result: AttemptResult::Failed(FailureReason::Connection, String::new()),
+    };
     queue.settled(&Settlement::new(claim.clone(), attempt, Outcome::Delivered, 1), None, None);
 }
 

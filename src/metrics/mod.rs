@@ -1,15 +1,19 @@
 //! The only place that knows the `prometheus` crate. Every family exists from the start; the doc comment of a field
 //! is its help text.
 
+mod families;
+mod scrape;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use prometheus::{Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
-use prometheus::{Gauge, GaugeVec, IntGauge};
+use prometheus::{Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use crate::delivery::{DestinationKey, Outcome};
-use crate::store::Figures;
+use self::families::{Family, families};
+pub use self::scrape::Snapshot;
+use crate::circuit::CircuitState;
+use crate::delivery::{AttemptResult, FailureReason, Outcome};
 
 /// From 100 us to 10 s: a webhook's answer, a commit.
 const FAST_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -21,40 +25,32 @@ const DELIVERY_BUCKETS: &[f64] = &[
     259_200.0,
 ];
 
-/// Declares a struct of metrics: the doc comment is the help text, the field's name the metric's.
-macro_rules! families {
-    ($(#[$outer:meta])* $visibility:vis struct $name:ident { $( #[doc = $help:literal] $field:ident: $kind:ident $([$($label:literal),+])? $(in $buckets:ident)?, )+ }) => {
-        $(#[$outer])*
-        $visibility struct $name { $( #[doc = $help] pub $field: $kind, )+ }
-
-        impl $name {
-            fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-                Ok(Self { $( $field: {
-                    let family = <$kind as Family>::make(stringify!($field), $help.trim(), &[$($($label),+)?], &[$($buckets)?])?;
-                    registry.register(Box::new(family.clone()))?;
-                    family
-                }, )+ })
-            }
-        }
-    };
-}
-
 families! {
     /// What the relay counts while it runs.
     #[derive(Debug, Clone)]
     pub struct Counted {
         /// Webhooks by what became of them.
         webhooks_total: IntCounterVec["outcome"],
+        /// Open connections for webhooks.
+        connections: IntGauge,
+        /// Connections for webhooks at a time, at most.
+        connections_limit: IntGauge,
         /// Seconds from a webhook's headers to its 200.
         ack_seconds: Histogram in FAST_BUCKETS,
         /// Attempts to deliver, by what they led to.
         attempts_total: IntCounterVec["destination", "result"],
+        /// Attempts that did not deliver, by what was wrong.
+        attempt_failures_total: IntCounterVec["destination", "reason"],
+        /// Attempts under way.
+        in_flight: IntGaugeVec["destination"],
         /// Seconds that an attempt took.
         attempt_seconds: HistogramVec["destination"] in ATTEMPT_BUCKETS,
         /// Seconds from receipt to delivery, over all attempts.
         delivery_seconds: HistogramVec["destination"] in DELIVERY_BUCKETS,
         /// Whether the destination's circuit breaker holds deliveries back (1) or not (0).
         circuit_open: IntGaugeVec["destination"],
+        /// Why the destination's deliveries are held back now (1).
+        held: IntGaugeVec["destination", "reason"],
         /// Events that the route matched, shadow routes included.
         route_matches_total: IntCounterVec["route"],
         /// Events that no route took.
@@ -67,28 +63,6 @@ families! {
         config_last_reload_success_timestamp_seconds: Gauge,
         /// The running version; always 1.
         build_info: IntGaugeVec["version"],
-    }
-}
-
-families! {
-    /// What the store knows; read from it at every scrape.
-    struct Stored {
-        /// Final outcomes of deliveries.
-        deliveries_total: IntCounterVec["destination", "outcome"],
-        /// Deliveries that rules planned.
-        planned_total: IntCounterVec["destination"],
-        /// Dead deliveries that were taken up again.
-        redriven_total: IntCounterVec["destination"],
-        /// Deliveries without a final outcome.
-        waiting: IntGaugeVec["destination"],
-        /// Deliveries without a final outcome whose destination is not in the file.
-        parked: IntGaugeVec["destination"],
-        /// Dead deliveries kept now.
-        dead_letters: IntGaugeVec["destination"],
-        /// Age in seconds of the oldest delivery without a final outcome; 0 if there is none.
-        queue_oldest_seconds: GaugeVec["destination"],
-        /// Bytes of the store's files.
-        store_bytes: IntGauge,
     }
 }
 
@@ -146,14 +120,21 @@ pub struct DestinationMetrics {
     delivered: IntCounter,
     retried: IntCounter,
     dead: IntCounter,
+    failures: [IntCounter; FailureReason::ALL.len()],
+    in_flight: IntGauge,
     attempt_seconds: Histogram,
     delivery_seconds: Histogram,
     circuit_open: IntGauge,
+    held: [IntGauge; HELD_REASONS.len()],
 }
+
+/// Every value of `held{reason}`: the breaker is open; the destination said that it is gone; somebody paused it; it asked
+/// for rest.
+const HELD_REASONS: [&str; 4] = ["circuit", "gone", "paused", "retry_after"];
 
 impl DestinationMetrics {
     /// Counts an attempt that ended `after` its event was received.
-    pub fn attempt(&self, outcome: &Outcome, latency: Duration, after: SignedDuration) {
+    pub fn attempt(&self, result: &AttemptResult, outcome: &Outcome, latency: Duration, after: SignedDuration) {
         self.attempt_seconds.observe(latency.as_secs_f64());
         match outcome {
             Outcome::Delivered => {
@@ -162,6 +143,9 @@ impl DestinationMetrics {
             }
             Outcome::Retry(_) => self.retried.inc(),
             Outcome::Dead(_) => self.dead.inc(),
+        }
+        if let Some(reason) = result.failure() {
+            self.failures[reason as usize].inc();
         }
     }
 
@@ -172,9 +156,18 @@ impl DestinationMetrics {
         }
     }
 
-    /// Notes the circuit breaker's state.
-    pub fn circuit(&self, open: bool) {
-        self.circuit_open.set(i64::from(open));
+    /// Notes how many attempts are under way.
+    pub fn in_flight(&self, attempts: usize) {
+        self.in_flight.set(i64::try_from(attempts).unwrap_or(i64::MAX));
+    }
+
+    /// Notes what holds the destination's deliveries back: its breaker, and whether it asked for rest.
+    pub fn standing(&self, circuit: CircuitState, rests: bool) {
+        self.circuit_open.set(i64::from(circuit != CircuitState::Closed));
+        let holds = [matches!(circuit, CircuitState::Open { .. }), circuit == CircuitState::Gone, circuit == CircuitState::Paused, rests];
+        for (gauge, holds) in self.held.iter().zip(holds) {
+            gauge.set(i64::from(holds));
+        }
     }
 }
 
@@ -197,6 +190,8 @@ impl Metrics {
         for outcome in WebhookOutcome::ALL {
             counted.webhooks_total.with_label_values(&[outcome.label()]);
         }
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         counted.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Arc::new(Self { registry, counted }))
     }
@@ -218,9 +213,12 @@ impl Metrics {
             delivered: attempts("delivered"),
             retried: attempts("retried"),
             dead: attempts("dead"),
+            failures: FailureReason::ALL.map(|reason| self.counted.attempt_failures_total.with_label_values(&[name, reason.label()])),
+            in_flight: self.counted.in_flight.with_label_values(&[name]),
             attempt_seconds: self.counted.attempt_seconds.with_label_values(&[name]),
             delivery_seconds: self.counted.delivery_seconds.with_label_values(&[name]),
             circuit_open: self.counted.circuit_open.with_label_values(&[name]),
+            held: HELD_REASONS.map(|reason| self.counted.held.with_label_values(&[name, reason])),
         }
     }
 
@@ -241,11 +239,9 @@ impl Metrics {
     ///
     /// # Errors
     /// Only where a family is inconsistent.
-    pub fn render(&self, figures: &Figures, oldest: &[(DestinationKey, Timestamp)], now: Timestamp) -> Result<String, prometheus::Error> {
-        let stored = Registry::new();
-        Stored::register(&stored)?.fill(figures, oldest, now);
+    pub fn render(&self, snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         let mut families = self.registry.gather();
-        families.extend(stored.gather());
+        families.extend(snapshot.gather()?);
         families.sort_by(|one, other| one.name().cmp(other.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
@@ -253,99 +249,41 @@ impl Metrics {
     }
 }
 
-impl Stored {
-    fn fill(&self, figures: &Figures, oldest: &[(DestinationKey, Timestamp)], now: Timestamp) {
-        for (key, destination) in &figures.destinations {
-            let name = destination.name.as_str();
-            self.planned_total.with_label_values(&[name]).inc_by(destination.planned);
-            self.redriven_total.with_label_values(&[name]).inc_by(destination.redriven);
-            self.deliveries_total.with_label_values(&[name, "delivered"]).inc_by(destination.delivered);
-            self.deliveries_total.with_label_values(&[name, "dead"]).inc_by(destination.dead);
-            self.waiting.with_label_values(&[name]).set(gauge(destination.waiting()));
-            self.parked.with_label_values(&[name]).set(gauge(destination.parked()));
-            self.dead_letters.with_label_values(&[name]).set(gauge(destination.dead_kept));
-            let age =
-                oldest.iter().find(|(of, _)| of == key).map_or(0.0, |(_, received_at)| now.duration_since(*received_at).as_secs_f64());
-            self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
-        }
-        self.store_bytes.set(gauge(figures.bytes));
-    }
-}
-
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 /// Seconds, as histograms want them.
 pub fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
-/// Makes a family of a kind; lets the macro above treat all kinds alike.
-trait Family: Sized {
-    fn make(name: &str, help: &str, labels: &[&str], buckets: &[&[f64]]) -> Result<Self, prometheus::Error>;
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("wiza_relay")
-}
-
-fn histogram_options(name: &str, help: &str, buckets: &[&[f64]]) -> HistogramOpts {
-    let options = HistogramOpts::new(name, help).namespace("wiza_relay");
-    match buckets.first() {
-        Some(buckets) => options.buckets(buckets.to_vec()),
-        None => options,
-    }
-}
-
-macro_rules! family_without_labels {
-    ($($kind:ident),+) => { $(
-        impl Family for $kind {
-            fn make(name: &str, help: &str, _: &[&str], _: &[&[f64]]) -> Result<Self, prometheus::Error> {
-                Self::with_opts(options(name, help))
-            }
-        }
-    )+ };
-}
-
-macro_rules! family_with_labels {
-    ($($kind:ident),+) => { $(
-        impl Family for $kind {
-            fn make(name: &str, help: &str, labels: &[&str], _: &[&[f64]]) -> Result<Self, prometheus::Error> {
-                Self::new(options(name, help), labels)
-            }
-        }
-    )+ };
-}
-
-family_without_labels!(IntCounter, IntGauge, Gauge);
-family_with_labels!(IntCounterVec, IntGaugeVec, GaugeVec);
-
-impl Family for Histogram {
-    fn make(name: &str, help: &str, _: &[&str], buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        Self::with_opts(histogram_options(name, help, buckets))
-    }
-}
-
-impl Family for HistogramVec {
-    fn make(name: &str, help: &str, labels: &[&str], buckets: &[&[f64]]) -> Result<Self, prometheus::Error> {
-        Self::new(histogram_options(name, help, buckets), labels)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::DestinationFigures;
+    use crate::delivery::DestinationKey;
+    use crate::store::{DestinationFigures, Figures};
+
+    #[test]
+    fn a_reason_stands_where_its_number_says() {
+        for (number, reason) in FailureReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{reason:?}");
+        }
+    }
 
     #[test]
     fn every_family_is_there_from_the_start_and_the_equation_can_be_read_off() {
         let metrics = Metrics::new().unwrap();
         metrics.prepare(["crm"].into_iter(), ["everything"].into_iter());
         let crm = DestinationFigures { name: "crm".into(), active: true, planned: 10, redriven: 1, delivered: 4, dead: 2, dead_kept: 1 };
-        let figures = Figures { destinations: vec![(DestinationKey(0), crm)], bytes: 4096 };
+        let figures = Figures {
+            destinations: vec![(DestinationKey(0), crm)],
+            bytes: 4096,
+            limit_bytes: 8192,
+            available_bytes: Some(1 << 20),
+            backlog_limit: 100,
+            failed_writes: 2,
+            failed_reads: 0,
+        };
         let now = Timestamp::now();
-        let text = metrics.render(&figures, &[(DestinationKey(0), now - jiff::SignedDuration::from_secs(3))], now).unwrap();
+        let oldest = vec![(DestinationKey(0), now - SignedDuration::from_secs(3))];
+        let text = metrics.render(&Snapshot { figures, oldest, ready: true, now }).unwrap();
         for line in [
             "wiza_relay_webhooks_total{outcome=\"accepted\"} 0",
             "wiza_relay_webhooks_total{outcome=\"too_large\"} 0",
@@ -360,6 +298,15 @@ mod tests {
             "wiza_relay_route_matches_total{route=\"everything\"} 0",
             "wiza_relay_unmatched_total 0",
             "wiza_relay_store_bytes 4096",
+            "wiza_relay_store_limit_bytes 8192",
+            "wiza_relay_store_available_bytes 1048576",
+            "wiza_relay_backlog_limit 100",
+            "wiza_relay_store_errors_total{operation=\"write\"} 2",
+            "wiza_relay_store_errors_total{operation=\"read\"} 0",
+            "wiza_relay_ready 1",
+            "wiza_relay_attempt_failures_total{destination=\"crm\",reason=\"timeout\"} 0",
+            "wiza_relay_held{destination=\"crm\",reason=\"retry_after\"} 0",
+            "wiza_relay_in_flight{destination=\"crm\"} 0",
             concat!("wiza_relay_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# HELP wiza_relay_ack_seconds Seconds from a webhook's headers to its 200.",
         ] {
