@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/rules.md",
     "docs/recipes.md",
     "docs/operations.md",
+    "docs/metrics.md",
 ];
 
 /// For whoever is on call. `tests/relay/operating.rs` holds its metrics against a relay.

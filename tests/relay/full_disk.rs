@@ -55,9 +55,13 @@ async fn a_full_disk_refuses_webhooks_and_loses_none() {
     assert_eq!(relay.get("/healthz").await.0, 200);
     assert_eq!(relay.metric("webhooks_total", &[("outcome", "unavailable")]).await, 3);
     assert!(relay.log().contains("cannot write"), "{}", relay.log());
+    assert_eq!(relay.metric("ready", &[]).await, 0);
+    assert!(relay.metric("store_errors_total", &[("operation", "write")]).await >= 3);
+    assert!(relay.metric("store_available_bytes", &[]).await < 1 << 20, "{}", relay.metrics().await.text);
     // Nobody sends to a relay that is not ready, so it must find out by itself.
     std::fs::remove_file(ballast).unwrap();
     eventually("ready again", async || (relay.get("/readyz").await.0 == 200).then_some(())).await;
+    assert_eq!(relay.metric("ready", &[]).await, 1);
     eventually("webhooks are taken again", async || (relay.webhook(large(5)).send().await.status == 200).then_some(())).await;
     let accepted = relay.accepted().len();
     assert_eq!(relay.stored().events(), u64::try_from(accepted).unwrap());

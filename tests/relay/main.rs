@@ -22,6 +22,7 @@ mod full_disk;
 mod holding;
 mod hostile;
 mod kill_steps;
+mod measuring;
 mod network;
 mod operating;
 mod ordering;
