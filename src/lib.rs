@@ -41,3 +41,4 @@ pub mod rules_file;
 pub mod delivery;
 pub mod event;
 pub mod listing;
+pub mod problem;

@@ -2,8 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::problem::problem;
 use crate::store::StoreError;
 
 /// An answer that says no, and why.
@@ -49,12 +50,7 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or_default();
-        let mut body = json!({ "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail });
-        for (name, value) in self.members {
-            body[name] = value;
-        }
-        let mut response = (self.status, json_text("application/problem+json", &body)).into_response();
+        let mut response = problem(self.status, &self.detail, self.members);
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wiza-relay admin\""));
         }

@@ -56,12 +56,13 @@ impl Lanes {
     /// # Errors
     /// Where a destination's client cannot be made.
     pub fn prepare(&self, config: &Config) -> Result<Vec<Sender>, String> {
+        let of_lane = |lane: &Lane| {
+            let settings = lane.settings.borrow();
+            (settings.destination.name.clone(), settings.sender.clone())
+        };
+        let old: HashMap<_, Sender> = self.lanes.values().map(of_lane).collect();
         let sender = |destination: &Arc<Destination>| {
-            let old = self.lanes.values().find_map(|lane| {
-                let settings = lane.settings.borrow();
-                (settings.destination.name == destination.name).then(|| settings.sender.clone())
-            });
-            Sender::new(destination, old.as_ref()).map_err(|error| format!("destination `{}`: {error}", destination.name))
+            Sender::new(destination, old.get(&destination.name)).map_err(|error| format!("destination `{}`: {error}", destination.name))
         };
         config.destinations.iter().map(sender).collect()
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 
 use crate::event::EventId;
 use crate::metrics::WebhookOutcome;
+use crate::problem::problem;
 use crate::store::Unavailable;
 
 /// Seconds after which a sender that got 503 should come again.
@@ -67,33 +67,33 @@ impl IntoResponse for Answer {
             Self::Accepted(id) => stored("accepted", id),
             Self::Duplicate(id) => stored("duplicate", id),
             Self::Unauthorized => {
-                problem(StatusCode::UNAUTHORIZED, "x-auth-key is missing, or is not the SHA-256 (64 hex digits) of a configured API key")
+                refusal(StatusCode::UNAUTHORIZED, "x-auth-key is missing, or is not the SHA-256 (64 hex digits) of a configured API key")
             }
             Self::Limited(wait) => {
-                let response = problem(StatusCode::TOO_MANY_REQUESTS, "too many wrong keys from this address; a right key is not limited");
+                let response = refusal(StatusCode::TOO_MANY_REQUESTS, "too many wrong keys from this address; a right key is not limited");
                 retry_after(response, wait.as_secs().saturating_add(1))
             }
             Self::Quarantined(id, reason) => {
-                problem(StatusCode::BAD_REQUEST, &format!("the body is no event: {reason}; it is kept in quarantine as {id}"))
+                refusal(StatusCode::BAD_REQUEST, &format!("the body is no event: {reason}; it is kept in quarantine as {id}"))
             }
-            Self::Unreadable(reason) => problem(StatusCode::BAD_REQUEST, &reason),
+            Self::Unreadable(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
             Self::UnknownEncoding => {
-                let mut response = problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding may be gzip or absent");
+                let mut response = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding may be gzip or absent");
                 response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
                 response
             }
-            Self::TooLarge(limit) => problem(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {limit} bytes (source.max_body)")),
-            Self::TooSlow(limit) => problem(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
+            Self::TooLarge(limit) => refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {limit} bytes (source.max_body)")),
+            Self::TooSlow(limit) => refusal(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
             Self::Unavailable(reason) => {
-                retry_after(problem(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE)
+                retry_after(refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE)
             }
             Self::WrongMethod => {
-                let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks come by POST");
+                let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "webhooks come by POST");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
                 response
             }
-            Self::WrongPath => problem(StatusCode::NOT_FOUND, "nothing is here"),
-            Self::Misdirected(path) => problem(
+            Self::WrongPath => refusal(StatusCode::NOT_FOUND, "nothing is here"),
+            Self::Misdirected(path) => refusal(
                 StatusCode::MISDIRECTED_REQUEST,
                 &format!("the key is right, but webhooks belong under {path}: correct the URL in Wiza's settings"),
             ),
@@ -106,11 +106,8 @@ fn stored(status: &str, id: EventId) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// An error as RFC 9457 has it.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail}).to_string();
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+fn refusal(status: StatusCode, detail: &str) -> Response {
+    problem(status, detail, Vec::new())
 }
 
 fn retry_after(mut response: Response, seconds: u64) -> Response {
