@@ -1,5 +1,7 @@
 //! What is not counted but looked at, at every scrape: the store's figures, the process, the runtime.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use prometheus::{Counter, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
@@ -54,6 +56,7 @@ families! {
 
 impl Stored {
     fn fill(&self, Snapshot { figures, oldest, ready, now }: &Snapshot) {
+        let oldest: HashMap<_, _> = oldest.iter().copied().collect();
         for (key, destination) in &figures.destinations {
             let name = destination.name.as_str();
             self.planned_total.with_label_values(&[name]).inc_by(destination.planned);
@@ -63,8 +66,7 @@ impl Stored {
             self.waiting.with_label_values(&[name]).set(gauge(destination.waiting()));
             self.parked.with_label_values(&[name]).set(gauge(destination.parked()));
             self.dead_letters.with_label_values(&[name]).set(gauge(destination.dead_kept));
-            let age =
-                oldest.iter().find(|(of, _)| of == key).map_or(0.0, |(_, received_at)| now.duration_since(*received_at).as_secs_f64());
+            let age = oldest.get(key).map_or(0.0, |received_at| now.duration_since(*received_at).as_secs_f64());
             self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
         }
         self.backlog_limit.set(gauge(figures.backlog_limit));
