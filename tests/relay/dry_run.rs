@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{API_KEY, Receiver, Setup, reveal, run, run_with};
+use crate::harness::{API_KEY, Receiver, Setup, binary, reveal, run, run_with};
 
 const RULES: &str = "
 source: { path: /webhooks/wiza, api_keys: ['${WIZA_API_KEY}'] }
@@ -193,7 +193,7 @@ fn colour_is_for_terminals() {
         return;
     }
     let folder = Folder::new(RULES);
-    let relay = env!("CARGO_BIN_EXE_wiza-relay");
+    let relay = binary().display().to_string();
     let (rules, payload) = (folder.path("routes.yaml"), folder.path("seven.json"));
     for command in [format!("'{relay}' explain --config '{rules}' '{payload}'"), format!("'{relay}' test '{rules}'")] {
         let on_a_terminal = |no_colour: Option<&str>| {

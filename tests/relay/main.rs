@@ -21,6 +21,7 @@ mod failing_disk;
 mod full_disk;
 mod holding;
 mod hostile;
+mod image;
 mod kill_steps;
 mod measuring;
 mod network;

@@ -1,6 +1,7 @@
 //! Running a command of the binary to its end.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -26,9 +27,14 @@ impl Ran {
     }
 }
 
+/// The binary under test: the one that was compiled with the tests, or the one that `WIZA_RELAY_TEST_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("WIZA_RELAY_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_wiza-relay").into(), PathBuf::from)
+}
+
 /// The binary, in an environment with nothing of the relay's in it.
 pub fn relay() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wiza-relay"));
+    let mut command = Command::new(binary());
     command.env_clear();
     for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
@@ -52,7 +58,7 @@ pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
 pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Ran> {
     let as_nobody = || {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_wiza-relay")]);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary());
         command
     };
     let mut possible = as_nobody();
@@ -64,7 +70,8 @@ pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> 
     Some(tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap())
 }
 
-fn to_its_end(mut command: Command) -> Ran {
+/// Waits for its end.
+pub(super) fn to_its_end(mut command: Command) -> Ran {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut output, mut error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let read_error = std::thread::spawn(move || {

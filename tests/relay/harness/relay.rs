@@ -65,6 +65,11 @@ impl Relay {
         self.start_again().await;
     }
 
+    /// Sets a variable for the next start.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.setup.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// One try; `false` if somebody else took a port meanwhile, the log if it ended for another reason.
     async fn try_start(&mut self) -> Result<bool, String> {
         self.starts += 1;
@@ -73,15 +78,7 @@ impl Relay {
             std::fs::write(self.routes_file(), &self.setup.routes).unwrap();
         }
         let log = File::create(self.log_file(self.starts)).unwrap();
-        let child = command::relay()
-            .args(self.arguments())
-            .envs(self.setup.environment.iter().cloned())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = self.command().current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         let status = eventually("the relay is ready", async || match self.exited() {
             Some(status) => Some(Some(status)),
@@ -97,6 +94,18 @@ impl Relay {
         }
         self.poster = Some(Poster::new(self.webhooks, Arc::clone(&self.accepted)));
         Ok(true)
+    }
+
+    fn command(&self) -> Command {
+        let environment = self.setup.environment.iter().cloned();
+        let Some(image) = &self.setup.image else {
+            let mut command = command::relay();
+            command.args(self.arguments()).envs(environment);
+            return command;
+        };
+        let ports = [("WIZA_RELAY_LISTEN", self.webhooks), ("WIZA_RELAY_ADMIN", self.admin)];
+        let ports = ports.map(|(name, address)| (name.to_owned(), address.to_string()));
+        image.command(&self.store(), ports.into_iter().chain(environment), &[])
     }
 
     fn arguments(&self) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! What a relay is started with.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::receiver::Witness;
-use super::{API_KEY, Faults, Receiver, Relay};
+use super::{API_KEY, Faults, Image, Receiver, Relay};
 
 /// A relay that has not been started yet.
 pub struct Setup {
@@ -15,6 +16,7 @@ pub struct Setup {
     pub(super) rules_file: Option<PathBuf>,
     pub(super) on_all_interfaces: bool,
     pub(super) damaged: bool,
+    pub(super) image: Option<Arc<Image>>,
 }
 
 impl Setup {
@@ -29,6 +31,7 @@ impl Setup {
             rules_file: None,
             on_all_interfaces: false,
             damaged: false,
+            image: None,
         }
     }
 
@@ -77,6 +80,13 @@ impl Setup {
     pub fn rules_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.rules_file = Some(path.into());
         self
+    }
+
+    /// Runs it in the image, with the rules, and the store, where the image wants them.
+    pub fn inside(self, image: &Arc<Image>) -> Self {
+        let rules = image.rules().join("routes.yaml");
+        std::fs::write(&rules, &self.routes).unwrap();
+        Self { image: Some(Arc::clone(image)), rules_file: Some(rules), ..self }
     }
 
     /// Lets the admin port be reached from beyond this machine.
