@@ -32,6 +32,12 @@ pub fn binary() -> PathBuf {
     std::env::var_os("WIZA_RELAY_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_wiza-relay").into(), PathBuf::from)
 }
 
+/// Whether the binary under test loads no library, so none that injects faults.
+pub(super) fn is_static() -> bool {
+    let names_a_loader = |binary: Vec<u8>| memchr::memmem::find(&binary, b"/ld-linux").is_some();
+    cfg!(target_os = "linux") && !names_a_loader(std::fs::read(binary()).unwrap())
+}
+
 /// The binary, in an environment with nothing of the relay's in it.
 pub fn relay() -> Command {
     let mut command = Command::new(binary());
