@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/recipes.md",
     "docs/operations.md",
     "docs/metrics.md",
+    "docs/image.md",
 ];
 
 /// For whoever is on call. `tests/relay/operating.rs` holds its metrics against a relay.

@@ -116,8 +116,7 @@ routes: [{{ name: all, to: [private, public] }}]",
     }
 
     relay.kill();
-    write(image.rules(), "system.pem", &system.pem());
-    relay.set_environment("SSL_CERT_FILE", "/etc/wiza-relay/system.pem");
+    write(&image.root().join("etc/ssl/certs"), "mounted-beside.pem", &system.pem());
     relay.start_again().await;
     relay.webhook(reveal(3)).accepted().await;
     assert_eq!(public.wait_for(1).await[0].path, "/second");

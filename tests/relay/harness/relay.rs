@@ -65,11 +65,6 @@ impl Relay {
         self.start_again().await;
     }
 
-    /// Sets a variable for the next start.
-    pub fn set_environment(&mut self, name: &str, value: &str) {
-        self.setup.environment.push((name.to_owned(), value.to_owned()));
-    }
-
     /// One try; `false` if somebody else took a port meanwhile, the log if it ended for another reason.
     async fn try_start(&mut self) -> Result<bool, String> {
         self.starts += 1;
