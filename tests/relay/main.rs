@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod alerting;
 mod authenticating;
 mod backup;
 mod bad_input;
