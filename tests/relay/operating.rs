@@ -388,13 +388,15 @@ async fn every_metric_that_documents_and_alerts_name_is_there_from_the_start() {
     let files = ["README.md", "ARCHITECTURE.md", "docs/operations.md", "alerts/rules.yaml"].map(|name| root.join(name));
     // With a colon they are the recording rules' own.
     let names = regex::Regex::new(r"[a-z0-9_:]*\b(wiza_relay|process)_[a-z0-9_:]+").unwrap();
+    let mut all = 0;
     for file in files.into_iter().chain(alert_tests) {
         let text = std::fs::read_to_string(&file).unwrap();
         let named: Vec<&str> = names.find_iter(&text).map(|found| found.as_str()).filter(|name| !name.contains(':')).collect();
         for name in &named {
             assert!(is_there(name), "{}: a relay has no {name}", file.display());
         }
-        assert!(!named.is_empty() || file.ends_with("ARCHITECTURE.md"), "{}", file.display());
+        all += named.len();
     }
+    assert!(all > 200, "{all} names were found");
     relay.finish().await;
 }
