@@ -225,7 +225,7 @@ def destinations():
         ),
         lines(
             "Delivered, by destination",
-            "Deliveries a second that arrived.",
+            "Deliveries a second that arrived. One line that falls while the others stay is one destination's trouble.",
             "CircuitOpen",
             query(f"sum by (destination) (rate({destination('deliveries_total', outcome='delivered', over='$__rate_interval')}))", "{{destination}}"),
             unit="ops",

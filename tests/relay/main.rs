@@ -13,6 +13,7 @@ mod batching;
 mod cli;
 mod clock;
 mod damaged;
+mod dashboards;
 mod delivering;
 mod delivering_circuit;
 mod delivering_failures;

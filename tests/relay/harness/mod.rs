@@ -4,6 +4,7 @@
 mod answer;
 pub mod certificates;
 mod command;
+pub mod dashboard;
 mod faults;
 mod link;
 mod metrics;
