@@ -36,7 +36,8 @@ def variables():
 
     source = {
         "name": "datasource", "label": "Data source", "description": "The Prometheus that scrapes the relay.", "type": "datasource",
-        "query": "prometheus", "regex": "", "hide": 0, "includeAll": False, "multi": False, "refresh": 1, "current": {"text": "", "value": ""}, "options": [],
+        "query": "prometheus", "regex": "", "hide": 0, "includeAll": False, "multi": False, "refresh": 1, "current": {"text": "default", "value": "default"},
+        "options": [],
     }  # fmt: skip
     runbooks = {
         "name": "runbooks", "label": "Runbooks", "type": "textbox", "hide": 0, "query": "", "current": {"text": "", "value": ""}, "options": [],
@@ -54,7 +55,7 @@ def variables():
 
 
 def annotations():
-    """Marks in every panel: what somebody changed, and when the relay was not well."""
+    """Marks in every panel: what somebody changed, and when the relay was not well. Grafana marks where a value is above 0."""
 
     def mark(name, colour, expr, title, text, at_value=False):
         made = {
@@ -74,8 +75,8 @@ def annotations():
         built_in,
         mark("Starts and deploys", PURPLE, f"1000 * ({started})", "Started", "version {{version}} on {{instance}}", at_value=True),
         mark("Rules taken", SKY, f"1000 * {reloaded}", "Rules taken", "routes.yaml is in effect on {{instance}}", at_value=True),
-        mark("Rules refused", ORANGE, f"min_over_time({panels.relay('config_last_reload_successful', over='1m')}) == 0", "Rules refused", "The old rules go on, on {{instance}}"),
-        mark("Not ready", VERMILION, f"min_over_time({panels.relay('ready', over='1m')}) == 0", "Not ready", "{{instance}} stores no webhooks"),
+        mark("Rules refused", ORANGE, f"1 - min_over_time({panels.relay('config_last_reload_successful', over='1m')}) > 0", "Rules refused", "The old rules go on, on {{instance}}"),
+        mark("Not ready", VERMILION, f"1 - min_over_time({panels.relay('ready', over='1m')}) > 0", "Not ready", "{{instance}} stores no webhooks"),
     ]  # fmt: skip
 
 

@@ -60,7 +60,9 @@ impl Looking<'_> {
             return self.prometheus.query(&expression).await.iter().any(|sample| !sample.value.is_nan());
         }
         let series = self.prometheus.query_range(&expression, self.since, Self::now(), 1.0).await;
-        series.iter().flat_map(|series| &series.points).any(|(_, value)| !value.is_nan())
+        // Of annotations Grafana marks only what is above 0.
+        let counts = |value: f64| if query.place.starts_with("annotation") { value > 0.0 } else { !value.is_nan() };
+        series.iter().flat_map(|series| &series.points).any(|(_, value)| counts(*value))
     }
 
     /// Those of the queries that give nothing, whether all destinations are chosen or one.
