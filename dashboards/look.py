@@ -15,22 +15,42 @@ WELL, SOON, BAD = GREEN, ORANGE, VERMILION
 # One thing has one colour, wherever it is drawn.
 COLOURS = {
     # attempts_total{result}, deliveries_total{outcome}
-    "planned": GREY, "delivered": SKY, "retried": ORANGE, "dead": VERMILION,
+    "planned": GREY,
+    "delivered": SKY,
+    "retried": ORANGE,
+    "dead": VERMILION,
     # webhooks_total{outcome}
-    "accepted": SKY, "duplicate": GREEN, "unauthorized": PURPLE, "limited": "#882255", "invalid": YELLOW, "too_large": ORANGE,
-    "timeout": BLUE, "unavailable": VERMILION, "unmatched": GREY,
+    "accepted": SKY,
+    "duplicate": GREEN,
+    "unauthorized": PURPLE,
+    "limited": "#882255",
+    "invalid": YELLOW,
+    "too_large": ORANGE,
+    "timeout": BLUE,
+    "unavailable": VERMILION,
+    "unmatched": GREY,
     # attempt_failures_total{reason}, but for `timeout`
-    "connection": VERMILION, "tls": PURPLE, "credentials": "#882255", "client_error": YELLOW, "server_error": ORANGE,
-    "throttled": SKY, "redirect": GREEN, "unsuccessful": "#661100", "unrenderable": GREY,
+    "connection": VERMILION,
+    "tls": PURPLE,
+    "credentials": "#882255",
+    "client_error": YELLOW,
+    "server_error": ORANGE,
+    "throttled": SKY,
+    "redirect": GREEN,
+    "unsuccessful": "#661100",
+    "unrenderable": GREY,
     # quantiles
-    "p50": SKY, "p90": BLUE, "p99": ORANGE,
+    "p50": SKY,
+    "p90": BLUE,
+    "p99": ORANGE,
     # what a line is measured against
     "limit": VERMILION,
     # store_errors_total{operation}
-    "write": VERMILION, "read": ORANGE,
-}  # fmt: skip
+    "write": VERMILION,
+    "read": ORANGE,
+}
 
-# What holds a destination back, by the number that panels.HELD gives it.
+# What holds a destination back, by the number that HELD in rows_deliveries.py gives it.
 HELD_WORDS = {
     0: ("flowing", GREEN),
     1: ("asked for a rest", YELLOW),
@@ -57,14 +77,23 @@ def result(index, text, colour):
 def steps(*from_values):
     """Thresholds: the colour below all of them, then (value, colour) from there on."""
     first, *rest = from_values
-    return {"mode": "absolute", "steps": [{"color": first, "value": None}] + [{"color": colour, "value": value} for value, colour in rest]}
+    return {
+        "mode": "absolute",
+        "steps": [{"color": first, "value": None}] + [{"color": colour, "value": value} for value, colour in rest],
+    }
 
 
 def query(expr, legend="__auto", now=False, form="time_series"):
     """One query of a panel: over the time shown, or only as it is now."""
     return {
-        "datasource": SOURCE, "editorMode": "code", "expr": expr, "legendFormat": legend, "instant": now, "range": not now, "format": form,
-    }  # fmt: skip
+        "datasource": SOURCE,
+        "editorMode": "code",
+        "expr": expr,
+        "legendFormat": legend,
+        "instant": now,
+        "range": not now,
+        "format": form,
+    }
 
 
 def override(name, **properties):
@@ -81,15 +110,25 @@ def fixed(colour):
 def dashed(name, **properties):
     """A line for what others are measured against."""
     style = {"fill": "dash", "dash": [10, 10]}
-    return override(name, custom__lineStyle=style, custom__fillOpacity=0, custom__stacking={"mode": "none", "group": "A"}, **properties)
+    return override(
+        name, custom__lineStyle=style, custom__fillOpacity=0, custom__stacking={"mode": "none", "group": "A"}, **properties
+    )
 
 
 def link(title, url, tooltip="", new_tab=True):
     """A link of a panel or of the dashboard."""
     return {
-        "title": title, "url": url, "tooltip": tooltip, "targetBlank": new_tab, "type": "link", "icon": "doc", "tags": [],
-        "asDropdown": False, "includeVars": False, "keepTime": False,
-    }  # fmt: skip
+        "title": title,
+        "url": url,
+        "tooltip": tooltip,
+        "targetBlank": new_tab,
+        "type": "link",
+        "icon": "doc",
+        "tags": [],
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+    }
 
 
 def panel(kind, title, says, runbook, queries, width, height, defaults, options, overrides=()):
@@ -110,38 +149,80 @@ def panel(kind, title, says, runbook, queries, width, height, defaults, options,
     }
 
 
-def stat(title, says, runbook, expr, *, unit="short", thresholds, mapping=None, none=("no relay answers", GREY), height=4, decimals=None):
+def stat(
+    title, says, runbook, expr, *, unit="short", thresholds, mapping=None, none=("no relay answers", GREY), height=4, decimals=None
+):
     """One number with its word, as it is now: an answer of the top row. What it was an hour ago must not stand there."""
     defaults = {
-        "unit": unit, "noValue": none[0], "color": {"mode": "thresholds"}, "thresholds": thresholds,
+        "unit": unit,
+        "noValue": none[0],
+        "color": {"mode": "thresholds"},
+        "thresholds": thresholds,
         "mappings": words({**(mapping or {}), None: none}),
-    }  # fmt: skip
+    }
     if decimals is not None:
         defaults["decimals"] = decimals
     options = {
-        "colorMode": "background", "graphMode": "none", "justifyMode": "center", "textMode": "value", "orientation": "auto",
-        "wideLayout": True, "showPercentChange": False, "percentChangeColorMode": "standard",
+        "colorMode": "background",
+        "graphMode": "none",
+        "justifyMode": "center",
+        "textMode": "value",
+        "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-    }  # fmt: skip
+    }
     return panel("stat", title, says, runbook, [query(expr, now=True)], 4, height, defaults, options)
 
 
-def lines(title, says, runbook, *queries, unit, none="no data", width=6, height=7, stacked=False, bars=False, log=False, top=None, overrides=(), thresholds=None):
+def lines(
+    title,
+    says,
+    runbook,
+    *queries,
+    unit,
+    none="no data",
+    width=6,
+    height=7,
+    stacked=False,
+    bars=False,
+    log=False,
+    top=None,
+    overrides=(),
+    thresholds=None,
+):
     """Lines, areas (`stacked`) or bars over time, each in its fixed colour where COLOURS has one."""
     custom = {
-        "drawStyle": "bars" if bars else "line", "lineWidth": 1, "lineInterpolation": "linear", "pointSize": 4, "showPoints": "auto",
-        "fillOpacity": 80 if bars else 40 if stacked else 8, "gradientMode": "none", "spanNulls": False, "insertNulls": False,
-        "axisPlacement": "auto", "axisLabel": "", "axisColorMode": "text", "axisBorderShow": False, "axisCenteredZero": False,
-        "barAlignment": 0, "barWidthFactor": 0.8,
+        "drawStyle": "bars" if bars else "line",
+        "lineWidth": 1,
+        "lineInterpolation": "linear",
+        "pointSize": 4,
+        "showPoints": "auto",
+        "fillOpacity": 80 if bars else 40 if stacked else 8,
+        "gradientMode": "none",
+        "spanNulls": False,
+        "insertNulls": False,
+        "axisPlacement": "auto",
+        "axisLabel": "",
+        "axisColorMode": "text",
+        "axisBorderShow": False,
+        "axisCenteredZero": False,
+        "barAlignment": 0,
+        "barWidthFactor": 0.8,
         "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if thresholds else "off"},
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
-    }  # fmt: skip
+    }
     defaults = {
-        "unit": unit, "noValue": none, "color": {"mode": "palette-classic-by-name"}, "custom": custom, "mappings": [],
+        "unit": unit,
+        "noValue": none,
+        "color": {"mode": "palette-classic-by-name"},
+        "custom": custom,
+        "mappings": [],
         "thresholds": thresholds or steps(GREY),
-    }  # fmt: skip
+    }
     if not log:
         defaults["min"] = 0
     if top is not None:
@@ -160,11 +241,19 @@ LABEL_VALUES = {
     "{{result}}": ("delivered", "retried", "dead"),
     "{{outcome}}": ("accepted", "duplicate", "unauthorized", "limited", "invalid", "too_large", "timeout", "unavailable"),
     "{{reason}}": (
-        "timeout", "connection", "tls", "credentials", "client_error", "server_error", "throttled", "redirect", "unsuccessful",
+        "timeout",
+        "connection",
+        "tls",
+        "credentials",
+        "client_error",
+        "server_error",
+        "throttled",
+        "redirect",
+        "unsuccessful",
         "unrenderable",
     ),
     "{{operation}}": ("write", "read"),
-}  # fmt: skip
+}
 
 
 def names_of(target):
@@ -175,14 +264,25 @@ def names_of(target):
 def states(title, says, runbook, expr, legend, mapping, *, none, width, height=7):
     """What held when, one bar a line, in words."""
     defaults = {
-        "noValue": none, "color": {"mode": "thresholds"}, "thresholds": steps(GREY), "mappings": words(mapping),
-        "custom": {"lineWidth": 0, "fillOpacity": 80, "axisPlacement": "auto", "hideFrom": {"legend": False, "tooltip": False, "viz": False}},
-    }  # fmt: skip
+        "noValue": none,
+        "color": {"mode": "thresholds"},
+        "thresholds": steps(GREY),
+        "mappings": words(mapping),
+        "custom": {
+            "lineWidth": 0,
+            "fillOpacity": 80,
+            "axisPlacement": "auto",
+            "hideFrom": {"legend": False, "tooltip": False, "viz": False},
+        },
+    }
     options = {
-        "mergeValues": True, "showValue": "auto", "alignValue": "left", "rowHeight": 0.8,
+        "mergeValues": True,
+        "showValue": "auto",
+        "alignValue": "left",
+        "rowHeight": 0.8,
         "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
         "tooltip": {"mode": "single", "sort": "none", "hideZeros": False},
-    }  # fmt: skip
+    }
     return panel("state-timeline", title, says, runbook, [query(expr, legend)], width, height, defaults, options)
 
 
@@ -191,14 +291,20 @@ def table(title, says, runbook, columns, *, key, none, width, height):
     queries = [query(expr, now=True, form="table") for expr, _ in columns.values()]
     headings = {f"Value #{letter}": heading for letter, heading in zip("ABCDEFGHIJ", columns)}
     defaults = {
-        "noValue": none, "color": {"mode": "thresholds"}, "thresholds": steps("text"), "mappings": [],
+        "noValue": none,
+        "color": {"mode": "thresholds"},
+        "thresholds": steps("text"),
+        "mappings": [],
         "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False},
-    }  # fmt: skip
+    }
     overrides = [override(heading, **properties) for heading, (_, properties) in columns.items()]
     options = {"showHeader": True, "cellHeight": "sm", "sortBy": []}
     made = panel("table", title, says, runbook, queries, width, height, defaults, options, overrides)
     made["transformations"] = [
         {"id": "merge", "options": {}},
-        {"id": "organize", "options": {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {key: key.capitalize(), **headings}}},
+        {
+            "id": "organize",
+            "options": {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": {key: key.capitalize(), **headings}},
+        },
     ]
     return made

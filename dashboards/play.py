@@ -4,8 +4,8 @@
     target/picture/bin/python dashboards/play.py target/debug/wiza-relay
 
 A real relay with the repository's routes.yaml gets webhooks from `wiza-relay send`, and a real Prometheus scrapes it. The
-CRM is down for two minutes, so that its breaker opens; the warehouse refuses some events for a while, which die; both
-recover, and the dead are redriven. render.py then draws the dashboard's own queries.
+CRM is down for two minutes, so that its breaker opens; when it is back it refuses some events for a while, which die; then
+it takes them, and the dead are redriven. render.py then draws the dashboard's own queries.
 """
 
 import itertools
@@ -26,11 +26,12 @@ from pathlib import Path
 import render
 
 ROOT = Path(__file__).parent.parent
-LENGTH = int(os.environ.get("LENGTH", 420))
-CRM_IS_DOWN = range(100, 225)
-WAREHOUSE_REFUSES = range(150, 240)
-REDRIVE_AT = 320
-RELOAD_AT = 60
+# In seconds from the beginning.
+LENGTH = 420
+RELOAD_AT = 45
+CRM_IS_DOWN = range(80, 205)
+CRM_REFUSES = range(265, 310)
+REDRIVE_AT = 360
 # What a destination takes to answer, in seconds: the middle of a skewed distribution.
 USUAL_TIME = {"/crm": 0.030, "/slack": 0.080, "/dialler": 0.045, "/warehouse": 0.006}
 
@@ -58,7 +59,7 @@ class Receiver(BaseHTTPRequestHandler):
         status = 200
         if name == "/crm" and second in CRM_IS_DOWN:
             status = 503
-        if name == "/warehouse" and second in WAREHOUSE_REFUSES and random.random() < 0.04:
+        if name == "/crm" and second in CRM_REFUSES and random.random() < 0.2:
             status = 422
         self.send_response(status)
         self.send_header("content-length", "0")
@@ -91,32 +92,61 @@ def main(binary):
     webhooks, admin, prometheus = free_port(), free_port(), free_port()
     to = f"http://127.0.0.1:{receivers.server_port}"
     environment = {
-        "PATH": os.environ["PATH"], "WIZA_API_KEY": "a-key-for-the-picture", "RETRY_FIRST": "1s", "CRM_TOKEN": "a-token",
-        "SLACK_WEBHOOK_URL": f"{to}/slack", "CRM_URL": f"{to}/crm", "DIALLER_URL": f"{to}/dialler", "WAREHOUSE_URL": f"{to}/warehouse",
-        "WIZA_RELAY_ADMIN_URL": f"http://127.0.0.1:{admin}", "WIZA_RELAY_URL": f"http://127.0.0.1:{webhooks}/webhooks/wiza",
-    }  # fmt: skip
+        "PATH": os.environ["PATH"],
+        "WIZA_API_KEY": "a-key-for-the-picture",
+        "RETRY_FIRST": "1s",
+        "CRM_TOKEN": "a-token",
+        "SLACK_WEBHOOK_URL": f"{to}/slack",
+        "CRM_URL": f"{to}/crm",
+        "DIALLER_URL": f"{to}/dialler",
+        "WAREHOUSE_URL": f"{to}/warehouse",
+        "WIZA_RELAY_ADMIN_URL": f"http://127.0.0.1:{admin}",
+        "WIZA_RELAY_URL": f"http://127.0.0.1:{webhooks}/webhooks/wiza",
+    }
     rules = folder / "routes.yaml"
     # More than a trickle comes, so Slack takes more than one a second here.
     rules.write_text((ROOT / "routes.yaml").read_text().replace("rate: 1/s", "rate: 20/s"))
     (folder / "samples").symlink_to(ROOT / "samples")
-    (folder / "prometheus.yaml").write_text(json.dumps({
-        "global": {"scrape_interval": f"{render.SCRAPE_INTERVAL}s"},
-        "scrape_configs": [{"job_name": "wiza-relay", "static_configs": [{"targets": [f"127.0.0.1:{admin}"]}]}],
-    }))  # fmt: skip
+    (folder / "prometheus.yaml").write_text(
+        json.dumps(
+            {
+                "global": {"scrape_interval": f"{render.SCRAPE_INTERVAL}s"},
+                "scrape_configs": [{"job_name": "wiza-relay", "static_configs": [{"targets": [f"127.0.0.1:{admin}"]}]}],
+            }
+        )
+    )
 
     def run(*arguments):
         return subprocess.Popen([binary, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     watching = subprocess.Popen(
-        ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{prometheus}"],
+        [
+            "prometheus",
+            f"--config.file={folder}/prometheus.yaml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{prometheus}",
+        ],
         stderr=subprocess.DEVNULL,
     )
-    relay = run("serve", "--config", str(rules), "--store", str(folder / "store"), "--listen", f"127.0.0.1:{webhooks}", "--admin", f"127.0.0.1:{admin}")
+    relay = run(
+        "serve",
+        "--config",
+        str(rules),
+        "--store",
+        str(folder / "store"),
+        "--listen",
+        f"127.0.0.1:{webhooks}",
+        "--admin",
+        f"127.0.0.1:{admin}",
+    )
     try:
         wait_for(f"http://127.0.0.1:{admin}/readyz")
         wait_for(f"http://127.0.0.1:{prometheus}/-/ready")
         receivers.started, begun = time.monotonic(), time.time()
-        still_to_do = [(RELOAD_AT, lambda: rules.write_text(rules.read_text() + "# Read anew.\n")), (REDRIVE_AT, lambda: run("redrive", "--destination", "warehouse", "--yes", "--rate", "5"))]
+        still_to_do = [
+            (RELOAD_AT, lambda: rules.write_text(rules.read_text() + "# Read anew.\n")),
+            (REDRIVE_AT, lambda: run("redrive", "--destination", "crm", "--yes", "--rate", "5")),
+        ]
         for step in itertools.count():
             second = int(time.monotonic() - receivers.started)
             if second >= LENGTH:

@@ -50,6 +50,10 @@ class Source:
         found = self.get("query_range", query=expression, start=self.begin, end=self.end, step=self.step)
         return [(one["metric"], [number(point) for point in one["values"]]) for one in found]
 
+    def moments(self):
+        """The times at which a range is asked for."""
+        return [self.begin + self.step * index for index in range(int((self.end - self.begin) / self.step) + 1)]
+
     def get(self, path, **parameters):
         with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}") as answer:
             return json.load(answer)["data"]["result"]
@@ -66,6 +70,8 @@ def shown(value, unit, decimals=None):
     if unit == "percentunit":
         return f"{100 * value:.{1 if decimals is None else decimals}f}%".replace(".0%", "%").replace(".00%", "%")
     if unit == "s":
+        if 60 < value < 120:
+            return f"{value:.3g} s"
         for size, name in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs")):
             if value >= size:
                 return f"{value / size:.3g} {name}"
@@ -88,6 +94,12 @@ def word(value, defaults):
     steps = defaults["thresholds"]["steps"]
     colour = [step["color"] for step in steps if step["value"] is None or (value or 0) >= step["value"]][-1]
     return shown(value, defaults.get("unit", "short"), defaults.get("decimals")), TEXT if colour == "text" else colour
+
+
+def readable(colour):
+    """White or nearly black, whichever can be read on a colour."""
+    red, green, blue = matplotlib.colors.to_rgb(colour)
+    return PAGE if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5 else "white"
 
 
 def properties(panel, name):
@@ -123,7 +135,9 @@ class Page:
         return left, upper, width, height, frame
 
     def axes(self, left, upper, width, height):
-        made = self.figure.add_axes((left / self.width, 1 - (upper + height) / self.height, width / self.width, height / self.height), facecolor="none")
+        made = self.figure.add_axes(
+            (left / self.width, 1 - (upper + height) / self.height, width / self.width, height / self.height), facecolor="none"
+        )
         made.tick_params(colors=DIM, labelsize=7.5, length=0)
         for side in made.spines.values():
             side.set_visible(False)
@@ -134,30 +148,41 @@ class Page:
 def clock(axes, source):
     """Minutes since the beginning, below."""
     axes.set_xlim(source.begin, source.end)
-    ticks = [source.begin + minute * 60 for minute in range(int((source.end - source.begin) / 60) + 1)]
-    axes.set_xticks(ticks, [f"{minute} min" if minute else "0" for minute in range(len(ticks))])
+    minutes = range(0, int((source.end - source.begin) / 60) + 1, 2)
+    axes.set_xticks([source.begin + 60 * minute for minute in minutes], [f"{minute} min" if minute else "0" for minute in minutes])
 
 
 def draw_stat(page, panel, top, source, destinations):
-    left, upper, width, height, frame = page.box(panel, top, title="white")
     found = source.ask(panel["targets"][0], destinations)
     text, colour = word(found[0][1][-1][1] if found else None, panel["fieldConfig"]["defaults"])
+    left, upper, width, height, frame = page.box(panel, top, title=readable(colour))
     frame.set_facecolor(colour)
-    page.text(left + width / 2, upper + height / 2 + 9, text, size=17 if height > 110 else 14, ha="center", weight="bold", color="white")
+    page.text(
+        left + width / 2,
+        upper + height / 2 + 9,
+        text,
+        size=17 if height > 110 else 14,
+        ha="center",
+        weight="bold",
+        color=readable(colour),
+    )
 
 
 def draw_table(page, panel, top, source, destinations):
-    left, upper, width, height, _ = page.box(panel, top)
+    left, upper, width, _, _ = page.box(panel, top)
     names = next(change["options"]["renameByName"] for change in panel["transformations"] if change["id"] == "organize")
     columns = [names[f"Value #{target['refId']}"] for target in panel["targets"]]
-    values = [{labels["destination"]: points[-1][1] for labels, points in source.ask(target, destinations)} for target in panel["targets"]]
+    values = [
+        {labels["destination"]: points[-1][1] for labels, points in source.ask(target, destinations)} for target in panel["targets"]
+    ]
     first, second = 112, 104
     rest = (width - first - second - 16) / (len(columns) - 1)
     right_ends = [left + first + second + rest * (index + 1) for index in range(len(columns) - 1)]
     page.text(left + 10, upper + 44, "Destination", color=DIM, weight="bold", size=8)
     page.text(left + first + 8, upper + 44, columns[0], color=DIM, weight="bold", size=8)
     for end, column in zip(right_ends, columns[1:]):
-        page.text(end, upper + 44, column.replace("Receipt to delivery, p99", "To delivery, p99"), color=DIM, weight="bold", size=8, ha="right")
+        # In two lines where it is long.
+        page.text(end, upper + 44, re.sub(r"(.{8,}?) (.+)", r"\1\n\2", column), color=DIM, weight="bold", size=8, ha="right")
     for line, destination in enumerate(destinations):
         y = upper + 76 + 34 * line
         page.text(left + 10, y, destination, color="#6e9fff")
@@ -166,7 +191,7 @@ def draw_table(page, panel, top, source, destinations):
             text, colour = word(value.get(destination, math.nan), own)
             if index == 0:
                 box = {"facecolor": colour, "edgecolor": "none", "pad": 4}
-                page.text(left + first + 10, y, text, color="#111217" if colour in ("#F0E442", "#E69F00") else "white", bbox=box, size=8.5)
+                page.text(left + first + 10, y, text, color=readable(colour), bbox=box, size=8.5)
             else:
                 page.text(right_ends[index - 1], y, text, color=colour, ha="right")
 
@@ -185,7 +210,14 @@ def draw_states(page, panel, top, source, destinations):
                 if colour != "transparent":
                     axes.barh(line, end - points[begin][0], left=points[begin][0], height=0.66, color=colour, alpha=0.85)
                 if (end - points[begin][0]) / (source.end - source.begin) * (width - 110) > 6.5 * len(text):
-                    axes.text(points[begin][0] + 3, line, text, va="center", size=8, color="white" if colour not in ("transparent",) else DIM)
+                    axes.text(
+                        points[begin][0] + 3,
+                        line,
+                        text,
+                        va="center",
+                        size=8,
+                        color=DIM if colour == "transparent" else readable(colour),
+                    )
                 begin = place
     axes.set_yticks(range(len(found)), [next(iter(labels.values())) for labels, _ in found], color=TEXT)
     axes.set_ylim(len(found) - 0.4, -0.6)
@@ -201,14 +233,17 @@ def draw_lines(page, panel, top, source, destinations, marks):
     series = []
     for target in panel["targets"]:
         for labels, points in source.ask(target, destinations):
-            name = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), target["legendFormat"])
+            name = re.sub(r"\{\{(\w+)\}\}", lambda match, labels=labels: labels.get(match[1], ""), target["legendFormat"])
             series.append((name, points))
     bottom, legend, others = {}, [], iter(OTHERS * 4)
     for name, points in series:
         own = properties(panel, name)
         colour = own["color"]["fixedColor"] if "color" in own else next(others)
         on = right if own.get("custom.axisPlacement") == "right" else axes
-        points = [(moment, value) for moment, value in points if not math.isnan(value)]
+        # Where there was nothing to measure the line is broken: a point that is missing, or no number.
+        if own.get("custom.drawStyle", custom["drawStyle"]) == "line":
+            known = dict(points)
+            points = [(moment, known.get(moment, math.nan)) for moment in source.moments()]
         times, values = [moment for moment, _ in points], [value for _, value in points]
         legend.append((name, colour))
         if own.get("custom.drawStyle", custom["drawStyle"]) == "bars":
@@ -228,12 +263,13 @@ def draw_lines(page, panel, top, source, destinations, marks):
         on.yaxis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: shown(value, unit)))
         if custom["scaleDistribution"]["type"] == "log":
             on.set_yscale("log")
-            on.yaxis.set_major_locator(LogLocator(numticks=6))
+            on.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=8))
             on.yaxis.set_major_formatter(FuncFormatter(lambda value, _, unit=unit: shown(value, unit)))
             on.yaxis.set_minor_formatter(NullFormatter())
         else:
-            on.set_ylim(bottom=0, top=max(on.get_ylim()[1], 1e-3))
-            on.yaxis.set_major_locator(MaxNLocator(5))
+            highest = max((value for line in on.lines for value in line.get_ydata() if not math.isnan(value)), default=0)
+            on.set_ylim(0, max(on.get_ylim()[1], 1e-3) if highest > 0 or any(bar.get_height() > 0 for bar in on.patches) else 1)
+            on.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 6, 10] if unit == "s" else None))
     if right is not None:
         right.grid(False)
         right.tick_params(colors=DIM, labelsize=7.5, length=0)
@@ -250,19 +286,25 @@ def draw_lines(page, panel, top, source, destinations, marks):
 
 
 def on_the_right(panel):
-    return any(one["id"] == "custom.axisPlacement" for override in panel["fieldConfig"]["overrides"] for one in override["properties"])
+    return any(
+        one["id"] == "custom.axisPlacement" for override in panel["fieldConfig"]["overrides"] for one in override["properties"]
+    )
 
 
 def draw(url, begin, end, destination, out):
     """Draws the rows of ROWS, of all destinations and of the one given."""
     dashboard = json.loads(Path(__file__).with_name("wiza-relay.json").read_text())
-    chosen = {f"${variable['name']}": variable["allValue"] for variable in dashboard["templating"]["list"] if "allValue" in variable}
+    chosen = {
+        f"${variable['name']}": variable["allValue"] for variable in dashboard["templating"]["list"] if "allValue" in variable
+    }
     source = Source(url, begin, end, chosen)
     everything = sorted({one["metric"]["destination"] for one in source.get("query", query="wiza_relay_planned_total", time=end)})
     marks = []
     for annotation in dashboard["annotations"]["list"]:
         if annotation.get("useValueForTime"):
-            moments = {value / 1000 for _, points in source.ask({**annotation, "instant": False}, everything) for _, value in points}
+            moments = {
+                value / 1000 for _, points in source.ask({**annotation, "instant": False}, everything) for _, value in points
+            }
             marks += [(moment, annotation["iconColor"]) for moment in moments if begin < moment < end]
 
     rows, row = [], None
@@ -274,7 +316,11 @@ def draw(url, begin, end, destination, out):
             row[1].append(panel)
     first, last = rows[0][0], rows[-1][1][-1]
     top = first["gridPos"]["y"]
-    page = Page(last["gridPos"]["y"] + last["gridPos"]["h"] - top, "Drawn by dashboards/render.py from the dashboard's own queries and a real Prometheus; not a screenshot of Grafana.")
+    page = Page(
+        last["gridPos"]["y"] + last["gridPos"]["h"] - top,
+        "Drawn by dashboards/render.py from the dashboard's own queries and a real Prometheus; not a screenshot of Grafana. "
+        "Dashed: rules taken (blue), a start (purple).",
+    )
     for heading, panels in rows:
         title = heading["title"].replace("$destination", destination)
         page.text(10, (heading["gridPos"]["y"] - top + 0.5) * UNIT_HEIGHT, "▾  " + title, weight="bold", size=11)
@@ -284,7 +330,9 @@ def draw(url, begin, end, destination, out):
             if kind == "timeseries":
                 draw_lines(page, panel, top, source, destinations, marks)
             else:
-                {"stat": draw_stat, "table": draw_table, "state-timeline": draw_states}[kind](page, panel, top, source, destinations)
+                {"stat": draw_stat, "table": draw_table, "state-timeline": draw_states}[kind](
+                    page, panel, top, source, destinations
+                )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     page.figure.savefig(out, facecolor=PAGE, pil_kwargs={"optimize": True})

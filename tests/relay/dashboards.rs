@@ -229,7 +229,7 @@ async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_give
         ("Webhooks refused", "none"),
         ("Wrong keys", "none"),
         ("Parked", "none"),
-        ("Delivered within a minute", "1"),
+        ("Delivered in 5 minutes", "1"),
         ("Rules", "in effect"),
         ("Store errors", "none"),
     ];
