@@ -42,7 +42,7 @@ def answers():
             "Whether a webhook that comes now would be stored. If not, Wiza tries each three more times: from now on events"
             " are lost before they reach the relay. `/readyz?verbose` on the admin port says why. No answer: the process is"
             " gone, or Prometheus does not reach it.",
-            "RelayNotReady",
+            "WizaRelayNotReady",
             f"min({relay('ready')})",
             thresholds=steps(BAD, (1, WELL)),
             mapping={0: ("NOT READY", BAD), 1: ("ready", WELL)},
@@ -53,7 +53,7 @@ def answers():
             "planned + redriven - delivered - dead - waiting - parked, over all destinations. Anything but 0 is a delivery "
             "lost or counted twice: keep the evidence as the runbook says. The figures come from the store in one look; "
             "`wiza-relay audit` walks every single delivery.",
-            "BooksDoNotBalance",
+            "WizaRelayBooksDoNotBalance",
             DIFFERENCE,
             thresholds=steps(WELL, (0.5, BAD)),
             mapping={0: ("nothing lost", WELL)},
@@ -61,7 +61,7 @@ def answers():
         stat(
             "Dead letters, new",
             "Deliveries given up in the time shown. They are kept, with the reason: mend the cause, then redrive them.",
-            "DeadLettersGrowing",
+            "WizaRelayDeadLetters",
             f"round(sum(increase({relay('deliveries_total', outcome='dead', over='$__range')})))",
             thresholds=steps(WELL, (0.5, BAD)),
             mapping={0: ("none", WELL)},
@@ -71,7 +71,7 @@ def answers():
             "Oldest waiting",
             "The age of the oldest delivery that has not ended, over all destinations. An hour is the alarm's threshold; "
             "the table below says whose it is.",
-            "QueueTooOld",
+            "WizaRelayQueueTooOld",
             f"max({relay('queue_oldest_seconds')})",
             unit="s",
             thresholds=steps(WELL, (900, SOON), (3600, BAD)),
@@ -81,7 +81,7 @@ def answers():
             "Deliveries waiting",
             "Planned or to be repeated, of all destinations. It grows while one is held back, which by itself loses "
             "nothing; what counts is its age, and the backlog against its limit under *Receiving*.",
-            "QueueTooOld",
+            "WizaRelayQueueTooOld",
             f"sum({relay('waiting')})",
             thresholds=steps(WELL, (1, SKY)),
             mapping={0: ("none", WELL)},
@@ -90,7 +90,7 @@ def answers():
             "Destinations held back",
             "How many get nothing now: the breaker is open, it answered 410, somebody paused it, or it asked for a rest "
             "(Retry-After). Their deliveries wait and use up no attempts.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             f"sum(max by (namespace, job, instance, destination) ({relay('held')}))",
             thresholds=steps(WELL, (1, SOON)),
             mapping={0: ("none", WELL)},
@@ -100,7 +100,7 @@ def answers():
             "Webhooks refused",
             "Answered 503, 408, 413 or 400 in the time shown. Wiza tries again up to three times; what it then gives up is "
             "lost. The panel *Webhooks* says which of them it was.",
-            "WebhooksRefused",
+            "WizaRelayWebhooksRefused",
             f"round(sum(increase({relay('webhooks_total', outcome='unavailable|timeout|too_large|invalid', over='$__range')})))",
             thresholds=steps(WELL, (0.5, BAD)),
             mapping={0: ("none", WELL)},
@@ -111,7 +111,7 @@ def answers():
             "Wrong keys",
             "Answered 401 or 429 in the time shown. Strangers, or Wiza with a key that is not in the file: then `accepted` "
             "has stopped, and events are lost.",
-            "WrongKeys",
+            "WizaRelayWrongKeys",
             f"round(sum(increase({relay('webhooks_total', outcome='unauthorized|limited', over='$__range')})))",
             thresholds=steps(WELL, (0.5, SOON)),
             mapping={0: ("none", WELL)},
@@ -122,7 +122,7 @@ def answers():
             "Parked",
             "Deliveries whose destination is not in the rules any more. They wait for its name to come back, and are never "
             "deleted.",
-            "DeliveriesParked",
+            "WizaRelayDeliveriesParked",
             f"sum({relay('parked')})",
             thresholds=steps(WELL, (1, SOON)),
             mapping={0: ("none", WELL)},
@@ -133,7 +133,7 @@ def answers():
             "Delivered in 5 minutes",
             "Of what was delivered in the time shown, how much took at most five minutes from its receipt, over all "
             "attempts: the objective is 99 %. What still waits or has died is not in it.",
-            "QueueTooOld",
+            "The objective",
             f"sum(increase({relay('delivery_seconds_bucket', le='300', over='$__range')})) / sum(increase({relay('delivery_seconds_count', over='$__range')}))",
             unit="percentunit",
             thresholds=steps(BAD, (0.99, SOON), (0.999, WELL)),
@@ -145,7 +145,7 @@ def answers():
             "Rules",
             "Whether the last routes.yaml was taken. If it was refused, the old rules go on and nothing is lost, but a "
             "restart now would not start.",
-            "RulesRefused",
+            "WizaRelayRulesRefused",
             f"min({relay('config_last_reload_successful')})",
             thresholds=steps(BAD, (1, WELL)),
             mapping={0: ("file REFUSED", BAD), 1: ("in effect", WELL)},
@@ -155,7 +155,7 @@ def answers():
             "Store errors",
             "Reads and writes that the store could not do in the time shown. A full disk heals by itself once there is "
             "room; after a failed fsync the relay waits for a restart.",
-            "StoreCannotWrite",
+            "WizaRelayStoreErrors",
             f"round(sum(increase({relay('store_errors_total', over='$__range')})))",
             thresholds=steps(WELL, (0.5, BAD)),
             mapping={0: ("none", WELL)},
@@ -208,7 +208,7 @@ def destinations():
         "Destinations",
         "One line a destination. A click on its name shows it alone. *Now* is what holds it back; the columns to the right "
         "of *Oldest* are of the time shown.",
-        "CircuitOpen",
+        "WizaRelayCircuitOpen",
         columns,
         key="destination",
         none="no destinations",
@@ -222,7 +222,7 @@ def destinations():
             "Held back, when and why",
             "Each destination over time. The breaker opens after ten failures in a row or refused credentials, and lets one"
             " probe go every 30 seconds; 410 and a pause end only by `wiza-relay resume`.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             HELD,
             "{{destination}}",
             HELD_WORDS,
@@ -234,7 +234,7 @@ def destinations():
             "Waiting, by destination",
             "Deliveries that have not ended. One line that climbs is one destination's trouble; all that climb together "
             "point at the relay or its network.",
-            "QueueTooOld",
+            "WizaRelayQueueTooOld",
             query(f"sum by (destination) ({destination('waiting')})", "{{destination}}"),
             unit="short",
             none="no destinations",
@@ -243,7 +243,7 @@ def destinations():
         lines(
             "Delivered, by destination",
             "Deliveries a second that arrived. One line that falls while the others stay is one destination's trouble.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             query(
                 f"sum by (destination) (rate({destination('deliveries_total', outcome='delivered', over='$__rate_interval')}))",
                 "{{destination}}",
@@ -262,7 +262,7 @@ def one_destination():
             "Deliveries",
             "What rules planned, and what attempts led to, a second. *retried* will be tried again; *dead* was given up. "
             "Planned above delivered for long: it takes less than comes.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             query(f"sum(rate({destination('planned_total', over='$__rate_interval')}))", "planned"),
             query(per_second("attempts_total", "result", destination), "{{result}}"),
             unit="ops",
@@ -273,7 +273,7 @@ def one_destination():
             "Attempts a second that did not deliver. credentials: mend the token. client_error: it refuses the request's "
             "shape. server_error, timeout, connection: it is down or slow. unrenderable: a template lacks something of the "
             "event. `wiza-relay deliveries --status retrying` has the replies.",
-            "DeadLettersGrowing",
+            "WizaRelayDeadLetters",
             query(f"{per_second('attempt_failures_total', 'reason', destination)} > 0", "{{reason}}"),
             unit="ops",
             none="no attempt failed",
@@ -283,7 +283,7 @@ def one_destination():
         lines(
             "Time of an attempt",
             "From sending to the reply. Near `timeout`: it is too slow, and is given up on though it may have done the work.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             *quantiles("attempt_seconds", destination, (0.5, 0.9, 0.99)),
             unit="s",
             none="no attempts",
@@ -293,7 +293,7 @@ def one_destination():
             "Receipt to delivery",
             "From Wiza's webhook to this destination's 2xx, over all attempts. Far above the time of an attempt: deliveries"
             " wait, for the breaker, the rate limit or a retry.",
-            "QueueTooOld",
+            "WizaRelayDeliveriesLate",
             *quantiles("delivery_seconds", destination, (0.5, 0.9, 0.99)),
             unit="s",
             none="nothing delivered",
@@ -303,7 +303,7 @@ def one_destination():
             "Waiting, and in flight",
             "Deliveries that have not ended, and the attempts under way (at most `concurrency`). Many waiting, none in "
             "flight: it is held back.",
-            "QueueTooOld",
+            "WizaRelayQueueTooOld",
             query(f"sum({destination('waiting')})", "waiting"),
             query(f"sum({destination('in_flight')})", "in flight"),
             unit="short",
@@ -317,7 +317,7 @@ def one_destination():
             "Age of the oldest",
             "How long the oldest delivery that has not ended has waited. The dashed lines: a quarter of an hour, and the "
             "alarm's hour.",
-            "QueueTooOld",
+            "WizaRelayQueueTooOld",
             query(f"max({destination('queue_oldest_seconds')})", "oldest"),
             unit="s",
             none="not a destination",
@@ -328,7 +328,7 @@ def one_destination():
             "Held back, by reason",
             "Which reasons hold it back: several can at once. circuit ends by itself with the first probe that succeeds, "
             "retry_after at its time; gone and paused end by `wiza-relay resume`.",
-            "CircuitOpen",
+            "WizaRelayCircuitOpen",
             f"max by (reason) ({destination('held')})",
             "{{reason}}",
             {0: ("no", "transparent"), 1: ("held", ORANGE)},
@@ -339,7 +339,7 @@ def one_destination():
             "Dead letters",
             "New ones a minute, and how many are kept. They are deleted after `retention.dead`; `wiza-relay redrive` sends "
             "them again.",
-            "DeadLettersGrowing",
+            "WizaRelayDeadLetters",
             query(f"60 * sum(rate({destination('deliveries_total', outcome='dead', over='$__rate_interval')}))", "new a minute"),
             query(f"sum({destination('dead_letters')})", "kept"),
             unit="short",

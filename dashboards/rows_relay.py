@@ -12,7 +12,7 @@ def receiving():
             "Webhooks",
             "A second, by what became of them. accepted and duplicate were answered 200. A flat zero: nobody reveals "
             "anything, or the way in is broken; play Wiza with `wiza-relay send`.",
-            "NoWebhooks",
+            "WizaRelayNoWebhooks",
             query(per_second("webhooks_total", "outcome"), "{{outcome}}"),
             unit="reqps",
             none="no relay answers",
@@ -23,7 +23,7 @@ def receiving():
             "Time to the 200",
             "From a webhook's headers to its 200; a commit to disk is in it. If it climbs with *Time of a commit*, the disk"
             " is slow.",
-            "RelayNotReady",
+            "WizaRelayAnswersSlow",
             *quantiles("ack_seconds", shares=(0.5, 0.9, 0.99)),
             unit="s",
             none="no webhooks",
@@ -34,7 +34,7 @@ def receiving():
             "Connections",
             "Open webhook connections, and their share of `--max-connections`. At the limit further ones wait in the "
             "kernel's queue, and Wiza may time out.",
-            "WebhooksRefused",
+            "WizaRelayConnectionsNearLimit",
             query(f"sum({relay('connections')})", "open"),
             query(f"max({relay('connections')} / {relay('connections_limit')})", "of the limit"),
             unit="short",
@@ -56,7 +56,7 @@ def receiving():
             "Events by route",
             "A second that each route matched, shadow routes included. A route that falls to zero after a reload: look at "
             "its `when` with `wiza-relay explain`.",
-            "RulesRefused",
+            "WizaRelayRulesRefused",
             query(per_second("route_matches_total", "route"), "{{route}}"),
             unit="ops",
             none="no routes",
@@ -77,7 +77,7 @@ def receiving():
             "Backlog, of its limit",
             "Deliveries waiting against `--max-backlog`. At 100 % webhooks are refused with 503: mend or pause nothing, "
             "make the destinations take more, or raise the limit as far as the disk allows.",
-            "QueueTooOld",
+            "WizaRelayBacklogNearLimit",
             query(
                 f"sum by (namespace, job, instance) ({relay('waiting')}) / on (namespace, job, instance) {relay('backlog_limit')}",
                 "{{instance}}",
@@ -97,7 +97,7 @@ def store():
             "Time of a commit",
             "One transaction, fsync included. Webhooks wait for it. A healthy disk takes milliseconds; tens of them for "
             "long: a slow or busy volume.",
-            "StoreCannotWrite",
+            "WizaRelayAnswersSlow",
             *quantiles("store_commit_seconds", shares=(0.5, 0.9, 0.99)),
             unit="s",
             none="nothing written",
@@ -107,7 +107,7 @@ def store():
             "Size",
             "Bytes of the store's files, and `retention.size` (no line: no limit). Above the limit stands only what may not"
             " be deleted: a backlog, dead and parked deliveries. The file does not shrink.",
-            "StoreNearLimit",
+            "WizaRelayStoreOverLimit",
             query(f"sum by (instance) ({relay('store_bytes')})", "{{instance}}"),
             query(f"max({relay('store_limit_bytes')}) > 0", "limit"),
             unit="bytes",
@@ -118,7 +118,7 @@ def store():
             "Free on its file system",
             "What the disk has left, and it is all that stands between the relay and 503. The alarm comes when it would be "
             "full within a day at the pace of the last hours.",
-            "StoreNearLimit",
+            "WizaRelayDiskFilling",
             query(f"min by (instance) ({relay('store_available_bytes')})", "{{instance}}"),
             unit="bytes",
             none="no relay answers",
@@ -127,7 +127,7 @@ def store():
             "Errors",
             "Reads and writes that failed, a second. write: webhooks get 503 until it heals. read: a listing, a retry or a "
             "scrape had to go without.",
-            "StoreCannotWrite",
+            "WizaRelayStoreErrors",
             query(per_second("store_errors_total", "operation"), "{{operation}}"),
             unit="ops",
             none="no relay answers",
@@ -163,7 +163,7 @@ def process_and_runtime():
         lines(
             "File descriptors, of their limit",
             "Open files and connections against `ulimit -n`. At 100 % connections fail, in and out.",
-            "Sizing",
+            "WizaRelayFileDescriptorsNearLimit",
             query(
                 f"process_open_fds{{{RELAY}}} / process_max_fds{{{RELAY}}} and on (namespace, job, instance) {relay('build_info')}",
                 "{{instance}}",
@@ -176,18 +176,18 @@ def process_and_runtime():
         lines(
             "Runtime, busy",
             "How much of their time the runtime's threads work. Near 100 % everything waits for the processor: give it more cores.",
-            "Sizing",
+            "WizaRelayRuntimeSaturated",
             query(busy, "{{instance}}"),
             unit="percentunit",
             none="no relay answers",
             width=8,
-            thresholds=steps("transparent", (0.8, BAD)),
+            thresholds=steps("transparent", (0.9, BAD)),
         ),
         lines(
             "Runtime, tasks",
             "Tasks alive (connections, lanes, attempts), and those that wait in the runtime's queue for a thread. A queue "
             "that stays: as *Runtime, busy*.",
-            "Sizing",
+            "WizaRelayRuntimeSaturated",
             query(f"sum({relay('tokio_alive_tasks')})", "alive"),
             query(f"sum({relay('tokio_global_queue_depth')})", "queued"),
             unit="short",
@@ -199,7 +199,7 @@ def process_and_runtime():
             "Uptime and version",
             "Since the start of the process. Every fall to zero is a restart, planned or not: what was acknowledged is on "
             "the disk, and goes on.",
-            "RelayNotReady",
+            "WizaRelayRestartsOften",
             query(f"time() - ({version})", "{{instance}}, version {{version}}"),
             unit="s",
             none="no relay answers",
