@@ -159,6 +159,8 @@ def main(binary):
                 run("send", "--same", "--count", "7").wait()
             run("send", "--rate", str(rate), "--count", str(rate * 10), "--concurrency", "4").wait()
             print(f"\r{second} of {LENGTH} s", end="", file=sys.stderr, flush=True)
+        # What was under way ends, and is scraped.
+        time.sleep(2 * render.SCRAPE_INTERVAL)
         render.draw(f"http://127.0.0.1:{prometheus}", begun, time.time(), "crm", ROOT / "docs/images/dashboard.png")
     finally:
         for process in (relay, watching):

@@ -35,9 +35,10 @@ class Source:
     """A Prometheus, and a time that is looked at."""
 
     def __init__(self, url, begin, end, chosen):
-        self.url, self.begin, self.end, self.chosen = url, begin, end, chosen
+        # Whole seconds, so that Prometheus' moments are the ones below.
+        self.url, self.begin, self.end, self.chosen = url, int(begin), int(end), chosen
         self.step = SCRAPE_INTERVAL
-        self.fixed = {"$__rate_interval": f"{4 * SCRAPE_INTERVAL}s", "$__range": f"{int(end - begin)}s"}
+        self.fixed = {"$__rate_interval": f"{4 * SCRAPE_INTERVAL}s", "$__range": f"{self.end - self.begin}s"}
 
     def ask(self, target, destinations):
         """[(labels, [(time, value)])] of one query; a query of now has one point."""
@@ -52,7 +53,7 @@ class Source:
 
     def moments(self):
         """The times at which a range is asked for."""
-        return [self.begin + self.step * index for index in range(int((self.end - self.begin) / self.step) + 1)]
+        return [self.begin + self.step * index for index in range((self.end - self.begin) // self.step + 1)]
 
     def get(self, path, **parameters):
         with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}") as answer:
