@@ -20,9 +20,6 @@ const DOCUMENTS: [&str; 10] = [
     "docs/image.md",
 ];
 
-/// For whoever is on call. `tests/relay/operating.rs` holds its metrics against a relay.
-const OPERATIONS: &str = "docs/operations.md";
-
 /// Its files are short of a `source`; `tests/recipes.rs` completes and runs them.
 const RECIPES: &str = "docs/recipes.md";
 
@@ -86,24 +83,6 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
         let title = line.trim_start_matches('#').trim().to_lowercase();
         title.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter)).collect::<String>().replace(' ', "-")
     })
-}
-
-/// What an alarm's section has to say, and by which expression it is raised.
-#[test]
-fn every_alarm_says_how_it_looks_what_it_means_and_what_to_do() {
-    let text = read(OPERATIONS);
-    let sections: Vec<(&str, &str)> = text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
-    let is_alarm = |name: &str| {
-        name.starts_with(char::is_uppercase) && !name.contains(' ') && name.chars().filter(|letter| letter.is_uppercase()).count() > 1
-    };
-    let mut alarms = 0;
-    for (name, section) in sections.into_iter().filter(|(name, _)| is_alarm(name)) {
-        alarms += 1;
-        let places = ["```promql\n", "**Looks like**", "**Means**", "**Do**"].map(|word| section.find(word));
-        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
-        assert!(text.contains(&format!("[{name}](#{})", name.to_lowercase())), "{name} is not in the list at the beginning");
-    }
-    assert!(alarms >= 13, "{alarms} alarms were found");
 }
 
 #[test]

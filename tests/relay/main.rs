@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod alerting;
 mod authenticating;
 mod backup;
 mod bad_input;
@@ -12,6 +13,7 @@ mod batching;
 mod cli;
 mod clock;
 mod damaged;
+mod dashboards;
 mod delivering;
 mod delivering_circuit;
 mod delivering_failures;

@@ -378,20 +378,26 @@ async fn what_is_parked_is_listed_as_parked_and_goes_on_when_its_destination_ret
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_that_the_documents_name_is_there_from_the_start() {
+async fn every_metric_that_documents_and_alerts_name_is_there_from_the_start() {
     let receiver = Receiver::start().await;
     let relay = Setup::to(&receiver, "").start().await;
     let metrics = relay.metrics().await.text;
     let is_there = |name: &str| metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
-    let mut named = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "docs/operations.md"] {
-        let text = std::fs::read_to_string(format!("{}/{document}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        for (place, _) in text.match_indices("wiza_relay_") {
-            let name: String = text[place..].chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
-            assert!(is_there(&name), "{document}: a relay has no {name}");
-            named += 1;
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let alert_tests = std::fs::read_dir(root.join("alerts/tests")).unwrap().map(|entry| entry.unwrap().path());
+    let files = ["README.md", "ARCHITECTURE.md", "docs/operations.md", "alerts/rules.yaml", "dashboards/wiza-relay.json"]
+        .map(|name| root.join(name));
+    // With a colon they are the recording rules' own.
+    let names = regex::Regex::new(r"[a-z0-9_:]*\b(wiza_relay|process)_[a-z0-9_:]+").unwrap();
+    let mut all = 0;
+    for file in files.into_iter().chain(alert_tests) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let named: Vec<&str> = names.find_iter(&text).map(|found| found.as_str()).filter(|name| !name.contains(':')).collect();
+        for name in &named {
+            assert!(is_there(name), "{}: a relay has no {name}", file.display());
         }
+        all += named.len();
     }
-    assert!(named > 20, "{named} names were found");
+    assert!(all > 200, "{all} names were found");
     relay.finish().await;
 }
