@@ -6,6 +6,7 @@ pub mod certificates;
 mod command;
 mod faults;
 mod link;
+mod machine;
 mod metrics;
 mod proxy;
 mod raw;
@@ -24,6 +25,7 @@ pub use self::certificates::Authority;
 pub use self::command::{Ran, run, run_as_nobody, run_with};
 pub use self::faults::Faults;
 pub use self::link::{Fault, Link};
+pub use self::machine::Machine;
 pub use self::metrics::Metrics;
 pub use self::proxy::Proxy;
 pub use self::raw::Raw;
@@ -68,4 +70,9 @@ pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
+}
+
+/// A file of this repository.
+pub fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

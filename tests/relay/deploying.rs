@@ -1,0 +1,4 @@
+//! docs/deploy.md, done as it says: its commands are run one after the other, as a reader would run them.
+
+mod document;
+mod systemd;
