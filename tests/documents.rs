@@ -85,7 +85,8 @@ fn every_command_in_the_documents_exists_with_its_flags() {
 /// name is a user's, a group's, a service's.
 fn command_place(words: &[&str]) -> Option<usize> {
     let runs = |before: &str| matches!(before, "|" | "&&" | ";" | "--" | "relay") || before.contains('=') && !before.starts_with('-');
-    (0..words.len()).find(|&place| words[place] == "wiza-relay" && (place == 0 || runs(words[place - 1]) || words[place - 1].ends_with(')')))
+    (0..words.len())
+        .find(|&place| words[place] == "wiza-relay" && (place == 0 || runs(words[place - 1]) || words[place - 1].ends_with(')')))
 }
 
 /// The names by which a document's headings are linked to.
