@@ -2,5 +2,6 @@
 
 mod compose;
 mod document;
+mod kubernetes;
 mod nginx;
 mod systemd;

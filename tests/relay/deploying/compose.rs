@@ -42,7 +42,7 @@ fn the_commands_before_the_first_start_make_what_compose_asks_for() {
     assert!(copied.success());
     let folder = copy.path().join(FOLDER);
     let shell = |script: &str, folder: &Path, input: &str| {
-        let input = Path::new(input).exists().then_some(input).unwrap_or("/dev/null");
+        let input = if Path::new(input).exists() { input } else { "/dev/null" };
         let mut command = Command::new("bash");
         command.args(["-euc", script]).current_dir(folder).stdin(std::fs::File::open(input).unwrap());
         command.output().unwrap()
