@@ -18,6 +18,7 @@ mod delivering;
 mod delivering_circuit;
 mod delivering_failures;
 mod delivering_rules;
+mod deploying;
 mod dry_run;
 mod failing_disk;
 mod full_disk;

@@ -8,6 +8,7 @@ pub mod dashboard;
 mod faults;
 mod image;
 mod link;
+mod machine;
 mod metrics;
 mod name_server;
 mod prometheus;
@@ -29,6 +30,7 @@ pub use self::command::{Ran, binary, run, run_as_nobody, run_with};
 pub use self::faults::Faults;
 pub use self::image::Image;
 pub use self::link::{Fault, Link};
+pub use self::machine::Machine;
 pub use self::metrics::Metrics;
 pub use self::name_server::NameServer;
 pub use self::prometheus::Prometheus;
@@ -75,4 +77,9 @@ pub fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
+}
+
+/// A file of this repository.
+pub fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
