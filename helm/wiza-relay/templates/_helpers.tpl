@@ -100,6 +100,7 @@ metadata:
 {{/* Where webhooks come in, for Ingress, HTTPRoute, test and notes. The rules decide it, so it is read out of them. Their ${...} would
 not be YAML inside of braces; the path itself holds none. */}}
 {{- define "wiza-relay.webhookPath" -}}
+{{- include "wiza-relay.validate" . -}}
 {{- $given := .Values.webhook.path -}}
 {{- $found := "" -}}
 {{- if .Values.routes -}}
