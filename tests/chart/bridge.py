@@ -1,0 +1,83 @@
+"""Helm's own engine and the schemas of Kubernetes, for the tests in this folder.
+
+Reads {"chart": path, "package_into": path, "sets": {name: values}, "bad": {name: values}, "kubernetes": first version} from standard
+input, and writes to standard output what Helm and Kubernetes say of it. The judgement is the tests'.
+"""
+
+import functools
+import json
+import os
+import sys
+
+import helm_python as helm
+import kubernetes_validate
+import yaml
+from kubernetes_validate import utils
+from packaging.version import Version
+
+RELEASE = {"name": "wiza-relay", "namespace": "marketing"}
+# Each validation would read megabytes of definitions anew.
+utils.schema_contents = functools.cache(utils.schema_contents)
+
+
+def objects(rendered):
+    """The objects of a rendered chart, each with the template that it comes from."""
+    for path, text in sorted(rendered.items()):
+        if path.endswith((".yaml", ".yml")):
+            for document in yaml.safe_load_all(text):
+                if document:
+                    yield {"template": path, "object": document}
+
+
+def complaints(item, versions):
+    """What the versions of Kubernetes have against an object; None for a kind that is not theirs."""
+    found = []
+    for version in versions:
+        try:
+            kubernetes_validate.validate(item, version, strict=True)
+        except utils.SchemaNotFoundError:
+            return None
+        except utils.ValidationError as error:
+            found.append(f"{version}: {'/'.join(map(str, error.path))}: {error.message}")
+    return found
+
+
+def refusal(chart, values):
+    """Why Helm does not render these values; None if it does."""
+    try:
+        chart.render(values, **RELEASE)
+    except helm.HelmError as error:
+        return str(error)
+    return None
+
+
+def main():
+    asked = json.load(sys.stdin)
+    # The engine logs to both streams, and the answer must stand alone.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    versions = [found for found in utils.all_versions() if Version(found) >= Version(asked["kubernetes"])]
+    sets = {}
+    with helm.Chart.load(asked["chart"]) as chart:
+        for name, values in asked["sets"].items():
+            rendered = chart.render(values, **RELEASE)
+            found = list(objects(rendered))
+            for entry in found:
+                entry["complaints"] = complaints(entry["object"], versions)
+            lint = helm.chart.lint(asked["chart"], values, strict=True, kube_version=f"v{asked['kubernetes']}")
+            sets[name] = {"rendered": rendered, "objects": found, "lint": lint}
+        said = {
+            "versions": versions,
+            "metadata": chart.metadata,
+            "values": chart.values,
+            "sets": sets,
+            "refusals": {name: refusal(chart, values) for name, values in asked["bad"].items()},
+        }
+    archive = helm.chart.package(asked["chart"], destination=asked["package_into"])
+    with helm.Chart.load(archive) as packaged:
+        said["packaged"] = {entry["name"]: entry["data"] for entry in packaged.files}
+        said["packaged_objects"] = list(objects(packaged.render(asked["sets"]["everything"], **RELEASE)))
+    json.dump(said, answer)
+
+
+main()
