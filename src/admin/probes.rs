@@ -42,6 +42,7 @@ impl Probes {
         match self.store.health() {
             _ if self.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
             Health::Good => None,
+            Health::Full(reason) => Some(reason),
             Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
             Health::Failed(reason) => Some(format!("the store has failed and needs a restart: {reason}")),
         }

@@ -31,6 +31,8 @@ families! {
     pub struct Counted {
         /// Webhooks by what became of them.
         webhooks_total: IntCounterVec["outcome"],
+        /// Webhooks with a right key that came to a path that is not the source's, and were refused.
+        misdirected_total: IntCounter,
         /// Open connections for webhooks.
         connections: IntGauge,
         /// Connections for webhooks at a time, at most.

@@ -158,6 +158,7 @@ impl Receiver {
 
     fn misdirected(&self, source: &Source) -> Answer {
         tracing::warn!(path = source.path, "a webhook with a right key came on another path; correct the URL in Wiza's settings");
+        self.metrics.counted.misdirected_total.inc();
         Answer::Misdirected(source.path.clone())
     }
 }

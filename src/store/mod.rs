@@ -150,6 +150,8 @@ pub struct Keys {
 pub enum Health {
     /// The last commit succeeded.
     Good,
+    /// So many deliveries wait that nothing more is accepted.
+    Full(String),
     /// The last commit failed; the next may succeed.
     CannotWrite(String),
     /// Nothing succeeds any more before a restart.

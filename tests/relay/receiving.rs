@@ -288,6 +288,7 @@ async fn a_mistyped_path_with_a_right_key_is_not_given_up_by_wiza() {
         relay.webhook("{}").path(path).auth_key(Some("0")).send().await.assert_problem(404, "nothing is here");
         relay.webhook("{}").path(path).send().await.assert_problem(421, "/webhooks/wiza");
     }
+    assert_eq!(relay.metric("misdirected_total", &[]).await, 6);
     relay.finish().await;
     assert_eq!(receiver.count(), 0);
 }

@@ -169,7 +169,10 @@ async fn more_than_the_backlog_is_refused_until_it_shrinks() {
     assert_eq!(relay.webhook(reveal(0)).send().await.status, 503);
     assert_eq!(relay.metric("webhooks_total", &[("outcome", "unavailable")]).await, 2);
     assert_eq!(relay.get("/healthz").await.0, 200);
+    let (status, text) = relay.get("/readyz").await;
+    assert_eq!((status, text.contains("--max-backlog is 3"), relay.metric("ready", &[]).await), (503, true, 0), "{text}");
     gate.open();
+    eventually("ready again", async || (relay.get("/readyz").await.0 == 200).then_some(())).await;
     eventually("the backlog has room again", async || (relay.webhook(reveal(3)).send().await.status == 200).then_some(())).await;
     relay.finish().await;
     assert_eq!(receiver.count(), 4);

@@ -412,6 +412,9 @@ impl Store for Embedded {
     }
 
     fn health(&self) -> Health {
-        self.shared.health()
+        match (self.shared.health(), self.backlog()) {
+            (Health::Good, Err(full)) => Health::Full(full.to_string()),
+            (health, _) => health,
+        }
     }
 }
