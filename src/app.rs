@@ -1,7 +1,7 @@
 //! Putting the relay together, and taking it apart in the right order.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -18,6 +18,7 @@ use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
 use crate::store::{Records, Store};
+use crate::traces::Traces;
 
 /// What a relay runs on. Ports and the end are given from outside, so that a test can choose both.
 pub struct Parts {
@@ -31,6 +32,8 @@ pub struct Parts {
     pub store: Arc<dyn Records>,
     /// The relay's metrics.
     pub metrics: Arc<Metrics>,
+    /// Where spans go.
+    pub traces: Traces,
     /// Where webhooks come in.
     pub webhooks: TcpListener,
     /// Where metrics, health and the API are.
@@ -48,21 +51,25 @@ const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// How long a scrape in progress may hold up the end.
 const ADMIN_GRACE: Duration = Duration::from_millis(500);
 
+/// How long a collector may take at most for the last spans, and in any case, though the grace time is over.
+const LAST_SPANS_WAIT_MAX: Duration = Duration::from_secs(5);
+const LAST_SPANS_WAIT_MIN: Duration = Duration::from_millis(500);
+
 /// Runs until `stop` is cancelled, then drains: no more webhooks are taken, what is in flight ends within the grace
 /// time, outcomes are written. What is left is safely stored and goes on after the next start.
 ///
 /// # Errors
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
-    let Parts { config, rules_file, reload, store: records, metrics, webhooks, admin, admin_token, connections_max, grace } = parts;
+    let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, admin_token, connections_max, grace } = parts;
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
-    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), draining.clone());
+    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), draining.clone());
     let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
     let reloading = tokio::spawn(reloader.run(rules_file, reload_requests, draining.clone()));
-    let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), draining.clone());
+    let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), traces.clone(), draining.clone());
     let webhook_server = spawn_server(webhooks, receiver, connections_max, Some(Arc::clone(&metrics)), draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
@@ -81,6 +88,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
     draining.cancel();
+    let grace_ends = Instant::now() + grace;
     let drained = async {
         let _ = webhook_server.await;
         if let Ok(lanes) = reloading.await {
@@ -91,6 +99,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         tracing::warn!("the grace time is over; what was in flight is attempted again after the next start");
     }
     store.close().await;
+    // After what counts is safe, in what is left of the grace time.
+    let left = grace_ends.saturating_duration_since(Instant::now());
+    traces.stop(left.clamp(LAST_SPANS_WAIT_MIN, LAST_SPANS_WAIT_MAX)).await;
     stopped.cancel();
     let _ = tokio::time::timeout(ADMIN_GRACE, admin_server).await;
     let outstanding: u64 = store.figures().destinations.iter().map(|(_, figures)| figures.outstanding()).sum();

@@ -287,6 +287,17 @@ pub enum Outcome {
     Dead(String),
 }
 
+impl Outcome {
+    /// In one word, as in logs, metrics and traces.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry(_) => "retried",
+            Self::Dead(_) => "dead",
+        }
+    }
+}
+
 /// An attempt and its outcome, to be written down.
 #[derive(Clone, Debug)]
 pub struct Settlement {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::config::{Auth, Destination};
 use crate::delivery::MessageId;
-use crate::event::EventId;
 use crate::signature;
+use crate::trace_context::Span;
 use crate::transform::Request;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -21,14 +21,13 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const RELAY: HeaderValue = HeaderValue::from_static(concat!("wiza-relay/", env!("CARGO_PKG_VERSION")));
 
-/// Adds the headers of one attempt, made at `now`; `span` is a random number that names the attempt in a trace. The
-/// request's body is final: it may be signed.
+/// Adds the headers of one attempt, made at `now`, which is this span of a trace. The request's body is final: it may be
+/// signed.
 ///
 /// # Errors
 /// Where the destination's name cannot stand in a header.
-pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, now: Timestamp, span: u64) -> Result<(), String> {
+pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, now: Timestamp, span: Span) -> Result<(), String> {
     let Request { headers, body, .. } = request;
-    let event = id.event;
     let id = id.to_string();
     if !destination.sign.is_empty() {
         let signature = signature::sign(&destination.sign, &id, now.as_second(), body);
@@ -40,18 +39,12 @@ pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, no
     headers.insert(WEBHOOK_ID, id.clone());
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
-    headers.insert(TRACEPARENT, traceparent(&event, span));
+    let traceparent = HeaderValue::from_maybe_shared(Bytes::from(span.to_string())).map_err(|error| error.to_string())?;
+    headers.insert(TRACEPARENT, traceparent);
     headers.entry(USER_AGENT).or_insert(RELAY);
     if let Some(Auth::Basic(value)) = &destination.auth {
         // What is there was given by the route, which is nearer.
         headers.entry(AUTHORIZATION).or_insert_with(|| value.clone());
     }
     Ok(())
-}
-
-/// One trace an event, one span an attempt (W3C Trace Context). Nothing is recorded here, so it is not sampled.
-fn traceparent(event: &EventId, span: u64) -> HeaderValue {
-    let trace = u128::from_be_bytes(*event.as_bytes());
-    let span = span.max(1); // All zeros would be no span.
-    HeaderValue::from_maybe_shared(Bytes::from(format!("00-{trace:032x}-{span:016x}-00"))).unwrap_or(HeaderValue::from_static(""))
 }

@@ -13,6 +13,7 @@ use crate::delivery::{DeliveryId, MessageId};
 use crate::envelope;
 use crate::event::Event;
 use crate::route;
+use crate::trace_context::Span;
 use crate::transform::{self, Member, RenderContext, Request};
 
 /// Nobody asks a token server in a dry run.
@@ -109,7 +110,7 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
             Some(_) => MessageId::of_batch(&destination.name, &[event.id]),
             None => MessageId::from(&DeliveryId { event: event.id, destination: destination.name.as_str().into() }),
         };
-        envelope::seal(&mut request, destination, &id, now, rand::random())?;
+        envelope::seal(&mut request, destination, &id, now, Span::within(&event.id, rand::random(), false))?;
         if let Some(Auth::OAuth2(_)) = &destination.auth {
             request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
         }

@@ -1,8 +1,8 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
 //! *Words*: [`event`], [`delivery`], [`listing`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
-//! [`rule_test`], [`transform`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
-//! *Effects*: [`store`], [`send`], [`metrics`], [`listen`]. *Flows*:
+//! [`rule_test`], [`transform`], [`trace_context`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
+//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`]. *Flows*:
 //! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -37,8 +37,10 @@ pub mod transform;
 pub mod admin;
 pub mod metrics;
 pub mod rules_file;
+pub mod traces;
 
 pub mod delivery;
 pub mod event;
 pub mod listing;
 pub mod problem;
+pub mod trace_context;

@@ -23,6 +23,7 @@ use crate::config;
 use crate::metrics::Metrics;
 use crate::reload;
 use crate::store::{DestinationFigures, Records};
+use crate::traces::Traces;
 
 const ROUTES: &str = include_str!("../../routes.yaml");
 const API_KEY: &str = "demo-key";
@@ -91,6 +92,7 @@ impl Demo {
             reload: reload::requests(),
             store: Arc::clone(&store),
             metrics,
+            traces: Traces::off(),
             webhooks,
             admin,
             admin_token: None,

@@ -17,6 +17,7 @@ use crate::metrics::{Metrics, seconds};
 use crate::reload;
 use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
+use crate::traces::{Settings, Traces};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -58,6 +59,10 @@ impl Serve {
             Ok(token) => token,
             Err(reason) => return Ending::Misused(format!("--admin-token: {reason}")),
         };
+        let traces = match Settings::from_variables(&|name| std::env::var(name).ok()) {
+            Ok(traces) => traces,
+            Err(reason) => return Ending::Misused(reason),
+        };
         let file = match load::read(&self.config) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
@@ -69,22 +74,23 @@ impl Serve {
                 return Ending::Failed(format!("{} has {}; nothing was started", self.config.display(), load::counted(errors, "error")));
             }
         };
-        block_on(self.serve(config, admin_token))
+        block_on(self.serve(config, admin_token, traces))
     }
 
-    async fn serve(self, config: Config, admin_token: Option<AdminToken>) -> Ending {
-        match self.start(config, admin_token).await {
+    async fn serve(self, config: Config, admin_token: Option<AdminToken>, traces: Option<Settings>) -> Ending {
+        match self.start(config, admin_token, traces).await {
             Ok(()) => Ending::Good,
             Err(reason) => Ending::Failed(reason),
         }
     }
 
-    async fn start(self, config: Config, admin_token: Option<AdminToken>) -> Result<(), String> {
+    async fn start(self, config: Config, admin_token: Option<AdminToken>, traces: Option<Settings>) -> Result<(), String> {
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         // Ports before the store: a second relay by mistake fails before it touches anything.
         let webhooks = listen(self.listen, "--listen").await?;
         let admin = listen(self.admin, "--admin").await?;
         let store = open(&self.store, self.max_backlog, &metrics)?;
+        let traces = start_traces(traces, &metrics)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             webhooks = %format_args!("http://{}{}", self.listen, config.source.path),
@@ -102,6 +108,7 @@ impl Serve {
             reload: (ask, requests),
             store: Arc::new(store),
             metrics,
+            traces,
             webhooks,
             admin,
             admin_token,
@@ -117,6 +124,18 @@ pub(super) fn open(folder: &Path, backlog_max: u64, metrics: &Arc<Metrics>) -> R
     let metrics = Arc::clone(metrics);
     let observe_commit = Box::new(move |duration| metrics.counted.store_commit_seconds.observe(seconds(duration)));
     Embedded::open(folder, Options { backlog_max, observe_commit }).map_err(|error| error.to_string())
+}
+
+/// Begins to record spans, where that was asked for.
+fn start_traces(settings: Option<Settings>, metrics: &Arc<Metrics>) -> Result<Traces, String> {
+    let Some(settings) = settings else { return Ok(Traces::off()) };
+    let collector = settings.collector();
+    if settings.looks_like_grpc() {
+        tracing::warn!(collector, "the collector's port is that of gRPC, by custom; OTLP over HTTP has 4318");
+    }
+    let traces = Traces::start(settings, Arc::clone(metrics)).map_err(|error| format!("the traces' exporter: {error}"))?;
+    tracing::info!(collector, "traces are exported");
+    Ok(traces)
 }
 
 async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {

@@ -38,6 +38,30 @@ impl Tls {
         let unchanged = |file: &PemFile| read(&file.path).is_ok_and(|now| now.expose_secret() == file.content.expose_secret());
         !self.files.iter().all(unchanged)
     }
+
+    /// Trusts the authorities of this file, in place of the system's.
+    ///
+    /// # Errors
+    /// What is wrong, as what follows the file's name.
+    pub fn trust(&mut self, path: &Path) -> Result<(), String> {
+        let pem = read(path).map_err(|reason| format!("cannot be read: {reason}"))?;
+        self.authorities = Some(Authorities::from_pem(pem.expose_secret())?);
+        Ok(())
+    }
+
+    /// Makes the relay known by this certificate.
+    ///
+    /// # Errors
+    /// Which file is wrong, and what is.
+    pub fn identify(&mut self, certificate: &Path, key: &Path) -> Result<(), String> {
+        let of = |path: &Path, reason: String| format!("`{}` {reason}", path.display());
+        let chain = read(certificate).map_err(|reason| of(certificate, format!("cannot be read: {reason}")))?;
+        let secret = read(key).map_err(|reason| of(key, format!("cannot be read: {reason}")))?;
+        let identity = Identity::from_pem(chain.expose_secret(), secret.expose_secret());
+        let wrong = |(culprit, reason)| of(if culprit == Culprit::Key { key } else { certificate }, reason);
+        self.identity = Some(identity.map_err(wrong)?);
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug)]

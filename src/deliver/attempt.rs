@@ -10,6 +10,8 @@ use super::LaneSettings;
 use crate::config::Shape;
 use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
 use crate::event::{EventId, rfc3339_milliseconds};
+use crate::trace_context::Span;
+use crate::traces::{AttemptRecord, Traces};
 use crate::transform::{self, RenderContext, Request};
 
 /// An attempt that ended.
@@ -18,6 +20,8 @@ pub(super) struct Attempted {
     /// The name of the route that planned it, for the log.
     pub route: Arc<str>,
     pub attempt: Attempt,
+    /// Where it stands in a trace, if that is recorded.
+    pub record: Option<Box<AttemptRecord>>,
     /// Members of a batch that could not be rendered, and why.
     pub left_out: Vec<(i64, String)>,
 }
@@ -26,11 +30,13 @@ pub(super) struct Attempted {
 struct Rendered {
     request: Request,
     id: MessageId,
+    /// Of a batch the events that the request carries.
+    members: Vec<EventId>,
     left_out: Vec<(i64, String)>,
 }
 
 /// Renders and sends.
-pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
+pub(super) async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attempted {
     let (route, shape) = settings.rules.target(claim.route, settings.place);
     let route: Arc<str> = route.into();
     let rendered = match &claim.batch {
@@ -38,11 +44,14 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
         Some(others) => batch(&settings, &claim, others),
     };
     let LaneSettings { rules, destination, sender, .. } = settings;
+    let event = rendered.as_ref().map_or(claim.event.id, |rendered| rendered.id.event);
+    let sent = rendered.as_ref().ok();
+    let (span, record) = traces.attempt(&event, sent.map_or(&[], |sent| &sent.members), sent.map(|sent| &sent.request));
     let mut left_out = Vec::new();
     let attempt = match rendered {
         Ok(rendered) => {
             left_out = rendered.left_out;
-            let mut attempt = sender.send(rendered.request, &destination, &rendered.id).await;
+            let mut attempt = sender.send(rendered.request, &destination, &rendered.id, span).await;
             if let AttemptResult::Replied { reply, .. } = &mut attempt.result {
                 mask(reply, &rules.config.secrets);
             }
@@ -50,7 +59,7 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim) -> Attempted {
         }
         Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error) },
     };
-    Attempted { claim, route, attempt, left_out }
+    Attempted { claim, route, attempt, record, left_out }
 }
 
 /// Why an event that is no longer what was accepted goes to nobody.
@@ -64,7 +73,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
     let context = RenderContext { event: Arc::clone(&claim.event), route };
     let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
-    Ok(Rendered { request, id: MessageId::from(&id), left_out: Vec::new() })
+    Ok(Rendered { request, id: MessageId::from(&id), members: Vec::new(), left_out: Vec::new() })
 }
 
 fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, String> {
@@ -89,7 +98,7 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
     }
     let sent: Vec<EventId> =
         sound.iter().filter(|(sequence, ..)| left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event, _)| event.id).collect();
-    Ok(Rendered { request: rendered.request, id: MessageId::of_batch(&destination.name, &sent), left_out })
+    Ok(Rendered { request: rendered.request, id: MessageId::of_batch(&destination.name, &sent), members: sent, left_out })
 }
 
 /// A receiver may echo what it was sent; what is stored of its reply must not hold a secret.
@@ -102,13 +111,15 @@ fn mask(reply: &mut Bytes, secrets: &crate::config::Secrets) {
 }
 
 /// The one log line of an attempt. It names the event and never shows it.
-pub(super) fn log(destination: &str, route: &str, settlement: &Settlement) {
+pub(super) fn log(destination: &str, route: &str, settlement: &Settlement, span: Option<Span>) {
     let Settlement { claim, attempt, outcome, .. } = settlement;
-    let (result, next_attempt_at, reason) = match outcome {
-        Outcome::Delivered => ("delivered", None, None),
-        Outcome::Retry(at) => ("retried", Some(rfc3339_milliseconds(*at)), None),
-        Outcome::Dead(reason) => ("dead", None, Some(reason.as_str())),
+    let result = outcome.label();
+    let (next_attempt_at, reason) = match outcome {
+        Outcome::Delivered => (None, None),
+        Outcome::Retry(at) => (Some(rfc3339_milliseconds(*at)), None),
+        Outcome::Dead(reason) => (None, Some(reason.as_str())),
     };
+    let (trace_id, span_id) = span.map(|span| (span.trace_hex(), span.id_hex())).unzip();
     let error = attempt.result.error();
     let status = attempt.result.status();
     let batch = claim.batch.as_ref().map(|others| others.len() + 1);
@@ -116,10 +127,10 @@ pub(super) fn log(destination: &str, route: &str, settlement: &Settlement) {
     let number = claim.attempts_made.saturating_add(1);
     match outcome {
         Outcome::Delivered => {
-            tracing::info!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, "attempt");
+            tracing::info!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, trace_id, span_id, "attempt");
         }
         Outcome::Retry(_) | Outcome::Dead(_) => {
-            tracing::warn!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, "attempt");
+            tracing::warn!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, trace_id, span_id, "attempt");
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::metrics::DestinationMetrics;
 use crate::retry::{self, Progress, Verdict};
 use crate::store::Store;
+use crate::traces::Traces;
 
 /// How long a lane sleeps at most before it looks again whether it may send.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -34,6 +35,7 @@ pub(super) struct Lane {
     key: DestinationKey,
     store: Arc<dyn Store>,
     metrics: DestinationMetrics,
+    traces: Traces,
     settings: watch::Receiver<LaneSettings>,
     /// What the store keeps of the two below, and what somebody has set by hand.
     standing: watch::Receiver<Standing>,
@@ -72,6 +74,7 @@ impl Lane {
         key: DestinationKey,
         store: Arc<dyn Store>,
         metrics: DestinationMetrics,
+        traces: Traces,
         settings: watch::Receiver<LaneSettings>,
         stop: CancellationToken,
     ) -> Self {
@@ -81,6 +84,7 @@ impl Lane {
             key,
             store,
             metrics,
+            traces,
             settings,
             standing,
             stop,
@@ -257,14 +261,14 @@ impl Lane {
             limiter.token_in_hand = false;
         }
         let settings = self.settings.borrow().clone();
-        self.in_flight.spawn(attempt::attempt(settings, claim));
+        self.in_flight.spawn(attempt::attempt(settings, claim, self.traces.clone()));
         self.metrics.in_flight(self.in_flight.len());
     }
 
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
         self.metrics.in_flight(self.in_flight.len());
-        let Attempted { claim, route, attempt, left_out } = match ended {
+        let Attempted { claim, route, attempt, record, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
                 // A bug. The claim stays taken until the next start, when the delivery is attempted again.
@@ -297,7 +301,10 @@ impl Lane {
         for member in settlement.claim.batch.iter().flat_map(|others| others.iter()) {
             self.metrics.delivered_with(&settlement.outcome, now.duration_since(member.event.received_at));
         }
-        attempt::log(&destination.name, &route, &settlement);
+        attempt::log(&destination.name, &route, &settlement, record.as_ref().map(|record| record.span()));
+        if let Some(record) = record {
+            self.traces.attempted(*record, &destination.name, &route, &settlement);
+        }
         self.store.settle(settlement).await;
         let held_longer = self.hold_until.is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
         if changed || held_longer {

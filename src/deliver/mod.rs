@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::rules::Rules;
 use crate::send::Sender;
 use crate::store::Store;
+use crate::traces::Traces;
 
 /// What a lane works by; replaced as a whole when the rules change.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub(crate) struct LaneSettings {
 pub struct Lanes {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     lanes: HashMap<DestinationKey, Lane>,
     /// Cancelled: no new attempt begins.
     stop: CancellationToken,
@@ -46,8 +48,8 @@ struct Lane {
 
 impl Lanes {
     /// No lanes yet. `stop` ends all that will be.
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
-        Self { store, metrics, lanes: HashMap::new(), stop, running: TaskTracker::new() }
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, traces: Traces, stop: CancellationToken) -> Self {
+        Self { store, metrics, traces, lanes: HashMap::new(), stop, running: TaskTracker::new() }
     }
 
     /// All that can fail of [`Lanes::apply`]: a sender for each destination of the file, in its order. A destination that
@@ -102,7 +104,7 @@ impl Lanes {
         let stop = self.stop.child_token();
         let metrics = self.metrics.destination(&settings.destination.name);
         let (sender, receiver) = watch::channel(settings);
-        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, receiver, stop.clone());
+        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, self.traces.clone(), receiver, stop.clone());
         self.running.spawn(lane.run());
         self.lanes.insert(key, Lane { settings: sender, stop });
     }

@@ -59,6 +59,8 @@ families! {
         unmatched_total: IntCounter,
         /// Seconds that a commit of the store took, fsync included.
         store_commit_seconds: Histogram in FAST_BUCKETS,
+        /// Spans of recorded traces, by what became of them.
+        spans_total: IntCounterVec["outcome"],
         /// Whether the last load of routes.yaml succeeded (1) or not (0).
         config_last_reload_successful: IntGauge,
         /// When routes.yaml was last loaded successfully, in Unix seconds.
@@ -112,6 +114,30 @@ impl WebhookOutcome {
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Every value of `spans_total{outcome}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanOutcome {
+    /// The collector took it.
+    Exported,
+    /// The collector did not take it, and it is lost.
+    Failed,
+    /// Too many waited already, and it is lost.
+    Dropped,
+}
+
+impl SpanOutcome {
+    const ALL: [Self; 3] = [Self::Exported, Self::Failed, Self::Dropped];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -189,6 +215,9 @@ impl Metrics {
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         let counted = Counted::register(&registry)?;
+        for outcome in SpanOutcome::ALL {
+            counted.spans_total.with_label_values(&[outcome.label()]);
+        }
         for outcome in WebhookOutcome::ALL {
             counted.webhooks_total.with_label_values(&[outcome.label()]);
         }
@@ -227,6 +256,11 @@ impl Metrics {
     /// Counts a webhook.
     pub fn webhook(&self, outcome: WebhookOutcome) {
         self.counted.webhooks_total.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// Counts spans.
+    pub fn spans(&self, outcome: SpanOutcome, count: usize) {
+        self.counted.spans_total.with_label_values(&[outcome.label()]).inc_by(count as u64);
     }
 
     /// Notes a load of routes.yaml.

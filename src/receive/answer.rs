@@ -45,6 +45,14 @@ impl Answer {
         !matches!(self, Self::Accepted(_) | Self::Duplicate(_))
     }
 
+    /// The event that the webhook repeats.
+    pub fn first(&self) -> Option<EventId> {
+        match self {
+            Self::Duplicate(first) => Some(*first),
+            _ => None,
+        }
+    }
+
     /// How the webhook is counted; `None` for what was none.
     pub fn outcome(&self) -> Option<WebhookOutcome> {
         match self {

@@ -23,10 +23,11 @@ use self::answer::Answer;
 use self::wrong_keys::WrongKeys;
 use crate::config::Source;
 use crate::event::{Event, EventId, parse_payload};
-use crate::metrics::{Metrics, seconds};
+use crate::metrics::{Metrics, WebhookOutcome, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent, Store, Unavailable};
+use crate::traces::{Receipt, Traces};
 use crate::verify;
 
 /// The header that Wiza signs with.
@@ -37,6 +38,7 @@ pub struct Receiver {
     store: Arc<dyn Store>,
     rules: CurrentRules,
     metrics: Arc<Metrics>,
+    traces: Traces,
     wrong_keys: WrongKeys,
     /// Cancelled: answer 503 from now on.
     draining: tokio_util::sync::CancellationToken,
@@ -48,9 +50,10 @@ impl Receiver {
         store: Arc<dyn Store>,
         rules: CurrentRules,
         metrics: Arc<Metrics>,
+        traces: Traces,
         draining: tokio_util::sync::CancellationToken,
     ) -> Router {
-        let receiver = Arc::new(Self { store, rules, metrics, wrong_keys: WrongKeys::new(), draining });
+        let receiver = Arc::new(Self { store, rules, metrics, traces, wrong_keys: WrongKeys::new(), draining });
         // The path is part of the rules and can change while the relay runs, so the handler compares it itself.
         Router::new().fallback(webhook).with_state(receiver)
     }
@@ -59,7 +62,9 @@ impl Receiver {
 async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
     let started = Instant::now();
     let (head, mut body) = request.into_parts();
-    let answer = receiver.receive(address, &head, &mut body).await.unwrap_or_else(|refusal| refusal);
+    let arrival = Arrival { address, began: started, head: &head };
+    let mut receipt = None;
+    let answer = receiver.receive(arrival, &mut body, &mut receipt).await.unwrap_or_else(|refusal| refusal);
     if let Some(outcome) = answer.outcome() {
         receiver.metrics.webhook(outcome);
     }
@@ -70,7 +75,11 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): Co
     let refused_early = answer.is_refusal() && (matches!(answer, Answer::TooSlow(_)) || head.headers.contains_key(http::header::EXPECT));
     // After the end of the body this is at once true.
     let body_ended = !refused_early && body::discard(&mut body).await;
+    let told = receipt.map(|receipt| (receipt, answer.outcome(), answer.first()));
     let mut response = answer.into_response();
+    if let Some((receipt, outcome, first)) = told {
+        receiver.traces.received(receipt, response.status(), outcome.map_or("", WebhookOutcome::label), first.as_ref());
+    }
     if !body_ended {
         // What follows on the connection is a body that nobody wants, not a request.
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
@@ -78,8 +87,17 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): Co
     response
 }
 
+/// A request whose body has not been read yet.
+struct Arrival<'a> {
+    address: SocketAddr,
+    began: Instant,
+    head: &'a Parts,
+}
+
 impl Receiver {
-    async fn receive(&self, address: SocketAddr, head: &Parts, body: &mut Body) -> Result<Answer, Answer> {
+    /// Fills in `receipt` once it is an event, if its trace is recorded.
+    async fn receive(&self, arrival: Arrival<'_>, body: &mut Body, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
+        let Arrival { address, began, head } = arrival;
         let rules = self.rules.load_full();
         let source = &rules.config.source;
         let key = only_key(&head.headers);
@@ -101,10 +119,11 @@ impl Receiver {
         let now = Timestamp::now();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body);
-        self.store(&rules, event).await
+        *receipt = self.traces.receipt(&event.id, began, &head.headers, &source.path);
+        self.store(&rules, event, receipt).await
     }
 
-    async fn store(&self, rules: &Rules, event: Event) -> Result<Answer, Answer> {
+    async fn store(&self, rules: &Rules, event: Event, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
         let (payload, reason) = match parse_payload(&event.body) {
             Ok(payload) => (payload, None),
             Err(reason) => (Value::Null, Some(reason)),
@@ -114,7 +133,7 @@ impl Receiver {
             let id = event.id;
             let dedupe = Some(content_key(&event.path, &event.query, &event.body));
             let new = NewEvent { event, kind: None, dedupe, disposition: Disposition::Quarantine(reason.clone()) };
-            let appended = self.store.append(new).await.map_err(Answer::Unavailable)?;
+            let appended = self.append(new, receipt).await?;
             tracing::warn!(event_id = %id, reason, "an authentic webhook that is no event went to quarantine");
             let (Appended::Accepted(id) | Appended::Duplicate(id)) = appended;
             return Err(Answer::Quarantined(id, reason));
@@ -124,7 +143,7 @@ impl Receiver {
         let kind = event.payload().get("type").and_then(Value::as_str).map(str::to_owned);
         let id = event.id;
         let new = NewEvent { event, kind, dedupe, disposition: Disposition::Route { rules: rules.key(), plan } };
-        match self.store.append(new).await.map_err(Answer::Unavailable)? {
+        match self.append(new, receipt).await? {
             Appended::Accepted(id) => {
                 self.count(rules, &decision, id);
                 Ok(Answer::Accepted(id))
@@ -134,6 +153,15 @@ impl Receiver {
                 Ok(Answer::Duplicate(first))
             }
         }
+    }
+
+    async fn append(&self, new: NewEvent, receipt: &mut Option<Receipt>) -> Result<Appended, Answer> {
+        let began = Instant::now();
+        let appended = self.store.append(new).await;
+        if let Some(receipt) = receipt {
+            receipt.stored(began);
+        }
+        appended.map_err(Answer::Unavailable)
     }
 
     fn count(&self, rules: &Rules, decision: &Decision, id: EventId) {

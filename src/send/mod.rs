@@ -1,6 +1,7 @@
 //! The only place that knows the HTTP client: one request out, and what was seen of the answer.
 
 mod client;
+mod collector;
 mod reply;
 mod tokens;
 mod words;
@@ -18,8 +19,10 @@ use crate::envelope;
 use crate::oauth2::NoToken;
 use crate::retry::parse_retry_after;
 use crate::success;
+use crate::trace_context::Span;
 use crate::transform::Request;
 
+pub use self::collector::Collector;
 use tokens::{Token, Tokens};
 use words::plain_words;
 
@@ -62,16 +65,16 @@ impl Sender {
 
     /// Makes one attempt. Takes at most the destination's timeout until the reply's status is known, and a moment more for
     /// its body, whatever the other side does; asking for a token takes at most the timeout too, and where a token is
-    /// refused, both come a second time.
-    pub async fn send(&self, request: Request, destination: &Destination, id: &MessageId) -> Attempt {
+    /// refused, both come a second time. `span` is where the attempt stands in a trace.
+    pub async fn send(&self, request: Request, destination: &Destination, id: &MessageId, span: Span) -> Attempt {
         let started_at = Timestamp::now();
         let clock = Instant::now();
-        let result = self.exchange(request, destination, id, started_at).await;
+        let result = self.exchange(request, destination, id, started_at, span).await;
         Attempt { started_at, latency: clock.elapsed(), result }
     }
 
-    async fn exchange(&self, mut request: Request, destination: &Destination, id: &MessageId, now: Timestamp) -> AttemptResult {
-        if let Err(error) = envelope::seal(&mut request, destination, id, now, rand::random()) {
+    async fn exchange(&self, mut request: Request, destination: &Destination, id: &MessageId, now: Timestamp, span: Span) -> AttemptResult {
+        if let Err(error) = envelope::seal(&mut request, destination, id, now, span) {
             return AttemptResult::NotRendered(error);
         }
         // An `authorization` that is there already was given by the route.
