@@ -40,4 +40,5 @@ mod retention;
 mod securing;
 mod succeeding;
 mod tokens;
+mod tracing;
 mod upgrade;

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod certificates;
+pub mod collector;
 mod command;
 pub mod dashboard;
 mod faults;
