@@ -127,7 +127,7 @@ async fn an_attempt_after_a_crash_is_in_the_same_trace() {
     let collector = Collector::start().await;
     let receiver = Receiver::always(Answer::status(503)).await;
     let mut relay =
-        collector.of(Setup::to(&receiver, "retry: { first: 5ms, max: 20ms, attempts: 100000 }, circuit: { failures: 1000 }")).start().await;
+        collector.of(Setup::to(&receiver, "retry: { first: 5ms, max: 50ms, attempts: 1000 }, circuit: { failures: 1000 }")).start().await;
     let event = relay.webhook(reveal(1)).accepted().await;
     collector.wait_for(4).await;
     relay.kill();
