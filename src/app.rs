@@ -65,6 +65,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| format!("a port has no address: {error}"));
+    let (webhooks_address, admin_address) = (address(&webhooks)?, address(&admin)?);
+    let (path, version) = (config.source.path.clone(), config.version.clone());
     let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), draining.clone());
     let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
@@ -79,11 +82,19 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules: rules_status,
         reload,
         token: admin_token,
-        address: admin.local_addr().map_err(|error| format!("the admin port has no address: {error}"))?,
+        address: admin_address,
         draining: draining.clone(),
     }
     .router();
     let admin_server = spawn_server(admin, admin_router, ADMIN_CONNECTIONS_MAX, None, stopped.clone());
+    // Only now is it so.
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        webhooks = %format_args!("http://{webhooks_address}{path}"),
+        admin = %format_args!("http://{admin_address}"),
+        rules = version,
+        "started"
+    );
 
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");

@@ -40,6 +40,18 @@ pub enum CircuitState {
     Paused,
 }
 
+impl CircuitState {
+    /// In one word, as in the log and the API.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open { .. } => "open",
+            Self::Gone => "gone",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// How a destination stands: what holds its deliveries back, and survives a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {

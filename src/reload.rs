@@ -70,7 +70,7 @@ impl Reloader {
         let watch = file.as_ref().and_then(|file| match file.watch() {
             Ok(watch) => Some(watch),
             Err(reason) => {
-                tracing::warn!(reason, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
+                tracing::warn!(error = reason, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
                 None
             }
         });
@@ -136,7 +136,7 @@ impl Reloader {
             Ok(rules) => {
                 self.current.store(rules);
                 self.status.store(Arc::new(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None }));
-                tracing::info!(version, changed, "the rules were reloaded");
+                tracing::info!(rules = version, changed, "the rules were reloaded");
                 Some(Reloaded::Applied { version, changed, findings })
             }
             Err(reason) => {
@@ -149,7 +149,7 @@ impl Reloader {
 
     fn refuse(&self, reason: String) {
         self.metrics.reloaded(false);
-        tracing::error!(reason, "the rules were not reloaded; the old ones go on");
+        tracing::error!(error = reason, "the rules were not reloaded; the old ones go on");
         let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
         self.status.store(Arc::new(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) }));
     }

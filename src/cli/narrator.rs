@@ -64,7 +64,8 @@ impl<S: Subscriber> Layer<S> for Narrator {
                 }
             }
             "circuit breaker" => {
-                let words = if of("open") == "true" { "opens: nothing more is attempted for a while" } else { "closes: deliveries go on" };
+                let words =
+                    if of("circuit") == "closed" { "closes: deliveries go on" } else { "opens: nothing more is attempted for a while" };
                 self.say(AnsiColor::Yellow.on_default(), "breaker", &format!("{} {words}", of("destination")));
             }
             _ => {}

@@ -91,14 +91,7 @@ impl Serve {
         let admin = listen(self.admin, "--admin").await?;
         let store = open(&self.store, self.max_backlog, &metrics)?;
         let traces = start_traces(traces, &metrics)?;
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            webhooks = %format_args!("http://{}{}", self.listen, config.source.path),
-            admin = %format_args!("http://{}", self.admin),
-            store = %self.store.display(),
-            rules = config.version,
-            "started"
-        );
+        tracing::info!(store = %self.store.display(), "the store is open");
         let connections_max = usize::try_from(self.max_connections).unwrap_or(usize::MAX);
         let (ask, requests) = reload::requests();
         reload_on_hangup(Arc::clone(&ask))?;

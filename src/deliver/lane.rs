@@ -292,7 +292,8 @@ impl Lane {
             self.show_standing();
         }
         if was_open != self.breaker.is_open() {
-            tracing::warn!(destination = %destination.name, open = !was_open, "circuit breaker");
+            let circuit = self.breaker.state(Instant::now(), now).label();
+            tracing::warn!(destination = %destination.name, circuit, "circuit breaker");
         }
         let attempts = if counts { attempts } else { claim.attempts_made };
         let settlement = Settlement { claim, attempt, outcome, attempts, left_out };

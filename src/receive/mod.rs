@@ -149,7 +149,7 @@ impl Receiver {
                 Ok(Answer::Accepted(id))
             }
             Appended::Duplicate(first) => {
-                tracing::debug!(event_id = %id, %first, "a webhook was seen before");
+                tracing::debug!(event_id = %id, first_event_id = %first, "a webhook was seen before");
                 Ok(Answer::Duplicate(first))
             }
         }

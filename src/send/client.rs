@@ -36,7 +36,7 @@ pub(super) fn for_tokens(tls: &Tls) -> Result<reqwest::Client, String> {
 fn with_the_systems_authorities(builder: impl Fn() -> Result<reqwest::ClientBuilder, String>) -> Result<reqwest::Client, String> {
     build(builder()?).or_else(|reason| {
         let client = build(builder()?.tls_certs_only([]))?;
-        tracing::warn!(reason, "the system's certificate authorities cannot be used: no HTTPS without `tls: {{ ca: ... }}`");
+        tracing::warn!(error = reason, "the system's certificate authorities cannot be used: no HTTPS without `tls: {{ ca: ... }}`");
         Ok(client)
     })
 }

@@ -103,7 +103,7 @@ impl Tokens {
             Err(failure) => {
                 let now = Instant::now();
                 if let Some(token) = state.token.clone().filter(|token| token.ends_at > now) {
-                    tracing::warn!(reason = %failure, "a token could not be replaced before its end; it is used on");
+                    tracing::warn!(error = %failure, "a token could not be replaced before its end; it is used on");
                     state.refresh_at = now.checked_add(REFRESH_AGAIN);
                     return Ok(token);
                 }

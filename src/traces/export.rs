@@ -88,7 +88,7 @@ impl Export {
             self.queue.lose(SpanOutcome::Dropped, 1);
             if !overflowing.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
-                    limit = spans_max,
+                    spans_max,
                     "spans are dropped: more come than the collector takes; raise OTEL_BSP_MAX_QUEUE_SIZE or record fewer traces"
                 );
             }

@@ -1,6 +1,7 @@
 //! What must be seen nowhere: personal data, and secrets.
 
 use crate::harness::certificates::write;
+use crate::harness::collector::Collector;
 use crate::harness::{Answer, Authority, Fault, Faults, Link, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
 
 const KEY: &str = "Zq7-api-key";
@@ -113,7 +114,10 @@ routes:
         muddled = oauth2("/odd"),
         secure_url = secure.url("/crm"),
     );
-    let mut relay = Setup::new(routes)
+    let collector = Collector::start().await;
+    let mut relay = collector
+        .of(Setup::new(routes))
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Zq7-token")
         .flag("log", "trace")
         .env("API_KEY", SECRETS[0])
         .env("CRM_TOKEN", SECRETS[1])
@@ -180,6 +184,13 @@ routes:
     assert_eq!(relay.terminate().await.code(), Some(0));
     assert_clean("the log of the end", &(before + &relay.log()));
     assert_eq!(relay.stored().events(), 3 + 3);
+    // A collector is somebody else's, and told no more than a log.
+    let spans = collector.spans();
+    for name in ["POST /webhooks/wiza", "POST dead", "POST retry", "POST nowhere", "render unrendered", "render mistyped", "POST denied"] {
+        assert!(spans.iter().any(|span| span.name == name), "{name}: {spans:#?}");
+    }
+    assert_eq!(collector.receiver.requests()[0].header("authorization"), "Zq7-token");
+    assert_clean("what a collector is told", &format!("{spans:#?}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

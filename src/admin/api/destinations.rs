@@ -72,7 +72,7 @@ async fn set(api: &Api, name: &str, circuit: CircuitState) -> Result<Response, P
         return Err(Problem::not_found(format!("there is no destination `{name}`; there are {}", known.join(", "))));
     };
     api.store.set_circuit(key, circuit).await?;
-    tracing::info!(destination = name, ?circuit, "a circuit breaker was set by hand");
+    tracing::info!(destination = name, circuit = circuit.label(), "a circuit breaker was set by hand");
     Ok(json_text("application/json", &state(*api.store.standing(key).borrow(), figures)))
 }
 
@@ -81,16 +81,14 @@ fn find(api: &Api, name: &str) -> Option<(DestinationKey, DestinationFigures)> {
 }
 
 fn state(standing: Standing, figures: DestinationFigures) -> DestinationState {
-    let (circuit, open_until) = match standing.circuit {
-        CircuitState::Closed => ("closed", None),
-        CircuitState::Open { until } => ("open", Some(until)),
-        CircuitState::Gone => ("gone", None),
-        CircuitState::Paused => ("paused", None),
+    let open_until = match standing.circuit {
+        CircuitState::Open { until } => Some(until),
+        CircuitState::Closed | CircuitState::Gone | CircuitState::Paused => None,
     };
     let hold_until = standing.hold_until.filter(|until| *until > jiff::Timestamp::now());
     DestinationState {
         active: figures.active,
-        circuit: circuit.to_owned(),
+        circuit: standing.circuit.label().to_owned(),
         open_until: open_until.map(rfc3339_milliseconds),
         hold_until: hold_until.map(rfc3339_milliseconds),
         planned: figures.planned,

@@ -92,7 +92,7 @@ pub(super) async fn redrive(State(api): State<Arc<Api>>, body: Bytes) -> Result<
     }
     let total = counts.values().sum();
     if !request.dry_run {
-        tracing::info!(total, "dead deliveries were taken up again");
+        tracing::info!(deliveries = total, "dead deliveries were taken up again");
     }
     let destinations = counts.into_iter().map(|(destination, count)| Counted { destination, count }).collect();
     Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations }))

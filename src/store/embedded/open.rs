@@ -64,8 +64,8 @@ impl Embedded {
         let mut connection = Connection::open(&path).map_err(engine)?;
         prepare(&connection).map_err(engine)?;
         match schema::migrate(&mut connection) {
-            Ok(0) => tracing::info!(folder = %folder.display(), "made a new store"),
-            Ok(found) if found < schema::newest() => tracing::info!(from = found, to = schema::newest(), "migrated the store"),
+            Ok(0) => tracing::info!(store = %folder.display(), "made a new store"),
+            Ok(found) if found < schema::newest() => tracing::info!(format_before = found, format = schema::newest(), "migrated the store"),
             Ok(_) => {}
             Err(error) => return Err(refuse(schema_words(&error))),
         }
