@@ -184,7 +184,7 @@ impl Traces {
             KeyValue::new("wiza_relay.destination", destination.to_owned()),
             KeyValue::new("wiza_relay.route", route.to_owned()),
             KeyValue::new("wiza_relay.attempt", i64::from(claim.attempts_made.saturating_add(1))),
-            KeyValue::new("wiza_relay.outcome", outcome.label()),
+            KeyValue::new("wiza_relay.result", outcome.label()),
         ];
         let (kind, name) = match to {
             Some(Address { method, scheme, host, port }) => {

@@ -88,13 +88,13 @@ async fn one_trace_from_the_webhook_to_each_attempt() {
                 ("error.type", "503"),
                 ("http.response.status_code", "503"),
                 ("wiza_relay.attempt", "1"),
-                ("wiza_relay.outcome", "retried"),
+                ("wiza_relay.result", "retried"),
             ],
             _ => &[
                 ("http.request.resend_count", "1"),
                 ("http.response.status_code", "200"),
                 ("wiza_relay.attempt", "2"),
-                ("wiza_relay.outcome", "delivered"),
+                ("wiza_relay.result", "delivered"),
             ],
         };
         expected.extend(map(more));
@@ -136,7 +136,7 @@ async fn an_attempt_after_a_crash_is_in_the_same_trace() {
     relay.start_again().await;
     let delivered = eventually("the attempt that delivers is told", async || {
         let spans = collector.spans();
-        spans.into_iter().find(|span| span.attributes.get("wiza_relay.outcome").is_some_and(|outcome| outcome == "delivered"))
+        spans.into_iter().find(|span| span.attributes.get("wiza_relay.result").is_some_and(|result| result == "delivered"))
     })
     .await;
     assert!(!before.contains(&delivered.id));
