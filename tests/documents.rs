@@ -137,6 +137,57 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// What stands in the parentheses that were just opened, cut at its commas.
+fn arguments(text: &str) -> Vec<String> {
+    let (mut depth, mut quoted, mut escaped, mut found) = (0, false, false, vec![String::new()]);
+    for letter in text.chars() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted && depth == 0 => break,
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            ',' if !quoted && depth == 0 => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        found.last_mut().unwrap().push(letter);
+    }
+    found.into_iter().map(|argument| argument.trim().to_owned()).filter(|argument| !argument.is_empty()).collect()
+}
+
+#[test]
+fn every_field_of_the_log_is_documented_and_there() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    // These four the formatter adds.
+    let mut used: BTreeSet<String> = ["timestamp", "level", "target", "message"].map(str::to_owned).into();
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for rest in text.split(&format!("tracing::{level}!(")).skip(1) {
+                let arguments = arguments(rest);
+                // What the demo tells itself is in no log.
+                if arguments.iter().any(|argument| argument.starts_with("target:")) {
+                    continue;
+                }
+                assert!(arguments.last().unwrap().starts_with('"'), "{}: a line without a message: {arguments:?}", file.display());
+                let fields = arguments[..arguments.len() - 1].iter();
+                used.extend(fields.map(|field| field.split('=').next().unwrap().trim().trim_start_matches(['%', '?']).to_owned()));
+            }
+        }
+    }
+    let operations = read("docs/operations.md");
+    let section = operations.split("\n## Logs\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let documented: BTreeSet<String> = rows.flat_map(|cell| cell.split("`, `")).map(|name| name.trim_matches('`').to_owned()).collect();
+    assert_eq!(used.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new(), "these are not in docs/operations.md");
+    assert_eq!(documented.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "these are only in docs/operations.md");
+}
+
 #[test]
 fn files_stay_small_and_outside_things_have_one_owner() {
     let mut files = Vec::new();

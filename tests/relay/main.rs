@@ -26,6 +26,7 @@ mod holding;
 mod hostile;
 mod image;
 mod kill_steps;
+mod logging;
 mod measuring;
 mod network;
 mod operating;
