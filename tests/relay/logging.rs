@@ -42,7 +42,7 @@ async fn each_line_has_documented_fields_of_documented_types() {
     assert_eq!(relay.webhook(reveal(3)).path("/elsewhere").send().await.status, 421);
     relay.webhook(reveal(4)).accepted().await;
     relay.wait_for_metric("held", &[("destination", "crm"), ("reason", "gone")], 1).await;
-    for arguments in [&["resume", "crm"][..], &["redrive", "--yes"], &["pause", "crm"]] {
+    for arguments in [&["resume", "crm"][..], &["redrive", "--all", "--yes"], &["pause", "crm"]] {
         let ran = relay.ask(arguments).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
