@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -19,6 +19,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/metrics.md",
     "docs/image.md",
     "docs/deploy.md",
+    "helm/wiza-relay/README.md",
 ];
 
 /// Its files are short of a `source`; `tests/recipes.rs` completes and runs them.

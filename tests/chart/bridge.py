@@ -56,7 +56,7 @@ def main():
     # The engine logs to both streams, and the answer must stand alone.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    versions = [found for found in utils.all_versions() if Version(found) >= Version(asked["kubernetes"])]
+    versions = sorted({found for found in utils.all_versions() if Version(found) >= Version(asked["kubernetes"])}, key=Version)
     sets = {}
     with helm.Chart.load(asked["chart"]) as chart:
         for name, values in asked["sets"].items():
