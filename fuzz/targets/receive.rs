@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use wiza_relay::listen::{self, Limits};
+use wiza_relay::listen::{self, Happened, Limits};
 use wiza_relay::metrics::Metrics;
 use wiza_relay::receive::{AUTH_HEADER, Receiver};
 use wiza_relay::rules::{self, Rules};
@@ -71,7 +71,8 @@ impl Relay {
             let router = Receiver::router(Arc::clone(&store), rules, metrics, wiza_relay::traces::Traces::off(), CancellationToken::new());
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
-            let limits = Limits { connections_max: 16, on_header_timeout: Arc::new(|| panic!("headers took too long")) };
+            let observe = |happened| assert!(!matches!(happened, Happened::HeadersLate), "headers took too long");
+            let limits = Limits { connections_max: 16, observe: Arc::new(observe) };
             tokio::spawn(listen::serve(listener, router, limits, stop.clone()));
             (store, address)
         });

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
+use crate::harness::certificates::write;
 use crate::harness::collector::{Collector, Span};
-use crate::harness::{Answer, Receiver, Request, Setup, eventually, free_address, one_destination, reveal, run_with};
+use crate::harness::{Answer, Authority, Receiver, Request, Setup, eventually, free_address, one_destination, reveal, run_with};
 
 /// The event's id as a trace's.
 fn trace(event: &str) -> String {
@@ -328,4 +329,32 @@ async fn the_end_waits_for_the_last_spans_but_not_for_long() {
     assert_eq!(relay.terminate().await.code(), Some(0), "{}", relay.log());
     assert_eq!(collector.spans().len(), 3);
     assert!(!relay.log().contains("not all spans"), "{}", relay.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_behind_tls_is_trusted_by_its_authority_and_knows_the_relay_by_its_certificate() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| write(folder.path(), name, pem).display().to_string();
+    let issued = authority.issue(&["relay"]);
+    let (ca, certificate, key) =
+        (file("ca.pem", &authority.pem()), file("client.pem", &issued.certificate), file("client.key", &issued.key));
+    let collector = Collector::secure(Authority::serve(&authority.issue(&["127.0.0.1"]), Some(&authority))).await;
+    let receiver = Receiver::start().await;
+    let trusting = || collector.of(Setup::to(&receiver, "")).env("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca);
+    let known = trusting().env("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &certificate).env("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key);
+    let relay = known.start().await;
+    let event = relay.webhook(reveal(1)).accepted().await;
+    let spans = collector.wait_for(3).await;
+    assert!(spans.iter().all(|span| span.trace == trace(&event)), "{spans:#?}");
+    relay.finish().await;
+
+    // It neither trusts everybody nor shows what it was not given.
+    for stranger in [trusting(), collector.of(Setup::to(&receiver, ""))] {
+        let relay = stranger.start().await;
+        relay.webhook(reveal(1)).accepted().await;
+        eventually("the refusal is told", async || relay.log().contains("spans could not be exported").then_some(())).await;
+        relay.finish().await;
+    }
+    assert_eq!(collector.spans().len(), 3);
 }

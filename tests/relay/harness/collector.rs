@@ -48,6 +48,11 @@ impl Collector {
         Self { receiver: Receiver::start().await }
     }
 
+    /// Takes everything, over TLS.
+    pub async fn secure(tls: rustls::ServerConfig) -> Self {
+        Self { receiver: Receiver::secure(tls).await }
+    }
+
     /// Makes a relay send its spans here, and not let them wait.
     pub fn of(&self, setup: Setup) -> Setup {
         setup.env("OTEL_EXPORTER_OTLP_ENDPOINT", &self.receiver.url("")).env("OTEL_BSP_SCHEDULE_DELAY", "20")
