@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use crate::harness::certificates::write;
 use crate::harness::collector::{Collector, Span};
-use crate::harness::{Answer, Authority, Receiver, Request, Setup, eventually, free_address, one_destination, reveal, run_with};
+use crate::harness::{Answer, Authority, Receiver, Request, Setup, eventually, one_destination, reveal, run_with};
 
 /// The event's id as a trace's.
 fn trace(event: &str) -> String {
@@ -245,13 +245,15 @@ async fn a_share_of_traces_is_recorded_whole_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_down_hangs_or_refuses_harms_no_delivery() {
-    let gone = free_address();
     let hanging = Receiver::always(Answer::Hang).await;
     let refusing = Receiver::always(Answer::status(400).body("no more of these")).await;
     let endless = Receiver::always(Answer::EndlessBody(200)).await;
-    for (name, url) in
-        [("gone", format!("http://{gone}")), ("hanging", hanging.url("")), ("refusing", refusing.url("")), ("endless", endless.url(""))]
-    {
+    for (name, url) in [
+        ("gone", "http://127.0.0.1:9".to_owned()),
+        ("hanging", hanging.url("")),
+        ("refusing", refusing.url("")),
+        ("endless", endless.url("")),
+    ] {
         let receiver = Receiver::start().await;
         let setup = Setup::to(&receiver, "").env("OTEL_EXPORTER_OTLP_ENDPOINT", &url).env("OTEL_BSP_SCHEDULE_DELAY", "1");
         let mut relay = setup.env("OTEL_BSP_MAX_QUEUE_SIZE", "5").flag("grace", "2s").start().await;
@@ -266,7 +268,8 @@ async fn a_collector_that_is_down_hangs_or_refuses_harms_no_delivery() {
         let log = relay.log();
         assert!(log.contains("stopped") && !log.contains("panicked"), "{name}: {log}");
         let complaints = log.lines().filter(|line| line.contains("spans could not be exported")).count();
-        assert_eq!(complaints, usize::from(matches!(name, "gone" | "refusing")), "{name}: {log}");
+        // Those that say nothing may be given up at the very end, with or without a word.
+        assert!(complaints == 1 || complaints == 0 && matches!(name, "hanging" | "endless"), "{name}: {log}");
         assert!(!log.contains("v1/traces") && !log.contains("no more of these"), "{name}: {log}");
     }
     assert!(refusing.count() > 0 && hanging.count() > 0 && endless.count() > 0);
