@@ -1,7 +1,7 @@
 """Helm's own engine and the schemas of Kubernetes, for the tests in this folder.
 
-Reads {"chart": path, "package_into": path, "sets": {name: values}, "bad": {name: values}, "kubernetes": first version} from standard
-input, and writes to standard output what Helm and Kubernetes say of it. The judgement is the tests'.
+Reads {"chart": path, "package_into": path, "sets": {name: values}, "more": {name: values}, "bad": {name: values}, "kubernetes": first
+version} from standard input, and writes to standard output what Helm and Kubernetes say of it. The judgement is the tests'.
 """
 
 import functools
@@ -57,20 +57,21 @@ def main():
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     versions = sorted({found for found in utils.all_versions() if Version(found) >= Version(asked["kubernetes"])}, key=Version)
-    sets = {}
+    sets, more = {}, {}
     with helm.Chart.load(asked["chart"]) as chart:
-        for name, values in asked["sets"].items():
+        for told, name, values in [(told, *item) for told, key in [(sets, "sets"), (more, "more")] for item in asked[key].items()]:
             rendered = chart.render(values, **RELEASE)
             found = list(objects(rendered))
             for entry in found:
                 entry["complaints"] = complaints(entry["object"], versions)
             lint = helm.chart.lint(asked["chart"], values, strict=True, kube_version=f"v{asked['kubernetes']}")
-            sets[name] = {"rendered": rendered, "objects": found, "lint": lint}
+            told[name] = {"rendered": rendered, "objects": found, "lint": lint}
         said = {
             "versions": versions,
             "metadata": chart.metadata,
             "values": chart.values,
             "sets": sets,
+            "more": more,
             "refusals": {name: refusal(chart, values) for name, values in asked["bad"].items()},
         }
     archive = helm.chart.package(asked["chart"], destination=asked["package_into"])

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects by panicking")]
 
+mod accepted;
 mod documented;
 mod invariants;
 mod refused;
@@ -89,7 +90,7 @@ fn said() -> Option<&'static Value> {
         let folder = tempfile::tempdir().unwrap();
         let bad: BTreeMap<&str, Value> = refused::MISTAKES.iter().map(|(name, mistake, _)| (*name, refused::with(mistake))).collect();
         let asked = json!({
-            "chart": path(CHART), "package_into": folder.path(), "sets": sets(), "bad": bad, "kubernetes": KUBERNETES,
+            "chart": path(CHART), "package_into": folder.path(), "sets": sets(), "more": accepted::more(), "bad": bad, "kubernetes": KUBERNETES,
         });
         Some(piped(&python, &[&path("tests/chart/bridge.py")], &asked).unwrap().unwrap_or_else(|error| panic!("{error}")))
     });

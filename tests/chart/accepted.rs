@@ -1,0 +1,101 @@
+//! Who is handed what is rendered takes it: the relay its arguments, Kubernetes what docs/deploy.md makes of the chart.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::{list, objects, read, refused, said, text, yaml};
+
+/// Values beside the sets: those of docs/deploy.md, and a mistake that the chart hands on, which Kubernetes is to notice.
+pub(crate) fn more() -> Value {
+    let document = read("docs/deploy.md");
+    let (_, block) = document.split_once("```yaml\n# values.yaml\n").expect("docs/deploy.md has no values.yaml");
+    let mut deployed = yaml(block.split("```").next().unwrap());
+    deployed["routes"] = read("tests/chart/routes.yaml").into();
+    json!({ "deployed": deployed, "misspelt": refused::with("extraVolumes: [{ name: more, configMapp: { name: more } }]") })
+}
+
+/// The real binary with these arguments and nothing in its environment but a key.
+fn relay(arguments: impl IntoIterator<Item = String>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wiza-relay")).args(arguments).env_clear().env("WIZA_API_KEY", "key").output().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn arguments(spec: &Value) -> impl Iterator<Item = String> {
+    list(spec, "/containers/0/args").iter().map(|argument| argument.as_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_relay_takes_the_arguments_of_every_pod() {
+    let Some(said) = said() else { return };
+    // With --help at the end arguments are read, and nothing is done.
+    let help = || ["--help".to_owned()];
+    let mut pods = 0;
+    for rendered in objects(said) {
+        let Some(pod) = rendered.pod() else { continue };
+        let ran = relay(arguments(&pod["spec"]).chain(help()));
+        assert!(ran.status.success(), "{}: {}", rendered.name(), words(&ran));
+        pods += 1;
+    }
+    assert!(pods > 20, "{pods} pods");
+    let twice = ["serve", "--log-format=text", "--log-format=json"].map(str::to_owned);
+    assert!(!relay(twice.into_iter().chain(help())).status.success(), "an argument that is given twice would go unnoticed");
+}
+
+/// `helm test` with `test.rules`: files beside the rules are where the rules look for them.
+#[test]
+fn the_tests_of_the_rules_pass_in_the_test_pod() {
+    let Some(said) = said() else { return };
+    let named = |kind: &str, end: &str| {
+        let of_everything = objects(said).into_iter().filter(|one| one.set == "everything" && one.kind() == kind);
+        of_everything.map(|one| one.object).find(|object| text(object, "/metadata/name").ends_with(end)).unwrap()
+    };
+    let (pod, files) = (named("Pod", "-test-rules"), named("ConfigMap", "-routes"));
+    let folder = tempfile::tempdir().unwrap();
+    let volume = list(pod, "/spec/volumes").iter().find(|volume| volume["name"] == "routes").unwrap();
+    assert_eq!(volume["configMap"]["name"], files["metadata"]["name"]);
+    for item in list(volume, "/configMap/items") {
+        let file = folder.path().join(text(item, "/path"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, files["data"][text(item, "/key")].as_str().unwrap()).unwrap();
+    }
+    let mounted = list(pod, "/spec/containers/0/volumeMounts").iter().find(|mount| mount["name"] == "routes").unwrap();
+    let here = |argument: String| argument.replace(text(mounted, "/mountPath"), folder.path().to_str().unwrap());
+    let ran = relay(arguments(&pod["spec"]).map(here));
+    assert!(ran.status.success(), "{}", words(&ran));
+    // Without the payload they would not.
+    std::fs::remove_dir_all(folder.path().join("samples")).unwrap();
+    assert!(!relay(arguments(&pod["spec"]).map(here)).status.success());
+}
+
+#[test]
+fn the_values_of_the_document_render_what_kubernetes_takes() {
+    let Some(said) = said() else { return };
+    let deployed = &said["more"]["deployed"];
+    assert!(list(deployed, "/lint/errors").is_empty(), "{}", deployed["lint"]);
+    let found = list(deployed, "/objects");
+    for entry in found.iter().filter(|entry| !entry["complaints"].is_null()) {
+        assert_eq!(entry["complaints"], json!([]), "{}", entry["template"]);
+    }
+    for kind in ["StatefulSet", "Ingress", "PodMonitor", "PrometheusRule"] {
+        assert!(found.iter().any(|entry| entry["object"]["kind"] == kind), "docs/deploy.md promises a {kind}");
+    }
+}
+
+#[test]
+fn kubernetes_notices_a_misspelt_field_in_every_version() {
+    let Some(said) = said() else { return };
+    let complained: Vec<&Value> =
+        list(&said["more"]["misspelt"], "/objects").iter().filter(|entry| !list(entry, "/complaints").is_empty()).collect();
+    let [entry] = complained.as_slice() else { panic!("{complained:?}") };
+    assert_eq!(entry["object"]["kind"], "StatefulSet");
+    let versions = list(said, "/versions");
+    assert_eq!(list(entry, "/complaints").len(), versions.len());
+    for (version, complaint) in versions.iter().zip(list(entry, "/complaints")) {
+        let complaint = complaint.as_str().unwrap();
+        assert!(complaint.starts_with(version.as_str().unwrap()) && complaint.contains("configMapp"), "{complaint}");
+    }
+}
