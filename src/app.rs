@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{Admin, AdminToken, Reload};
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::metrics::{Metrics, WebhookOutcome};
 use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
+use crate::service_manager;
 use crate::store::{Records, Store};
 use crate::traces::Traces;
 
@@ -95,9 +97,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules = version,
         "started"
     );
+    service_manager::ready();
+    let keep_alive = AbortOnDropHandle::new(tokio::spawn(service_manager::keep_alive()));
 
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
+    service_manager::stopping();
     draining.cancel();
     let grace_ends = Instant::now() + grace;
     let drained = async {
@@ -116,6 +121,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     stopped.cancel();
     let _ = tokio::time::timeout(ADMIN_GRACE, admin_server).await;
     let outstanding: u64 = store.figures().destinations.iter().map(|(_, figures)| figures.outstanding()).sum();
+    drop(keep_alive);
     tracing::info!(outstanding, "stopped");
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! *Words*: [`event`], [`delivery`], [`listing`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
-//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`]. *Flows*:
+//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`service_manager`]. *Flows*:
 //! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -37,6 +37,7 @@ pub mod transform;
 pub mod admin;
 pub mod metrics;
 pub mod rules_file;
+pub mod service_manager;
 pub mod traces;
 
 pub mod delivery;

@@ -18,6 +18,7 @@ use crate::deliver::Lanes;
 use crate::metrics::Metrics;
 use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
 use crate::rules_file::{RulesFile, Watch};
+use crate::service_manager;
 use crate::store::Store;
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
@@ -51,8 +52,9 @@ impl Reloader {
         let version = config.version.clone();
         let rules = take_effect(config, &*store, &metrics, &mut lanes).await?;
         let current = Arc::new(ArcSwap::new(rules));
-        let status = Arc::new(ArcSwap::from_pointee(FileStatus { version, since: Timestamp::now(), refused: None }));
-        Ok(Self { store, metrics, lanes, current, status })
+        let status = FileStatus { version, since: Timestamp::now(), refused: None };
+        service_manager::status(&status.to_string());
+        Ok(Self { store, metrics, lanes, current, status: Arc::new(ArcSwap::from_pointee(status)) })
     }
 
     /// The rules in effect.
@@ -135,7 +137,7 @@ impl Reloader {
         match take_effect(config, &*self.store, &self.metrics, &mut self.lanes).await {
             Ok(rules) => {
                 self.current.store(rules);
-                self.status.store(Arc::new(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None }));
+                self.note(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None });
                 tracing::info!(rules = version, changed, "the rules were reloaded");
                 Some(Reloaded::Applied { version, changed, findings })
             }
@@ -151,7 +153,12 @@ impl Reloader {
         self.metrics.reloaded(false);
         tracing::error!(error = reason, "the rules were not reloaded; the old ones go on");
         let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
-        self.status.store(Arc::new(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) }));
+        self.note(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) });
+    }
+
+    fn note(&self, status: FileStatus) {
+        service_manager::status(&status.to_string());
+        self.status.store(Arc::new(status));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules in effect: a validated file together with the store's keys for its names.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::config::{Config, Shape};
 use crate::delivery::{DestinationKey, OrderKey, Plan, Planned, RouteKey};
-use crate::event::Event;
+use crate::event::{Event, rfc3339_milliseconds};
 use crate::route::{self, Decision};
 use crate::store::{Keys, Names, RulesKey};
 
@@ -43,6 +44,19 @@ pub struct Refused {
     pub at: Timestamp,
     /// `2 errors, the first at routes.yaml:3:7`; quotes nothing of the file.
     pub reason: String,
+}
+
+/// The line that tells an operator.
+impl fmt::Display for FileStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rules: version {} in effect since {}", self.version, rfc3339_milliseconds(self.since))?;
+        match &self.refused {
+            None => Ok(()),
+            Some(Refused { at, reason }) => {
+                write!(f, "; what the file has held since {} is not: {reason}", rfc3339_milliseconds(*at))
+            }
+        }
+    }
 }
 
 /// Where the file's status is read.

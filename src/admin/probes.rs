@@ -10,9 +10,8 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::rfc3339_milliseconds;
 use crate::metrics::{Metrics, Snapshot};
-use crate::rules::{CurrentStatus, FileStatus};
+use crate::rules::CurrentStatus;
 use crate::store::{Health, Store};
 
 /// What metrics and health are read from.
@@ -72,20 +71,7 @@ async fn ready(State(probes): State<Arc<Probes>>, RawQuery(query): RawQuery) -> 
     let status = if refusal.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let mut text = refusal.unwrap_or_else(|| "ready".to_owned()) + "\n";
     if query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="))) {
-        text += &told(&probes.rules.load());
+        text += &format!("{}\n", probes.rules.load());
     }
     (status, text).into_response()
-}
-
-fn told(rules: &FileStatus) -> String {
-    let since = rfc3339_milliseconds(rules.since);
-    match &rules.refused {
-        None => format!("rules: version {} in effect since {since}\n", rules.version),
-        Some(refused) => format!(
-            "rules: version {} in effect since {since}; what the file has held since {} is not: {}\n",
-            rules.version,
-            rfc3339_milliseconds(refused.at),
-            refused.reason
-        ),
-    }
 }

@@ -1,6 +1,7 @@
 //! What OpenTelemetry's variables say. They are read here, and not left to the SDK, because that takes what it cannot read
 //! for not being there.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -124,8 +125,8 @@ impl Variables<'_> {
     fn endpoint(&self) -> Result<Url, String> {
         let name = self.name_of("ENDPOINT");
         let text = self.get(name).unwrap_or_else(|| ENDPOINT_DEFAULT.to_owned());
-        // Whoever wrote a password into it does not want to see it in a log.
-        let shown = if text.contains('@') { "what it holds".to_owned() } else { format!("`{text}`") };
+        // Whoever wrote a password or a token into it does not want to see it in a log.
+        let shown = if text.contains(['@', '?']) { "what it holds".to_owned() } else { format!("`{text}`") };
         let hint = "write the collector's address, as in `http://collector:4318`";
         let mut url = Url::parse(&text).map_err(|error| format!("{name}: {shown} is no URL ({error}); {hint}"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -243,23 +244,9 @@ impl Variables<'_> {
     }
 }
 
-/// What is left of percent-encoding; what is none stays.
+/// Without percent-encoding; what is none, or would be no text, stays.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = match after {
-            [high, low, ..] if first == b'%' => digit(*high).zip(digit(*low)).map(|(high, low)| high * 16 + low),
-            _ => None,
-        };
-        bytes.push(code.unwrap_or(first));
-        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
-fn digit(letter: u8) -> Option<u8> {
-    char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    percent_encoding::percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]

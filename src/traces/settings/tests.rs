@@ -95,6 +95,8 @@ fn what_cannot_be_followed_is_told_with_the_fix() {
         let read = read(&[ENDPOINT, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", share)]);
         assert_eq!(read.is_err(), !share.is_empty(), "{share}");
     }
-    let told = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:secret@collector")]).unwrap_err();
-    assert!(told.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && !told.contains("secret"), "{told}");
+    for endpoint in ["ftp://me:secret@collector", "collector/v1/traces?token=secret"] {
+        let told = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).unwrap_err();
+        assert!(told.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && !told.contains("secret"), "{told}");
+    }
 }

@@ -1,6 +1,7 @@
 //! One machine with systemd: the shipped unit under a real systemd, by the commands of the document.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::document::Section;
 use crate::harness::{API_KEY, Machine, Receiver, eventually, free_address};
@@ -64,7 +65,9 @@ async fn from_nothing_to_a_relay_under_systemd_and_back() {
         format!("printf 'WIZA_RELAY_LISTEN={}\\nWIZA_RELAY_ADMIN={}\\n' >> /etc/wiza-relay/wiza-relay.env\n", here.webhooks, here.admin);
     let start = here.block("enable --now").replace("systemctl daemon-reload", &format!("{ports}systemctl daemon-reload"));
     here.machine.succeed(&start).await;
-    here.ready().await;
+    // Started means ready: nothing is waited for here.
+    let status = here.show("StatusText").await;
+    assert!(status.starts_with("rules: version ") && !status.contains(';'), "{status}");
     let checked = here.run("--sample valid").await;
     assert!(checked.contains("1  200 accepted"), "{checked}");
     eventually("the sample arrives", async || (receiver.requests().len() == 1).then_some(())).await;
@@ -142,6 +145,10 @@ async fn reloads(here: &Followed, rules: &str) {
     assert_ne!(ran.code, Some(0));
     let journal = here.journal().await;
     assert!(journal.contains("routes.yaml:10:10") && journal.contains("warehouse"), "{journal}");
+    eventually("its status says that the file is refused", async || {
+        here.show("StatusText").await.ends_with(" is not: 1 error, at /etc/wiza-relay/routes.yaml:10:10").then_some(())
+    })
+    .await;
     here.write_rules(&rules.replace("name: everything", "name: all of it")).await;
     here.machine.succeed(&reload).await;
     here.ready().await;
@@ -152,6 +159,7 @@ async fn reloads(here: &Followed, rules: &str) {
     })
     .await;
     assert_eq!(here.show("ActiveState").await, "active");
+    assert!(!here.show("StatusText").await.contains(';'));
 }
 
 /// Killed, it is started again, and still has what it had.
@@ -166,4 +174,26 @@ async fn comes_back(here: &Followed) {
     here.ready().await;
     let events = here.machine.succeed(&format!("wiza-relay events --json --admin-url http://{}", here.admin)).await;
     assert_eq!(events.lines().count(), 1, "{events}");
+
+    // One that stands still is noticed. Only the limit is shortened.
+    assert_eq!(here.show("WatchdogUSec").await, "1min");
+    let drop_in = "/run/systemd/system/wiza-relay.service.d";
+    let shorten =
+        format!("mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=2s\\n' > {drop_in}/watchdog.conf && systemctl daemon-reload");
+    here.machine.succeed(&format!("{shorten} && systemctl restart wiza-relay")).await;
+    // It says often enough that it lives.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (restarts, pid) = (here.show("NRestarts").await, here.show("MainPID").await);
+    assert_eq!(restarts, "0");
+    here.machine.succeed(&format!("kill -STOP {pid}")).await;
+    eventually("it is ended and started again", async || (here.show("NRestarts").await == "1").then_some(())).await;
+    assert!(here.journal().await.contains("Watchdog timeout"));
+    here.ready().await;
+    here.machine.succeed(&format!("rm -r {drop_in} && systemctl daemon-reload && systemctl restart wiza-relay")).await;
+
+    // One that cannot start fails the command.
+    here.machine.succeed("systemctl stop wiza-relay && mv /etc/wiza-relay/routes.yaml /etc/wiza-relay/away").await;
+    let ran = here.machine.run("systemctl start wiza-relay").await;
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    here.machine.succeed("mv /etc/wiza-relay/away /etc/wiza-relay/routes.yaml && systemctl restart wiza-relay").await;
 }
