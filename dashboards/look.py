@@ -48,6 +48,10 @@ COLOURS = {
     # store_errors_total{operation}
     "write": VERMILION,
     "read": ORANGE,
+    # spans_total{outcome}
+    "exported": SKY,
+    "failed": VERMILION,
+    "dropped": ORANGE,
 }
 
 # What holds a destination back, by the number that HELD in rows_deliveries.py gives it.

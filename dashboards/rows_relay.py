@@ -205,4 +205,14 @@ def process_and_runtime():
             none="no relay answers",
             width=8,
         ),
+        lines(
+            "Spans of traces",
+            "What became of them, a second; none where traces are off. failed: the collector did not take them. dropped: more came "
+            "than it takes. Both are lost for good, and nothing else is: deliveries do not wait for a collector.",
+            "Traces",
+            query(per_second("spans_total", "outcome"), "{{outcome}}"),
+            unit="ops",
+            none="no relay answers",
+            width=24,
+        ),
     ]
