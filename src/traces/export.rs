@@ -11,10 +11,12 @@ use http::{Request, Response};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Compression, Protocol, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
+use prost::Message as _;
 use tokio::runtime::Handle;
 
 use super::settings::Settings;
@@ -46,8 +48,8 @@ impl Export {
     /// Begins. To be called within a runtime, on which the requests are made.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, String> {
         let Settings { endpoint, headers, timeout, gzip, tls, resource, queue_spans_max, batch_spans_max, delay, .. } = settings;
-        let failure = Arc::new(Mutex::new(None));
-        let client = Client { collector: Collector::new(timeout, &tls)?, runtime: Handle::current(), failure: Arc::clone(&failure) };
+        let last = Arc::new(Mutex::new(Answered::default()));
+        let client = Client { collector: Collector::new(timeout, &tls)?, runtime: Handle::current(), last: Arc::clone(&last) };
         let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         let mut builder = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
@@ -67,7 +69,7 @@ impl Export {
             lost: AtomicUsize::new(0),
             metrics,
         });
-        let exporter = Exporter { inner: exporter, queue: Arc::clone(&queue), failure, reminded: Mutex::new(None) };
+        let exporter = Exporter { inner: exporter, queue: Arc::clone(&queue), last, reminded: Mutex::new(None) };
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(queue_spans_max)
             .with_max_export_batch_size(batch_spans_max)
@@ -121,15 +123,21 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// Why the last request had no answer.
-type LastFailure = Arc<Mutex<Option<String>>>;
+/// What became of the last request.
+#[derive(Debug, Default)]
+struct Answered {
+    /// Why there was no answer.
+    failure: Option<String>,
+    /// Spans that the collector refused, though it took the request (OTLP's partial success).
+    refused: usize,
+}
 
 /// The exporter for OTLP, and what becomes of each batch.
 #[derive(Debug)]
 struct Exporter {
     inner: opentelemetry_otlp::SpanExporter,
     queue: Arc<Queue>,
-    failure: LastFailure,
+    last: Arc<Mutex<Answered>>,
     /// When the log last said that spans are not taken; `None` while they are.
     reminded: Mutex<Option<Instant>>,
 }
@@ -139,24 +147,28 @@ impl SpanExporter for Exporter {
         let spans = batch.len();
         let result = self.inner.export(batch).await;
         self.queue.pending.fetch_sub(spans, Ordering::Relaxed);
+        let Answered { failure, refused } = std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        let (lost, error) = match &result {
+            // Its reason is not told: a collector may echo what it was sent, tokens too.
+            Ok(()) => (refused.min(spans), (refused > 0).then(|| "the collector took the request and refused spans of it".to_owned())),
+            Err(error) => (spans, Some(failure.unwrap_or_else(|| error.to_string()))),
+        };
+        self.queue.metrics.spans(SpanOutcome::Exported, spans - lost);
+        if lost > 0 {
+            self.queue.lose(SpanOutcome::Failed, lost);
+        }
+        if result.is_ok() {
+            self.queue.overflowing.store(false, Ordering::Relaxed);
+        }
         let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
-        match &result {
-            Ok(()) => {
-                self.queue.metrics.spans(SpanOutcome::Exported, spans);
-                self.queue.overflowing.store(false, Ordering::Relaxed);
-                if reminded.take().is_some() {
-                    tracing::info!("spans are exported again");
-                }
+        match error {
+            None if reminded.take().is_some() => tracing::info!("spans are exported again"),
+            None => {}
+            Some(error) if reminded.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL) => {
+                tracing::warn!(error, spans = lost, "spans could not be exported and are lost; deliveries go on");
+                *reminded = Some(Instant::now());
             }
-            Err(error) => {
-                self.queue.lose(SpanOutcome::Failed, spans);
-                let no_answer = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if reminded.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL) {
-                    let error = no_answer.unwrap_or_else(|| error.to_string());
-                    tracing::warn!(error, "spans could not be exported and are lost; deliveries go on");
-                    *reminded = Some(Instant::now());
-                }
-            }
+            Some(_) => {}
         }
         result
     }
@@ -178,7 +190,7 @@ impl SpanExporter for Exporter {
 struct Client {
     collector: Collector,
     runtime: Handle,
-    failure: LastFailure,
+    last: Arc<Mutex<Answered>>,
 }
 
 impl fmt::Debug for Client {
@@ -197,8 +209,15 @@ impl HttpClient for Client {
         let answer = self.runtime.spawn(async move { collector.post(request).await });
         Box::pin(async move {
             let answered = answer.await.map_err(|_| "the relay is stopping".to_owned()).flatten();
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = answered.as_ref().err().cloned();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                Answered { failure: answered.as_ref().err().cloned(), refused: answered.as_ref().map_or(0, refused) };
             answered.map_err(HttpError::from)
         })
     }
+}
+
+/// How many spans an answer refuses.
+fn refused(answer: &Response<Bytes>) -> usize {
+    let told = ExportTraceServiceResponse::decode(&**answer.body()).unwrap_or_default();
+    told.partial_success.map_or(0, |partial| usize::try_from(partial.rejected_spans).unwrap_or(0))
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use prost::Message as _;
 
 use crate::harness::certificates::write;
 use crate::harness::collector::{Collector, Span};
@@ -299,6 +301,25 @@ async fn spans_that_nobody_takes_are_counted_and_others_come_through_later() {
     for said in ["no answer within 1s", "spans are dropped", "spans are exported again"] {
         assert_eq!(log.lines().filter(|line| line.contains(said)).count(), 1, "{said}: {log}");
     }
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_a_collector_refuses_of_a_request_are_counted_as_lost() {
+    let collector = Collector::start().await;
+    let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "over the quota of token s3cret".to_owned() };
+    let answer = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    collector.become_always(Answer::status(200).body(answer));
+    let receiver = Receiver::start().await;
+    // All three in one request.
+    let setup = collector.of(Setup::to(&receiver, "")).env("OTEL_BSP_SCHEDULE_DELAY", "3600000").env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3");
+    let relay = setup.start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_metric("spans_total", &[("outcome", "failed")], 2).await;
+    assert_eq!(collector.receiver.count(), 1);
+    assert_eq!(relay.metric("spans_total", &[("outcome", "exported")]).await, 1);
+    eventually("the log says so", async || relay.log().contains("refused spans of it").then_some(())).await;
+    assert!(!relay.log().contains("s3cret"), "{}", relay.log());
     relay.finish().await;
 }
 
