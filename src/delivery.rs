@@ -319,4 +319,11 @@ impl Settlement {
     pub fn new(claim: Claim, attempt: Attempt, outcome: Outcome, attempts: u32) -> Self {
         Self { claim, attempt, outcome, attempts, left_out: Vec::new() }
     }
+
+    /// The events whose outcome this is: of a batch all but those that were left out.
+    pub fn events(&self) -> impl Iterator<Item = &Arc<Event>> {
+        let others = self.claim.batch.iter().flat_map(|others| others.iter()).map(|member| (member.sequence, &member.event));
+        let all = std::iter::once((self.claim.sequence, &self.claim.event)).chain(others);
+        all.filter(|(sequence, _)| self.left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event)| event)
+    }
 }

@@ -104,6 +104,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
         });
         let mut builder = http1::Builder::new();
+        // Who has said all and closes that direction still wants the answer.
+        builder.half_close(true);
         builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::LaneSettings;
 use crate::config::Shape;
 use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
-use crate::event::{EventId, rfc3339_milliseconds};
+use crate::event::{Event, EventId, rfc3339_milliseconds};
 use crate::trace_context::Span;
 use crate::traces::{AttemptRecord, Traces};
 use crate::transform::{self, RenderContext, Request};
@@ -17,13 +17,36 @@ use crate::transform::{self, RenderContext, Request};
 /// An attempt that ended.
 pub(super) struct Attempted {
     pub claim: Claim,
+    /// The event that names it: of a batch the first that was sent.
+    pub event: EventId,
     /// The name of the route that planned it, for the log.
     pub route: Arc<str>,
     pub attempt: Attempt,
     /// Where it stands in a trace, if that is recorded.
     pub record: Option<Box<AttemptRecord>>,
-    /// Members of a batch that could not be rendered, and why.
-    pub left_out: Vec<(i64, String)>,
+    /// Members of a batch that could not be rendered.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A member of a batch that dies by itself, whatever becomes of the others.
+pub(super) struct LeftOut {
+    pub sequence: i64,
+    pub event: Arc<Event>,
+    /// The name of the route that planned it.
+    pub route: Arc<str>,
+    pub reason: String,
+    /// Where its end stands in its own trace, if that is recorded.
+    pub record: Option<Box<AttemptRecord>>,
+}
+
+impl LeftOut {
+    /// What became of it, as if it had been attempted alone.
+    pub fn settlement(self, batch: &Settlement) -> Settlement {
+        let claim = Claim { sequence: self.sequence, event: self.event, batch: None, ..batch.claim.clone() };
+        let result = AttemptResult::NotRendered(self.reason.clone());
+        let attempt = Attempt { started_at: batch.attempt.started_at, latency: Duration::ZERO, result };
+        Settlement::new(claim, attempt, Outcome::Dead(self.reason), batch.attempts)
+    }
 }
 
 /// A request, and what it leaves out.
@@ -32,7 +55,7 @@ struct Rendered {
     id: MessageId,
     /// Of a batch the events that the request carries.
     members: Vec<EventId>,
-    left_out: Vec<(i64, String)>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Renders and sends.
@@ -51,6 +74,9 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces
     let attempt = match rendered {
         Ok(rendered) => {
             left_out = rendered.left_out;
+            for one in &mut left_out {
+                one.record = traces.attempt(&one.event.id, &[], None).1;
+            }
             let mut attempt = sender.send(rendered.request, &destination, &rendered.id, span).await;
             if let AttemptResult::Replied { reply, .. } = &mut attempt.result {
                 mask(reply, &rules.config.secrets);
@@ -59,7 +85,7 @@ pub(super) async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces
         }
         Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error) },
     };
-    Attempted { claim, route, attempt, record, left_out }
+    Attempted { claim, event, route, attempt, record, left_out }
 }
 
 /// Why an event that is no longer what was accepted goes to nobody.
@@ -88,16 +114,27 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
             transform::Member { context: RenderContext { event: Arc::clone(event), route: route.into() }, shape }
         })
         .collect();
-    let mut left_out: Vec<(i64, String)> = damaged.into_iter().map(|(sequence, ..)| (sequence, DAMAGED.to_owned())).collect();
     if members.is_empty() {
         return Err(DAMAGED.to_owned());
     }
     let rendered = transform::render_batch(&rules.config.templates, destination, &members).map_err(|error| error.to_string())?;
-    for (place, error) in rendered.left_out {
-        left_out.extend(sound.get(place).map(|(sequence, ..)| (*sequence, format!("the request cannot be made: {error}"))));
-    }
-    let sent: Vec<EventId> =
-        sound.iter().filter(|(sequence, ..)| left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event, _)| event.id).collect();
+    let unrenderable = rendered
+        .left_out
+        .into_iter()
+        .filter_map(|(place, error)| sound.get(place).map(|member| (*member, format!("the request cannot be made: {error}"))));
+    let damaged = damaged.into_iter().map(|member| (member, DAMAGED.to_owned()));
+    let left_out: Vec<LeftOut> = damaged
+        .chain(unrenderable)
+        .map(|((sequence, event, route), reason)| {
+            let route = rules.target(route, *place).0.into();
+            LeftOut { sequence, event: Arc::clone(event), route, reason, record: None }
+        })
+        .collect();
+    let sent: Vec<EventId> = sound
+        .iter()
+        .filter(|(sequence, ..)| left_out.iter().all(|left| left.sequence != *sequence))
+        .map(|(_, event, _)| event.id)
+        .collect();
     Ok(Rendered { request: rendered.request, id: MessageId::of_batch(&destination.name, &sent), members: sent, left_out })
 }
 
@@ -111,7 +148,7 @@ fn mask(reply: &mut Bytes, secrets: &crate::config::Secrets) {
 }
 
 /// The one log line of an attempt. It names the event and never shows it.
-pub(super) fn log(destination: &str, route: &str, settlement: &Settlement, span: Option<Span>) {
+pub(super) fn log(destination: &str, route: &str, event: EventId, settlement: &Settlement, span: Option<Span>) {
     let Settlement { claim, attempt, outcome, .. } = settlement;
     let result = outcome.label();
     let (next_attempt_at, reason) = match outcome {
@@ -122,15 +159,15 @@ pub(super) fn log(destination: &str, route: &str, settlement: &Settlement, span:
     let (trace_id, span_id) = span.map(|span| (span.trace_hex(), span.id_hex())).unzip();
     let error = attempt.result.error();
     let status = attempt.result.status();
-    let batch = claim.batch.as_ref().map(|others| others.len() + 1);
+    let batch = claim.batch.as_ref().map(|_| settlement.events().count());
     let latency_ms = attempt.latency.as_secs_f64() * 1000.0;
     let number = claim.attempts_made.saturating_add(1);
     match outcome {
         Outcome::Delivered => {
-            tracing::info!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, trace_id, span_id, "attempt");
+            tracing::info!(event_id = %event, destination, route, attempt = number, batch, result, status, latency_ms, trace_id, span_id, "attempt");
         }
         Outcome::Retry(_) | Outcome::Dead(_) => {
-            tracing::warn!(event_id = %claim.event.id, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, trace_id, span_id, "attempt");
+            tracing::warn!(event_id = %event, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, trace_id, span_id, "attempt");
         }
     }
 }

@@ -17,11 +17,12 @@ use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
 use crate::circuit::{Breaker, CircuitState, Permission, Standing};
 use crate::config::RateLimit;
-use crate::delivery::{Claim, DestinationKey, Settlement};
+use crate::delivery::{Claim, DestinationKey, Outcome, Settlement};
+use crate::event::EventId;
 use crate::metrics::DestinationMetrics;
 use crate::retry::{self, Progress, Verdict};
 use crate::store::Store;
-use crate::traces::Traces;
+use crate::traces::{AttemptRecord, Traces};
 
 /// How long a lane sleeps at most before it looks again whether it may send.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -265,10 +266,20 @@ impl Lane {
         self.metrics.in_flight(self.in_flight.len());
     }
 
+    /// Says in figures, logs and traces what an attempt led to. `event` names it.
+    fn tell(&self, destination: &str, route: &str, event: EventId, settlement: &Settlement, record: Option<Box<AttemptRecord>>) {
+        let Settlement { attempt, outcome, .. } = settlement;
+        self.metrics.attempt(&attempt.result, outcome, attempt.latency);
+        attempt::log(destination, route, event, settlement, record.as_ref().map(|record| record.span()));
+        if let Some(record) = record {
+            self.traces.attempted(*record, destination, route, settlement);
+        }
+    }
+
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
         self.metrics.in_flight(self.in_flight.len());
-        let Attempted { claim, route, attempt, record, left_out } = match ended {
+        let Attempted { claim, event, route, attempt, record, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
                 // A bug. The claim stays taken until the next start, when the delivery is attempted again.
@@ -296,16 +307,16 @@ impl Lane {
             tracing::warn!(destination = %destination.name, circuit, "circuit breaker");
         }
         let attempts = if counts { attempts } else { claim.attempts_made };
-        let settlement = Settlement { claim, attempt, outcome, attempts, left_out };
-        let after = now.duration_since(settlement.claim.event.received_at);
-        self.metrics.attempt(&settlement.attempt.result, &settlement.outcome, settlement.attempt.latency, after);
-        for member in settlement.claim.batch.iter().flat_map(|others| others.iter()) {
-            self.metrics.delivered_with(&settlement.outcome, now.duration_since(member.event.received_at));
+        let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
+        let settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
+        if settlement.outcome == Outcome::Delivered {
+            settlement.events().for_each(|event| self.metrics.arrived(now.duration_since(event.received_at)));
         }
-        attempt::log(&destination.name, &route, &settlement, record.as_ref().map(|record| record.span()));
-        if let Some(record) = record {
-            self.traces.attempted(*record, &destination.name, &route, &settlement);
+        for mut one in left_out {
+            let (event, route, record) = (one.event.id, Arc::clone(&one.route), one.record.take());
+            self.tell(&destination.name, &route, event, &one.settlement(&settlement), record);
         }
+        self.tell(&destination.name, &route, event, &settlement, record);
         self.store.settle(settlement).await;
         let held_longer = self.hold_until.is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
         if changed || held_longer {

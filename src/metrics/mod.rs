@@ -161,14 +161,11 @@ pub struct DestinationMetrics {
 const HELD_REASONS: [&str; 4] = ["circuit", "gone", "paused", "retry_after"];
 
 impl DestinationMetrics {
-    /// Counts an attempt that ended `after` its event was received.
-    pub fn attempt(&self, result: &AttemptResult, outcome: &Outcome, latency: Duration, after: SignedDuration) {
+    /// Counts an attempt.
+    pub fn attempt(&self, result: &AttemptResult, outcome: &Outcome, latency: Duration) {
         self.attempt_seconds.observe(latency.as_secs_f64());
         match outcome {
-            Outcome::Delivered => {
-                self.delivered.inc();
-                self.delivery_seconds.observe(after.as_secs_f64().max(0.0));
-            }
+            Outcome::Delivered => self.delivered.inc(),
             Outcome::Retry(_) => self.retried.inc(),
             Outcome::Dead(_) => self.dead.inc(),
         }
@@ -177,11 +174,9 @@ impl DestinationMetrics {
         }
     }
 
-    /// Notes when another delivery of the same batch arrived, if it did.
-    pub fn delivered_with(&self, outcome: &Outcome, after: SignedDuration) {
-        if *outcome == Outcome::Delivered {
-            self.delivery_seconds.observe(after.as_secs_f64().max(0.0));
-        }
+    /// Notes that an event arrived `after` it was received.
+    pub fn arrived(&self, after: SignedDuration) {
+        self.delivery_seconds.observe(after.as_secs_f64().max(0.0));
     }
 
     /// Notes how many attempts are under way.
@@ -318,7 +313,7 @@ mod tests {
             failed_reads: 0,
         };
         let now = Timestamp::now();
-        let oldest = vec![(DestinationKey(0), now - SignedDuration::from_secs(3))];
+        let oldest = Some(vec![(DestinationKey(0), now - SignedDuration::from_secs(3))]);
         let text = metrics.render(&Snapshot { figures, oldest, ready: true, now }).unwrap();
         for line in [
             "wiza_relay_webhooks_total{outcome=\"accepted\"} 0",

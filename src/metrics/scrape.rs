@@ -14,8 +14,8 @@ use crate::store::Figures;
 pub struct Snapshot {
     /// The store's figures.
     pub figures: Figures,
-    /// The receipt time of each destination's oldest delivery without a final outcome.
-    pub oldest: Vec<(DestinationKey, Timestamp)>,
+    /// The receipt time of each destination's oldest delivery without a final outcome; `None` where it could not be read.
+    pub oldest: Option<Vec<(DestinationKey, Timestamp)>>,
     /// Whether a webhook that comes now would be stored.
     pub ready: bool,
     /// Now.
@@ -56,7 +56,7 @@ families! {
 
 impl Stored {
     fn fill(&self, Snapshot { figures, oldest, ready, now }: &Snapshot) {
-        let oldest: HashMap<_, _> = oldest.iter().copied().collect();
+        let oldest: Option<HashMap<_, _>> = oldest.as_ref().map(|oldest| oldest.iter().copied().collect());
         for (key, destination) in &figures.destinations {
             let name = destination.name.as_str();
             self.planned_total.with_label_values(&[name]).inc_by(destination.planned);
@@ -66,8 +66,11 @@ impl Stored {
             self.waiting.with_label_values(&[name]).set(gauge(destination.waiting()));
             self.parked.with_label_values(&[name]).set(gauge(destination.parked()));
             self.dead_letters.with_label_values(&[name]).set(gauge(destination.dead_kept));
-            let age = oldest.get(key).map_or(0.0, |received_at| now.duration_since(*received_at).as_secs_f64());
-            self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
+            // No figure is better than one that says that nothing waits.
+            if let Some(oldest) = &oldest {
+                let age = oldest.get(key).map_or(0.0, |received_at| now.duration_since(*received_at).as_secs_f64());
+                self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
+            }
         }
         self.backlog_limit.set(gauge(figures.backlog_limit));
         self.store_bytes.set(gauge(figures.bytes));

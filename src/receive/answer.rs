@@ -23,7 +23,9 @@ pub(super) enum Answer {
     Limited(Duration),
     /// Authentic, but no event: kept in quarantine under this id.
     Quarantined(EventId, String),
-    /// The body did not arrive whole, or its encoding is broken.
+    /// The body broke off.
+    CutShort(String),
+    /// The body's encoding is broken.
     Unreadable(String),
     /// A `content-encoding` that is not understood.
     UnknownEncoding,
@@ -40,15 +42,10 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whether the webhook was not taken.
-    pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Accepted(_) | Self::Duplicate(_))
-    }
-
-    /// The event that the webhook repeats.
-    pub fn first(&self) -> Option<EventId> {
+    /// The event that the webhook is kept as, or that it repeats.
+    pub fn event(&self) -> Option<EventId> {
         match self {
-            Self::Duplicate(first) => Some(*first),
+            Self::Accepted(id) | Self::Duplicate(id) | Self::Quarantined(id, _) => Some(*id),
             _ => None,
         }
     }
@@ -62,7 +59,8 @@ impl Answer {
             Self::Limited(_) => Some(WebhookOutcome::Limited),
             Self::Quarantined(..) | Self::Unreadable(_) | Self::UnknownEncoding => Some(WebhookOutcome::Invalid),
             Self::TooLarge(_) => Some(WebhookOutcome::TooLarge),
-            Self::TooSlow(_) => Some(WebhookOutcome::Timeout),
+            // The way here is to blame for both, not what was sent.
+            Self::TooSlow(_) | Self::CutShort(_) => Some(WebhookOutcome::Timeout),
             Self::Unavailable(_) => Some(WebhookOutcome::Unavailable),
             Self::WrongMethod | Self::WrongPath | Self::Misdirected(_) => None,
         }
@@ -84,7 +82,7 @@ impl IntoResponse for Answer {
             Self::Quarantined(id, reason) => {
                 refusal(StatusCode::BAD_REQUEST, &format!("the body is no event: {reason}; it is kept in quarantine as {id}"))
             }
-            Self::Unreadable(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
+            Self::CutShort(reason) | Self::Unreadable(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
             Self::UnknownEncoding => {
                 let mut response = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding may be gzip or absent");
                 response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));

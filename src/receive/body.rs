@@ -56,7 +56,7 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Answer> {
 /// The body's next piece; `None` at its end. Trailers are passed over.
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Answer> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Answer::Unreadable(format!("the body did not arrive whole: {error}")))?;
+        let frame = frame.map_err(|error| Answer::CutShort(format!("the body did not arrive whole: {error}")))?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }

@@ -18,6 +18,7 @@ use http::request::Parts;
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use self::answer::Answer;
 use self::wrong_keys::WrongKeys;
@@ -33,6 +34,9 @@ use crate::verify;
 /// The header that Wiza signs with.
 pub const AUTH_HEADER: &str = "x-auth-key";
 
+/// Webhooks that are being stored at a time, at most: each is in memory, and its sender may have gone.
+const KEPT_AT_ONCE_MAX: usize = 4096;
+
 /// What receiving needs.
 pub struct Receiver {
     store: Arc<dyn Store>,
@@ -40,6 +44,8 @@ pub struct Receiver {
     metrics: Arc<Metrics>,
     traces: Traces,
     wrong_keys: WrongKeys,
+    /// Room for webhooks that are being stored.
+    room: Arc<Semaphore>,
     /// Cancelled: answer 503 from now on.
     draining: tokio_util::sync::CancellationToken,
 }
@@ -53,33 +59,32 @@ impl Receiver {
         traces: Traces,
         draining: tokio_util::sync::CancellationToken,
     ) -> Router {
-        let receiver = Arc::new(Self { store, rules, metrics, traces, wrong_keys: WrongKeys::new(), draining });
+        let receiver = Arc::new(Self {
+            store,
+            rules,
+            metrics,
+            traces,
+            wrong_keys: WrongKeys::new(),
+            room: Arc::new(Semaphore::new(KEPT_AT_ONCE_MAX)),
+            draining,
+        });
         // The path is part of the rules and can change while the relay runs, so the handler compares it itself.
         Router::new().fallback(webhook).with_state(receiver)
     }
 }
 
 async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
-    let started = Instant::now();
     let (head, mut body) = request.into_parts();
-    let arrival = Arrival { address, began: started, head: &head };
-    let mut receipt = None;
-    let answer = receiver.receive(arrival, &mut body, &mut receipt).await.unwrap_or_else(|refusal| refusal);
-    if let Some(outcome) = answer.outcome() {
-        receiver.metrics.webhook(outcome);
-    }
-    if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
-        receiver.metrics.counted.ack_seconds.observe(seconds(started.elapsed()));
-    }
+    let refusal = match receiver.admit(address, &head, &mut body).await {
+        Ok(admitted) => return receiver.keep(admitted).await,
+        Err(refusal) => refusal,
+    };
+    receiver.count(&refusal);
     // Whoever asks first whether to send the body (Expect: 100-continue) has not sent it.
-    let refused_early = answer.is_refusal() && (matches!(answer, Answer::TooSlow(_)) || head.headers.contains_key(http::header::EXPECT));
+    let refused_early = matches!(refusal, Answer::TooSlow(_)) || head.headers.contains_key(http::header::EXPECT);
     // After the end of the body this is at once true.
     let body_ended = !refused_early && body::discard(&mut body).await;
-    let told = receipt.map(|receipt| (receipt, answer.outcome(), answer.first()));
-    let mut response = answer.into_response();
-    if let Some((receipt, outcome, first)) = told {
-        receiver.traces.received(receipt, response.status(), outcome.map_or("", WebhookOutcome::label), first.as_ref());
-    }
+    let mut response = refusal.into_response();
     if !body_ended {
         // What follows on the connection is a body that nobody wants, not a request.
         response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
@@ -87,17 +92,20 @@ async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): Co
     response
 }
 
-/// A request whose body has not been read yet.
-struct Arrival<'a> {
-    address: SocketAddr,
+/// A webhook that has come whole and with a right key, and is now the relay's to keep.
+struct Admitted {
+    /// When its headers had come.
     began: Instant,
-    head: &'a Parts,
+    rules: Arc<Rules>,
+    event: Event,
+    /// Where its trace is recorded.
+    receipt: Option<Receipt>,
 }
 
 impl Receiver {
-    /// Fills in `receipt` once it is an event, if its trace is recorded.
-    async fn receive(&self, arrival: Arrival<'_>, body: &mut Body, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
-        let Arrival { address, began, head } = arrival;
+    /// Reads a webhook, if it is one.
+    async fn admit(&self, address: SocketAddr, head: &Parts, body: &mut Body) -> Result<Admitted, Answer> {
+        let began = Instant::now();
         let rules = self.rules.load_full();
         let source = &rules.config.source;
         let key = only_key(&head.headers);
@@ -119,8 +127,42 @@ impl Receiver {
         let now = Timestamp::now();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body);
-        *receipt = self.traces.receipt(&event.id, began, &head.headers, &source.path);
-        self.store(&rules, event, receipt).await
+        let receipt = self.traces.receipt(&event.id, began, &head.headers, &source.path);
+        Ok(Admitted { began, rules, event, receipt })
+    }
+
+    /// Stores it, and says in figures, logs and traces what became of it. That is a task of its own, as a sender that hangs up ends
+    /// the one that serves its connection: what is stored would be delivered, and never be counted.
+    async fn keep(self: Arc<Self>, admitted: Admitted) -> Response {
+        // Until there is room nothing has happened, and whoever hangs up is gone without a trace.
+        let closing = || Answer::Unavailable(Unavailable::Closing).into_response();
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return closing() };
+        let task = tokio::spawn(async move {
+            let Admitted { began, rules, event, mut receipt } = admitted;
+            let answer = self.store(&rules, event, &mut receipt).await.unwrap_or_else(|refusal| refusal);
+            self.count(&answer);
+            if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
+                self.metrics.counted.ack_seconds.observe(seconds(began.elapsed()));
+            }
+            let (outcome, event) = (answer.outcome().map_or("", WebhookOutcome::label), answer.event());
+            let response = answer.into_response();
+            if let Some(receipt) = receipt {
+                self.traces.received(receipt, response.status(), outcome, event.as_ref());
+            }
+            drop(room);
+            response
+        });
+        match task.await {
+            Ok(response) => response,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => closing(),
+        }
+    }
+
+    fn count(&self, answer: &Answer) {
+        if let Some(outcome) = answer.outcome() {
+            self.metrics.webhook(outcome);
+        }
     }
 
     async fn store(&self, rules: &Rules, event: Event, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
@@ -130,12 +172,10 @@ impl Receiver {
         };
         let event = event.with_payload(payload);
         if let Some(reason) = reason {
-            let id = event.id;
             let dedupe = Some(content_key(&event.path, &event.query, &event.body));
             let new = NewEvent { event, kind: None, dedupe, disposition: Disposition::Quarantine(reason.clone()) };
-            let appended = self.append(new, receipt).await?;
+            let (Appended::Accepted(id) | Appended::Duplicate(id)) = self.append(new, receipt).await?;
             tracing::warn!(event_id = %id, reason, "an authentic webhook that is no event went to quarantine");
-            let (Appended::Accepted(id) | Appended::Duplicate(id)) = appended;
             return Err(Answer::Quarantined(id, reason));
         }
         let (decision, plan) = rules.plan(&event);
@@ -145,7 +185,7 @@ impl Receiver {
         let new = NewEvent { event, kind, dedupe, disposition: Disposition::Route { rules: rules.key(), plan } };
         match self.append(new, receipt).await? {
             Appended::Accepted(id) => {
-                self.count(rules, &decision, id);
+                self.count_routes(rules, &decision, id);
                 Ok(Answer::Accepted(id))
             }
             Appended::Duplicate(first) => {
@@ -164,7 +204,7 @@ impl Receiver {
         appended.map_err(Answer::Unavailable)
     }
 
-    fn count(&self, rules: &Rules, decision: &Decision, id: EventId) {
+    fn count_routes(&self, rules: &Rules, decision: &Decision, id: EventId) {
         let name = |place: &usize| rules.config.routes.get(*place).map(|route| route.name.as_str());
         for route in decision.matched.iter().filter_map(name) {
             self.metrics.counted.route_matches_total.with_label_values(&[route]).inc();

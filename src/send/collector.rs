@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::{client, reply, words::plain_words};
+use super::{client, reply, words::words_with};
 use crate::config::Tls;
 
 /// Bytes of an answer that are read; a collector says little.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// What makes the relay trust a collector's own authority.
+const TRUST: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 /// Requests to it are made one after the other.
 const CONNECTIONS: usize = 1;
 
@@ -35,10 +37,10 @@ impl Collector {
     /// Why there was no answer, without the URL.
     pub async fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
         let deadline = Instant::now() + self.timeout;
-        let request = reqwest::Request::try_from(request).map_err(|error| plain_words(&error))?;
+        let request = reqwest::Request::try_from(request).map_err(|error| words_with(&error, TRUST))?;
         let sent = tokio::time::timeout(self.timeout, self.client.execute(request)).await;
         let mut answer = match sent {
-            Ok(sent) => sent.map_err(|error| plain_words(&error))?,
+            Ok(sent) => sent.map_err(|error| words_with(&error, TRUST))?,
             Err(_) => return Err(format!("no answer within {}", humantime::format_duration(self.timeout))),
         };
         let (body, _) = reply::whole(&mut answer, REPLY_BYTES_MAX, deadline).await;

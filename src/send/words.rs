@@ -6,8 +6,13 @@ use rustls::{CertificateError, Error as TlsError};
 
 use crate::delivery::FailureReason;
 
-/// An error of the client, from the outside in, without the URL (it may hold a secret).
+/// An error of a destination's client, from the outside in, without the URL (it may hold a secret).
 pub(super) fn plain_words(error: &reqwest::Error) -> String {
+    words_with(error, "`tls: { ca: /path.pem }`")
+}
+
+/// The same of any client; `trust` is what makes it trust an authority of one's own.
+pub(super) fn words_with(error: &reqwest::Error, trust: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     if error.is_connect() {
         words.push("cannot connect".to_owned());
@@ -17,7 +22,7 @@ pub(super) fn plain_words(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(tls) = tls_error(inner) {
-            words.push(tls_words(tls));
+            words.push(tls_words(tls, trust));
             break;
         }
         let text = inner.to_string();
@@ -54,11 +59,11 @@ fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
     error.downcast_ref()
 }
 
-fn tls_words(error: &TlsError) -> String {
+fn tls_words(error: &TlsError, trust: &str) -> String {
     match error {
         // A bad signature is one of another authority that has the same name.
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "TLS: the certificate is of an authority that is not trusted; `tls: { ca: /path.pem }` trusts your own".to_owned()
+            format!("TLS: the certificate is of an authority that is not trusted; {trust} trusts your own")
         }
         TlsError::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
             "TLS: the certificate is for another host name".to_owned()

@@ -1,7 +1,7 @@
 //! From finished spans to the collector: the SDK's thread and queue, with a limit that is kept and losses that are counted.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::settings::Settings;
 use crate::metrics::{Metrics, SpanOutcome};
 use crate::send::Collector;
 
-/// While a collector does not take spans, the log says so this often.
+/// While a collector does not take spans, or not all, the log says so this often.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Hands spans over to a thread that exports them.
@@ -38,8 +38,8 @@ struct Queue {
     /// Spans handed over whose export has not ended: what waits, and what is on its way.
     pending: AtomicUsize,
     spans_max: usize,
-    /// A span was dropped, and none was exported since.
-    overflowing: AtomicBool,
+    /// When the log last said that spans are dropped.
+    said_dropped: Mutex<Option<Instant>>,
     lost: AtomicUsize,
     metrics: Arc<Metrics>,
 }
@@ -65,7 +65,7 @@ impl Export {
         let queue = Arc::new(Queue {
             pending: AtomicUsize::new(0),
             spans_max: queue_spans_max,
-            overflowing: AtomicBool::new(false),
+            said_dropped: Mutex::new(None),
             lost: AtomicUsize::new(0),
             metrics,
         });
@@ -84,11 +84,13 @@ impl Export {
 
     /// Hands a finished span over, or drops it where too many wait. Never waits.
     pub fn take(&self, span: SpanData) {
-        let Queue { pending, spans_max, overflowing, .. } = &*self.queue;
+        let Queue { pending, spans_max, said_dropped, .. } = &*self.queue;
         if pending.fetch_add(1, Ordering::Relaxed) >= *spans_max {
             pending.fetch_sub(1, Ordering::Relaxed);
             self.queue.lose(SpanOutcome::Dropped, 1);
-            if !overflowing.swap(true, Ordering::Relaxed) {
+            let mut said = said_dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL) {
+                *said = Some(Instant::now());
                 tracing::warn!(
                     spans_max,
                     "spans are dropped: more come than the collector takes; raise OTEL_BSP_MAX_QUEUE_SIZE or record fewer traces"
@@ -156,9 +158,6 @@ impl SpanExporter for Exporter {
         self.queue.metrics.spans(SpanOutcome::Exported, spans - lost);
         if lost > 0 {
             self.queue.lose(SpanOutcome::Failed, lost);
-        }
-        if result.is_ok() {
-            self.queue.overflowing.store(false, Ordering::Relaxed);
         }
         let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
         match error {

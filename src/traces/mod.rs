@@ -115,10 +115,11 @@ impl Traces {
         Some(Receipt { span: Span::of_receipt(event, true), event: *event, route: route.to_owned(), began, sender, stored: None })
     }
 
-    /// The webhook is answered. `first` is the event that it repeats, if it does.
-    pub fn received(&self, receipt: Receipt, status: StatusCode, outcome: &'static str, first: Option<&EventId>) {
+    /// The webhook is answered. `kept` is the event that it is kept as, or that it repeats.
+    pub fn received(&self, receipt: Receipt, status: StatusCode, outcome: &'static str, kept: Option<&EventId>) {
         let Some(recorder) = &self.0 else { return };
         let Receipt { span, event, route, began, sender, stored } = receipt;
+        let first = kept.filter(|kept| **kept != event);
         let time = Times::now();
         let mut attributes = vec![
             KeyValue::new("http.request.method", Method::POST.as_str()),

@@ -84,6 +84,11 @@ impl Variables<'_> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// A word of a closed list, in whatever case it was written.
+    fn word(&self, name: &str) -> Option<String> {
+        self.get(name).map(|word| word.to_ascii_lowercase())
+    }
+
     /// The name under which one of the exporter's settings is given: for traces, or else for all signals.
     fn name_of(&self, setting: &'static str) -> &'static str {
         let (of_traces, of_all) = match setting {
@@ -103,7 +108,7 @@ impl Variables<'_> {
         if self.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Ok(false);
         }
-        match self.get("OTEL_TRACES_EXPORTER").as_deref() {
+        match self.word("OTEL_TRACES_EXPORTER").as_deref() {
             None => Ok(self.get(self.name_of("ENDPOINT")).is_some()),
             Some("otlp") => Ok(true),
             Some("none") => Ok(false),
@@ -113,7 +118,7 @@ impl Variables<'_> {
 
     fn protocol(&self) -> Result<(), String> {
         let name = self.name_of("PROTOCOL");
-        match self.get(name).as_deref() {
+        match self.word(name).as_deref() {
             None | Some("http/protobuf") => Ok(()),
             Some("grpc") => Err(format!(
                 "{name} is `grpc`, which is not spoken here; write `http/protobuf`, and in the endpoint the port where the collector takes OTLP over HTTP, as a rule 4318"
@@ -131,6 +136,9 @@ impl Variables<'_> {
         let mut url = Url::parse(&text).map_err(|error| format!("{name}: {shown} is no URL ({error}); {hint}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{name}: {shown} begins with neither http:// nor https://; {hint}"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(format!("{name} holds a user; write `authorization=Basic%20...` into OTEL_EXPORTER_OTLP_HEADERS instead"));
         }
         if name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
             let path = format!("{}/{TRACES_PATH}", url.path().trim_end_matches('/'));
@@ -167,7 +175,7 @@ impl Variables<'_> {
     fn pairs(&self, name: &str, example: &str) -> Result<Vec<(String, String)>, String> {
         let text = self.get(name).unwrap_or_default();
         let pair = |(place, part): (usize, &str)| match part.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), decoded(value.trim()))),
+            Some((key, value)) if !key.trim().is_empty() => Ok((decoded(key.trim()), decoded(value.trim()))),
             _ => Err(format!("{name}: part {} is not of the form name=value; write `{example}`, with commas between", place + 1)),
         };
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate().map(pair).collect()
@@ -175,7 +183,7 @@ impl Variables<'_> {
 
     fn gzip(&self) -> Result<bool, String> {
         let name = self.name_of("COMPRESSION");
-        match self.get(name).as_deref() {
+        match self.word(name).as_deref() {
             None | Some("none") => Ok(false),
             Some("gzip") => Ok(true),
             Some(other) => Err(format!("{name} is `{other}`; write `gzip` or `none`")),
@@ -207,7 +215,7 @@ impl Variables<'_> {
     }
 
     fn sampling(&self) -> Result<Sampling, String> {
-        let Some(sampler) = self.get("OTEL_TRACES_SAMPLER") else { return Ok(Sampling::All) };
+        let Some(sampler) = self.word("OTEL_TRACES_SAMPLER") else { return Ok(Sampling::All) };
         // Every event begins a trace of its own, so there is no parent to go by.
         match sampler.strip_prefix("parentbased_").unwrap_or(&sampler) {
             "always_on" => Ok(Sampling::All),

@@ -128,13 +128,30 @@ async fn a_batch_that_dies_is_dead_as_a_whole_and_its_members_can_be_sent_again(
 async fn a_member_that_cannot_be_rendered_is_dead_alone_even_where_it_leads() {
     let receiver = Receiver::answering([Answer::status(500)]).await;
     let keys = "batch: { max: 6, every: 500ms }, retry: { first: 10ms }, body: { data: { id: $.data.id, name: '{{ data.name }}' } }";
-    let relay = Setup::to(&receiver, keys).start().await;
+    let relay = Setup::to(&receiver, keys).flag("log-format", "json").start().await;
     let with_name = |id: u64| reveal(id).replace("\"status\":\"finished\"", "\"status\":\"finished\",\"name\":\"A B\"");
+    let mut events = Vec::new();
     for id in 0..6 {
         let nameless = id == 0 || id == 3;
-        relay.webhook(if nameless { reveal(id) } else { with_name(id) }).accepted().await;
+        events.push(relay.webhook(if nameless { reveal(id) } else { with_name(id) }).accepted().await);
     }
     relay.wait_for_outcome("dead", 2).await;
+    relay.wait_for_outcome("delivered", 4).await;
+
+    // Told as what they are, each under its own name: two that died, and a batch of four that arrived at the second attempt.
+    assert_eq!(relay.metric("delivery_seconds_count", &[("destination", "crm")]).await, 4);
+    assert_eq!(relay.metric("attempt_failures_total", &[("destination", "crm"), ("reason", "unrenderable")]).await, 2);
+    let log = relay.log();
+    let attempts: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|line: &Value| line["message"] == "attempt").collect();
+    let told =
+        |line: &Value| (line["event_id"].as_str().unwrap().to_owned(), line["result"].as_str().unwrap().to_owned(), line["batch"].as_u64());
+    let expected = [(0, "dead", None), (3, "dead", None), (1, "retried", Some(4)), (1, "delivered", Some(4))];
+    assert_eq!(
+        attempts.iter().map(told).collect::<Vec<_>>(),
+        expected.map(|(id, result, batch): (usize, &str, Option<u64>)| (events[id].clone(), result.to_owned(), batch))
+    );
+    assert!(attempts[0]["reason"].as_str().unwrap().contains("the request cannot be made"), "{}", attempts[0]);
     end(relay, 4).await;
     let requests = receiver.requests();
     assert_eq!(requests.iter().map(members).collect::<Vec<_>>(), [[1, 2, 4, 5], [1, 2, 4, 5]]);

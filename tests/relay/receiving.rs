@@ -341,3 +341,29 @@ async fn one_connection_carries_many_requests_also_without_waiting() {
     relay.wait_for_outcome("delivered", 5).await;
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_does_not_wait_for_the_answer_is_counted_like_any_other() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    // Closed, both ways or one, as soon as all is written.
+    for number in 0..40 {
+        let mut raw = relay.raw().await;
+        raw.write(Raw::webhook(&reveal(number))).await;
+        if number % 2 == 0 {
+            raw.end().await;
+            assert_eq!(raw.reply().await.word(), "accepted");
+        }
+    }
+    // A body that breaks off is nobody's event, and not the event's fault.
+    let mut raw = relay.raw().await;
+    raw.write(format!("{}content-length: 100\r\n\r\n{{", Raw::head())).await;
+    raw.end().await;
+    relay.wait_for_outcome("delivered", 40).await;
+    relay.wait_for_metric("webhooks_total", &[("outcome", "accepted")], 40).await;
+    relay.wait_for_metric("webhooks_total", &[("outcome", "timeout")], 1).await;
+    for (name, labels) in [("ack_seconds_count", vec![]), ("route_matches_total", vec![("route", "everything")])] {
+        assert_eq!(relay.metric(name, &labels).await, 40, "{name}");
+    }
+    relay.finish().await;
+}

@@ -149,7 +149,7 @@ async fn a_body_that_ends_early_is_not_an_event() {
     let mut raw = relay.raw().await;
     raw.write(format!("{}content-length: 100\r\n\r\n{{\"a\":1}}", Raw::head())).await;
     drop(raw);
-    relay.wait_for_metric("webhooks_total", &[("outcome", "invalid")], 1).await;
+    relay.wait_for_metric("webhooks_total", &[("outcome", "timeout")], 1).await;
     assert_eq!(relay.stored().events(), 0);
     relay.finish().await;
 }

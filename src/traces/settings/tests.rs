@@ -47,7 +47,7 @@ fn what_is_said_is_taken() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token=, x-scope = a%2Cb ,"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "9000"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "700"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZip"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
@@ -85,6 +85,7 @@ fn what_cannot_be_followed_is_told_with_the_fix() {
         (("OTEL_TRACES_SAMPLER", "sometimes"), "OTEL_TRACES_SAMPLER is `sometimes`"),
         (("OTEL_BSP_MAX_QUEUE_SIZE", "0"), "write a number of spans from 1 to 1000000"),
         (("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4096"), "write a number of spans from 1 to 2048"),
+        (("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://me:secret@collector:4318/"), "holds a user; write `authorization=Basic"),
         (("OTEL_BSP_SCHEDULE_DELAY", "-1"), "OTEL_BSP_SCHEDULE_DELAY is `-1`"),
     ] {
         let told = read(&[variable, ENDPOINT]).unwrap_err();
