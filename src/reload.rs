@@ -126,10 +126,7 @@ impl Reloader {
         *seen = version;
         let Some(config) = config else {
             self.refuse(told(&findings));
-            for finding in findings.iter().filter(|finding| finding.severity == Severity::Error).take(FINDINGS_LOGGED_MAX) {
-                let Finding { file, line, column, message, hint, .. } = finding;
-                tracing::error!(file, line, column, hint, "{message}");
-            }
+            log(findings.iter().filter(|finding| finding.severity == Severity::Error));
             return Some(Reloaded::Invalid(findings));
         };
         let version = config.version.clone();
@@ -197,6 +194,16 @@ async fn changed(watch: Option<&Watch>) {
     match watch {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Findings as lines of the log, as many as it takes.
+pub fn log<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
+    for Finding { severity, file, line, column, message, hint, .. } in findings.into_iter().take(FINDINGS_LOGGED_MAX) {
+        match severity {
+            Severity::Error => tracing::error!(file, line, column, hint, "{message}"),
+            Severity::Warning => tracing::warn!(file, line, column, hint, "{message}"),
+        }
     }
 }
 

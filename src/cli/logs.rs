@@ -44,4 +44,9 @@ impl Logs {
         }
         Ok(())
     }
+
+    /// Whether whoever reads standard error expects JSON there, and what went wrong would be in it.
+    pub fn in_json(&self) -> bool {
+        matches!(self.log_format, Format::Json) && tracing::enabled!(tracing::Level::ERROR)
+    }
 }

@@ -78,6 +78,8 @@ enum Ending {
     Failed(String),
     /// The command was called in a way that makes no sense, for this reason.
     Misused(String),
+    /// As one of the two before, but the log has said why; this is the exit code.
+    Logged(u8),
 }
 
 /// Runs the command of the process' arguments. Exit codes: 0 fine, 1 the answer is no or it failed, 2 misuse.
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Ending::No => ExitCode::from(1),
         Ending::Failed(reason) => say(&reason, 1),
         Ending::Misused(reason) => say(&reason, 2),
+        Ending::Logged(code) => ExitCode::from(code),
     }
 }
 

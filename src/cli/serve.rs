@@ -55,6 +55,19 @@ impl Serve {
         if let Err(reason) = self.logs.start() {
             return Ending::Misused(reason);
         }
+        let in_json = self.logs.in_json();
+        let log = |reason: String, code| {
+            tracing::error!(error = reason, "the relay ends");
+            Ending::Logged(code)
+        };
+        match self.begin(in_json) {
+            Ending::Failed(reason) if in_json => log(reason, 1),
+            Ending::Misused(reason) if in_json => log(reason, 2),
+            ending => ending,
+        }
+    }
+
+    fn begin(self, in_json: bool) -> Ending {
         let admin_token = match self.admin_token.as_deref().map(AdminToken::new).transpose() {
             Ok(token) => token,
             Err(reason) => return Ending::Misused(format!("--admin-token: {reason}")),
@@ -67,7 +80,11 @@ impl Serve {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };
-        file.show_findings();
+        if in_json {
+            reload::log(&file.loaded.findings);
+        } else {
+            file.show_findings();
+        }
         let config = match file.into_config() {
             Ok(config) => config,
             Err(errors) => {

@@ -263,7 +263,7 @@ impl Lane {
         }
         let settings = self.settings.borrow().clone();
         self.in_flight.spawn(attempt::attempt(settings, claim, self.traces.clone()));
-        self.metrics.in_flight(self.in_flight.len());
+        self.metrics.begun();
     }
 
     /// Says in figures, logs and traces what an attempt led to. `event` names it.
@@ -278,7 +278,7 @@ impl Lane {
 
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
-        self.metrics.in_flight(self.in_flight.len());
+        self.metrics.ended();
         let Attempted { claim, event, route, attempt, record, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {

@@ -179,9 +179,14 @@ impl DestinationMetrics {
         self.delivery_seconds.observe(after.as_secs_f64().max(0.0));
     }
 
-    /// Notes how many attempts are under way.
-    pub fn in_flight(&self, attempts: usize) {
-        self.in_flight.set(i64::try_from(attempts).unwrap_or(i64::MAX));
+    /// An attempt is under way. Counted and not set: of a destination that left the file and came back two lanes may be at work.
+    pub fn begun(&self) {
+        self.in_flight.inc();
+    }
+
+    /// It is no longer.
+    pub fn ended(&self) {
+        self.in_flight.dec();
     }
 
     /// Notes what holds the destination's deliveries back: its breaker, and whether it asked for rest.

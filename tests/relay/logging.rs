@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::harness::{Answer, Receiver, Setup, eventually, one_destination, repository, reveal};
+use crate::harness::{Answer, Receiver, Setup, eventually, one_destination, repository, reveal, run_with};
 
 /// The table of fields: names and types.
 fn documented() -> BTreeMap<String, String> {
@@ -112,4 +112,33 @@ async fn it_has_started_only_once_the_rules_are_in_effect() {
     let rules = started["rules"].as_str().unwrap();
     assert!(relay.get("/readyz?verbose").await.1.contains(&format!("version {rules} in effect")));
     relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_at_the_start_is_a_line_of_the_log_too() {
+    let receiver = Receiver::start().await;
+    let warned =
+        one_destination(&receiver.url("/crm"), "").replace("destinations:", "destinations:\n  unused: { url: 'http://127.0.0.1:9/' }");
+    let mut relay = Setup::new(warned.clone()).flag("log-format", "json").start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    let log = lines(&relay.log());
+    let warning = log.iter().find(|line| line["level"] == "WARN").unwrap();
+    assert!(warning["message"].as_str().unwrap().contains("unused") && warning["line"].is_number() && warning["hint"].is_string());
+
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("routes.yaml");
+    for (text, code, lines_at_least) in [(warned.replace("to: [crm]", "to: [cmr]"), 1, 2), ("source: [".to_owned(), 1, 2)] {
+        std::fs::write(&rules, text).unwrap();
+        let ran = run_with(&["serve", "--log-format", "json", "--config", &rules.display().to_string()], &[]).await;
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        let told = lines(&ran.error);
+        assert!(told.len() >= lines_at_least, "{told:?}");
+        let last = told.last().unwrap();
+        assert!(last["level"] == "ERROR" && last["error"].as_str().unwrap().contains("nothing was started"), "{last:?}");
+    }
+    // Whoever wants no log at all is still told why there is no relay.
+    let ran = run_with(&["serve", "--log", "off", "--log-format", "json", "--config", "/nowhere.yaml"], &[]).await;
+    ran.assert_refused(2, &["/nowhere.yaml"]);
 }
