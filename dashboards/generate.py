@@ -1,4 +1,4 @@
-"""Writes wiza-relay.json, Grafana's dashboard of the relay.
+"""Writes wiza-relay.json, Grafana's dashboard of the relay, here and into the chart.
 
     python3 dashboards/generate.py            # writes it anew
     python3 dashboards/generate.py --print    # prints it instead
@@ -199,4 +199,6 @@ if __name__ == "__main__":
     if "--print" in sys.argv[1:]:
         sys.stdout.write(text)
     else:
-        Path(__file__).with_name("wiza-relay.json").write_text(text)
+        here = Path(__file__).parent
+        for folder in (here, here.parent / "helm/wiza-relay/files/dashboards"):
+            (folder / "wiza-relay.json").write_text(text)

@@ -12,7 +12,88 @@ pub(crate) fn more() -> Value {
     let (_, block) = document.split_once("```yaml\n# values.yaml\n").expect("docs/deploy.md has no values.yaml");
     let mut deployed = yaml(block.split("```").next().unwrap());
     deployed["routes"] = read("tests/chart/routes.yaml").into();
-    json!({ "deployed": deployed, "misspelt": refused::with("extraVolumes: [{ name: more, configMapp: { name: more } }]") })
+    json!({
+        "deployed": deployed,
+        "misspelt": refused::with("extraVolumes: [{ name: more, configMapp: { name: more } }]"),
+        "odd": refused::with(ODD),
+        "labelled": refused::with(LABELLED),
+        "variable": refused::with(VARIABLE),
+    })
+}
+
+/// Texts that YAML takes for something else unless they are in quotes.
+const ODD: &str = r#"
+existingConfigMap: "123"
+routes: ""
+webhook: { path: /webhooks/wiza }
+secrets: { existingSecret: "2024", values: null, asFiles: true }
+admin: { existingSecret: "on", existingSecretKey: "7" }
+serviceAccount: { name: "null" }
+priorityClassName: "1e3"
+relay: { log: "info,[{a: b}]=debug" }
+image: { repository: "no" }
+tracing: { enabled: true, endpoint: "http://collector:4318", resourceAttributes: { quoted: 'a"b', zeroes: "007" } }
+persistence: { storageClass: "0x1", annotations: { a: "yes" } }
+"#;
+
+#[test]
+fn a_text_stays_one_whatever_it_looks_like() {
+    let Some(said) = said() else { return };
+    let odd = list(&said["more"]["odd"], "/objects");
+    for entry in odd.iter().filter(|entry| !entry["complaints"].is_null()) {
+        assert_eq!(entry["complaints"], json!([]), "{}", entry["template"]);
+    }
+    let set = &odd.iter().find(|entry| entry["object"]["kind"] == "StatefulSet").unwrap()["object"];
+    let spec = &set["spec"]["template"]["spec"];
+    assert_eq!((&spec["serviceAccountName"], &spec["priorityClassName"]), (&json!("null"), &json!("1e3")));
+    let container = &spec["containers"][0];
+    assert!(arguments(spec).any(|argument| argument == "--log=info,[{a: b}]=debug"), "{container}");
+    let variable = |name: &str| list(container, "/env").iter().find(|one| one["name"] == name).unwrap();
+    assert!(text(variable("OTEL_RESOURCE_ATTRIBUTES"), "/value").ends_with(r#",quoted=a"b,zeroes=007"#));
+    let token = &variable("WIZA_RELAY_ADMIN_TOKEN")["valueFrom"]["secretKeyRef"];
+    assert_eq!(token, &json!({ "name": "on", "key": "7" }));
+    assert_eq!(container["envFrom"][0]["secretRef"]["name"], "2024");
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"], "0x1");
+}
+
+/// One label in every place where a label may be given.
+const LABELLED: &str = "
+commonLabels: { team: all, common: 'yes' }
+podLabels: { team: pod }
+podMonitor: { enabled: true, labels: { team: monitor } }
+dashboards: { enabled: true, label: team, labelValue: dashboard }
+";
+
+#[test]
+fn of_two_labels_the_nearer_one_holds_and_none_is_there_twice() {
+    let Some(said) = said() else { return };
+    // That none is there twice was seen as the objects were read.
+    let objects: Vec<&Value> = list(&said["more"]["labelled"], "/objects").iter().map(|entry| &entry["object"]).collect();
+    let team = |kind: &str, holds: &Value| {
+        let found = objects.iter().filter(|object| object["kind"] == kind && object["metadata"]["labels"]["team"] == *holds);
+        assert!(found.count() > 0, "no {kind} is of {holds}");
+    };
+    team("StatefulSet", &json!("all"));
+    team("PodMonitor", &json!("monitor"));
+    team("ConfigMap", &json!("dashboard"));
+    let set = objects.iter().find(|object| object["kind"] == "StatefulSet").unwrap();
+    assert_eq!(set["spec"]["template"]["metadata"]["labels"]["team"], "pod");
+    assert!(objects.iter().all(|object| object["metadata"]["labels"]["common"] == "yes"));
+}
+
+/// Rules whose path Helm cannot know, and the path.
+const VARIABLE: &str = r#"
+routes: "source: { path: '/hooks/${TENANT:-emea}' }"
+webhook: { path: /hooks/emea }
+ingress: { enabled: true, hosts: [ relay.example.com ] }
+"#;
+
+#[test]
+fn a_path_that_helm_cannot_read_can_be_said() {
+    let Some(said) = said() else { return };
+    let found = list(&said["more"]["variable"], "/objects");
+    let ingress = &found.iter().find(|entry| entry["object"]["kind"] == "Ingress").unwrap()["object"];
+    assert_eq!(text(ingress, "/spec/rules/0/http/paths/0/path"), "/hooks/emea");
 }
 
 /// The real binary with these arguments and nothing in its environment but a key.

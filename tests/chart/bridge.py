@@ -1,7 +1,8 @@
 """Helm's own engine and the schemas of Kubernetes, for the tests in this folder.
 
-Reads {"chart": path, "package_into": path, "sets": {name: values}, "more": {name: values}, "bad": {name: values}, "kubernetes": first
-version} from standard input, and writes to standard output what Helm and Kubernetes say of it. The judgement is the tests'.
+Reads {"chart": path, "without_files": path, "package_into": path, "sets": {name: values}, "more": {name: values}, "bad": {name: values},
+"pairs": {name: [values, values]}, "kubernetes": first version} from standard input, and writes to standard output what Helm and Kubernetes
+say of it. The judgement is the tests'.
 """
 
 import functools
@@ -20,11 +21,22 @@ RELEASE = {"name": "wiza-relay", "namespace": "marketing"}
 utils.schema_contents = functools.cache(utils.schema_contents)
 
 
+class Loader(yaml.CSafeLoader):
+    """Refuses a key that is there twice, as Kubernetes does."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"twice: {', '.join(twice)}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def objects(rendered):
     """The objects of a rendered chart, each with the template that it comes from."""
     for path, text in sorted(rendered.items()):
         if path.endswith((".yaml", ".yml")):
-            for document in yaml.safe_load_all(text):
+            for document in yaml.load_all(text, Loader):
                 if document:
                     yield {"template": path, "object": document}
 
@@ -51,6 +63,15 @@ def refusal(chart, values):
     return None
 
 
+def both(chart, pair):
+    """Why the first of two sets of values is refused; else whether the second is rendered just so."""
+    try:
+        rendered = chart.render(pair[0], **RELEASE)
+    except helm.HelmError as error:
+        return str(error)
+    return rendered == chart.render(pair[1], **RELEASE)
+
+
 def main():
     asked = json.load(sys.stdin)
     # The engine logs to both streams, and the answer must stand alone.
@@ -73,7 +94,10 @@ def main():
             "sets": sets,
             "more": more,
             "refusals": {name: refusal(chart, values) for name, values in asked["bad"].items()},
+            "pairs": {name: both(chart, pair) for name, pair in asked["pairs"].items()},
         }
+    with helm.Chart.load(asked["without_files"]) as chart:
+        said["without_files"] = {name: refusal(chart, asked["sets"][name]) for name in ("everything", "minimal", "alerts-left-out")}
     archive = helm.chart.package(asked["chart"], destination=asked["package_into"])
     with helm.Chart.load(archive) as packaged:
         said["packaged"] = {entry["name"]: entry["data"] for entry in packaged.files}

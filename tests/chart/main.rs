@@ -6,6 +6,7 @@
 mod accepted;
 mod documented;
 mod invariants;
+mod nothing;
 mod refused;
 mod rendered;
 mod running;
@@ -88,9 +89,14 @@ fn said() -> Option<&'static Value> {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
+        let without_files = folder.path().join("wiza-relay");
+        let copied = Command::new("cp").args(["-r", "--", CHART]).arg(&without_files).current_dir(path("")).status().unwrap();
+        assert!(copied.success());
+        std::fs::remove_dir_all(without_files.join("files")).unwrap();
         let bad: BTreeMap<&str, Value> = refused::MISTAKES.iter().map(|(name, mistake, _)| (*name, refused::with(mistake))).collect();
         let asked = json!({
-            "chart": path(CHART), "package_into": folder.path(), "sets": sets(), "more": accepted::more(), "bad": bad, "kubernetes": KUBERNETES,
+            "chart": path(CHART), "without_files": without_files, "package_into": folder.path(), "kubernetes": KUBERNETES,
+            "sets": sets(), "more": accepted::more(), "bad": bad, "pairs": nothing::pairs(),
         });
         Some(piped(&python, &[&path("tests/chart/bridge.py")], &asked).unwrap().unwrap_or_else(|error| panic!("{error}")))
     });

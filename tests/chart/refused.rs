@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{said, sets};
 
 /// A mistake on top of the minimal values (YAML), and what the refusal must say.
-pub const MISTAKES: [(&str, &str, &[&str]); 27] = [
+pub const MISTAKES: [(&str, &str, &[&str]); 33] = [
     ("more replicas", "replicaCount: 2", &["embedded store is one process on one volume", "Set replicaCount to 1"]),
     ("fewer than none", "replicaCount: -1", &["/replicaCount"]),
     ("a word for a number", "replicaCount: one", &["/replicaCount"]),
@@ -18,6 +18,20 @@ pub const MISTAKES: [(&str, &str, &[&str]); 27] = [
     ("rules without a path", "routes: 'source: {}'", &["no source.path was found", "wiza-relay check"]),
     ("a file outside of its folder", "routesFiles: { ../x: y }", &["'../x'"]),
     ("another path than the rules'", "webhook: { path: /other }", &["webhook.path is /other", "/webhooks/wiza"]),
+    ("a path that is a variable", "routes: 'source: { path: \"/hooks/${TENANT:-emea}\" }'", &["holds a variable", "webhook.path"]),
+    (
+        "a letter that YAML changes",
+        "routes: \"source: { path: /webhooks/wiza } # \\x85\"",
+        &["routes.yaml holds", "U+0085", "by its number"],
+    ),
+    ("files of one key", "routesFiles: { a/b: one, a__b: two }", &["a/b and a__b would be one key"]),
+    ("a name that no Service may have", "fullnameOverride: '2024'", &["/fullnameOverride"]),
+    (
+        "no relay and no volume",
+        "{ replicaCount: 0, persistence: { retentionPolicy: { whenScaled: Delete } } }",
+        &["would delete the volume"],
+    ),
+    ("a part that is left empty", "networkPolicy:", &["missing property 'networkPolicy'"]),
     ("secrets twice", "secrets: { existingSecret: ours }", &["secrets.existingSecret and secrets.values are both given"]),
     ("a short token", "admin: { token: short }", &["/admin/token"]),
     ("tokens twice", "admin: { token: 0123456789abcdef, existingSecret: ours }", &["admin.existingSecret and admin.token are both given"]),

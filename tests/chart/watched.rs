@@ -1,8 +1,9 @@
-//! What watches the relay is in the chart as it is beside it: links lead there, and are resolved where the chart is packaged.
+//! What watches the relay is in the chart as it is beside it. These are copies and no links, since not everything that fetches or packages a
+//! chart follows links.
 
 use serde_json::Value;
 
-use crate::{list, object, objects, read, said, sets, text, yaml};
+use crate::{CHART, list, object, objects, path, read, said, sets, text, yaml};
 
 /// The alerts of a PrometheusRule or of alerts/rules.yaml.
 fn alerts(groups: &Value) -> Vec<&Value> {
@@ -61,13 +62,35 @@ fn the_dashboard_is_a_config_map_that_grafanas_sidecar_finds() {
 }
 
 #[test]
-fn the_package_holds_what_the_links_lead_to_and_nothing_else_and_renders_the_same() {
+fn the_chart_has_true_copies_of_alerts_and_dashboard() {
+    for (original, copy) in [("alerts/rules.yaml", "files/alerts.yaml"), ("dashboards/wiza-relay.json", "files/dashboards/wiza-relay.json")]
+    {
+        let copy = format!("{CHART}/{copy}");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(path(&copy), read(original)).unwrap();
+        }
+        assert!(path(&copy).symlink_metadata().unwrap().is_file(), "{copy} is a link");
+        assert!(read(original) == read(&copy), "{copy} is not {original}; UPDATE_EXPECTED=1 writes it anew");
+    }
+}
+
+/// A watched relay that nobody hears of would be worse than one that does not start.
+#[test]
+fn a_copy_of_the_chart_without_them_is_refused_where_they_are_wanted() {
+    let Some(said) = said() else { return };
+    let refusal = |set: &str| said["without_files"][set].as_str();
+    assert!(refusal("everything").is_some_and(|told| told.contains("files/") && told.contains("packaged chart")));
+    assert!(refusal("alerts-left-out").is_some_and(|told| told.contains("files/alerts.yaml")));
+    assert_eq!(refusal("minimal"), None);
+}
+
+#[test]
+fn the_package_holds_these_files_and_renders_the_same() {
     let Some(said) = said() else { return };
     let packaged = said["packaged"].as_object().unwrap();
-    let mut linked: Vec<&String> = packaged.keys().filter(|name| name.starts_with("files/")).collect();
-    linked.sort();
-    assert_eq!(linked, ["files/alerts.yaml", "files/dashboards/wiza-relay.json"]);
-    assert_eq!(packaged["files/alerts.yaml"], read("alerts/rules.yaml").as_str());
+    let mut files: Vec<&String> = packaged.keys().filter(|name| name.starts_with("files/")).collect();
+    files.sort();
+    assert_eq!(files, ["files/alerts.yaml", "files/dashboards/wiza-relay.json"]);
     let objects = |list: &Value| -> Vec<Value> { list.as_array().unwrap().iter().map(|entry| entry["object"].clone()).collect() };
     assert_eq!(objects(&said["packaged_objects"]), objects(&said["sets"]["everything"]["objects"]));
 }

@@ -19,39 +19,35 @@
 
 {{/* What chooses the relay's pods: (dict "root" $ "component" "relay"). Cannot change over a release's life, so nothing else is in it. */}}
 {{- define "wiza-relay.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "wiza-relay.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "wiza-relay.name" .root | toYaml }}
+app.kubernetes.io/instance: {{ .root.Release.Name | toYaml }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of a pod. Not the chart's version: a new chart alone must not restart the relay. */}}
+{{/* Labels of a pod: (dict "root" $ "component" "..." "labels" {}), of which the nearer ones hold. Not the chart's version: a new chart
+alone must not restart the relay. */}}
 {{- define "wiza-relay.podLabels" -}}
-{{ include "wiza-relay.selectorLabels" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-app.kubernetes.io/part-of: wiza-relay
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "wiza-relay.selectorLabels" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "wiza-relay" -}}
+{{- toYaml (merge $own (default (dict) .labels) (default (dict) .root.Values.commonLabels)) -}}
 {{- end -}}
 
-{{/* Labels of an object. */}}
+{{/* Labels of an object, likewise. */}}
 {{- define "wiza-relay.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "wiza-relay.podLabels" . }}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- toYaml (merge (dict "helm.sh/chart" $chart) (include "wiza-relay.podLabels" . | fromYaml)) -}}
 {{- end -}}
 
 {{/* Metadata of an object: (dict "root" $ "name" "..." "component" "..." "labels" {} "annotations" {} "namespace" ""). */}}
 {{- define "wiza-relay.metadata" -}}
 metadata:
-  name: {{ .name }}
-  namespace: {{ default .root.Release.Namespace .namespace }}
+  name: {{ .name | toYaml }}
+  namespace: {{ default .root.Release.Namespace .namespace | toYaml }}
   labels:
     {{- include "wiza-relay.labels" . | nindent 4 }}
-    {{- with .labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-  {{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
+  {{- with merge (dict) (default (dict) .annotations) (default (dict) .root.Values.commonAnnotations) }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -59,7 +55,7 @@ metadata:
 
 {{- define "wiza-relay.image" -}}
 {{- $image := .Values.image -}}
-{{- $image.repository }}:{{ default .Chart.AppVersion $image.tag }}{{ with $image.digest }}@{{ . }}{{ end -}}
+{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) }}{{ with $image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{- define "wiza-relay.serviceAccountName" -}}
@@ -92,20 +88,27 @@ metadata:
 {{- define "wiza-relay.testSecretName" -}}
 {{- if .Values.test.existingSecret -}}
 {{- .Values.test.existingSecret -}}
-{{- else if or .Values.secrets.existingSecret (hasKey .Values.secrets.values .Values.test.existingSecretKey) -}}
+{{- else if or .Values.secrets.existingSecret (hasKey (default (dict) .Values.secrets.values) .Values.test.existingSecretKey) -}}
 {{- include "wiza-relay.secretName" . -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Where webhooks come in, for Ingress, HTTPRoute, test and notes. The rules decide it, so it is read out of them. Their ${...} would
-not be YAML inside of braces; the path itself holds none. */}}
+not be YAML inside of braces, and what they stand for is not known here. */}}
 {{- define "wiza-relay.webhookPath" -}}
 {{- include "wiza-relay.validate" . -}}
 {{- $given := .Values.webhook.path -}}
 {{- $found := "" -}}
 {{- if .Values.routes -}}
-{{- $rules := fromYaml (regexReplaceAll "\\$\\{[^}]*\\}" .Values.routes "0") -}}
+{{- $variable := "a-variable-of-the-rules" -}}
+{{- $rules := fromYaml (regexReplaceAll "\\$\\{[^}]*\\}" .Values.routes $variable) -}}
 {{- if kindIs "map" $rules.source -}}{{- $found = toString (default "" $rules.source.path) -}}{{- end -}}
+{{- if contains $variable $found -}}
+{{- if not $given -}}
+{{- fail "source.path in routes holds a variable, and Helm cannot know what it stands for: say the whole path in webhook.path" -}}
+{{- end -}}
+{{- $found = "" -}}
+{{- end -}}
 {{- end -}}
 {{- if and $given $found (ne (trimSuffix "/" $given) (trimSuffix "/" $found)) -}}
 {{- fail (printf "webhook.path is %s, but source.path in routes is %s: leave webhook.path empty, it is read out of routes" $given $found) -}}

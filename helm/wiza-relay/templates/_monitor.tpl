@@ -10,7 +10,7 @@
   {{- end }}
   relabelings:
     - targetLabel: job
-      replacement: {{ include "wiza-relay.fullname" .root }}
+      replacement: {{ include "wiza-relay.fullname" .root | toYaml }}
       action: replace
     {{- with .monitor.relabelings }}
     {{- toYaml . | nindent 4 }}

@@ -7,14 +7,14 @@
 {{- define "wiza-relay.routesVolume" -}}
 - name: routes
   configMap:
-    name: {{ include "wiza-relay.configMapName" . }}
+    name: {{ include "wiza-relay.configMapName" . | toYaml }}
     {{- if .Values.routesFiles }}
     items:
       - key: routes.yaml
         path: routes.yaml
       {{- range $name, $_ := .Values.routesFiles }}
-      - key: {{ include "wiza-relay.fileKey" $name }}
-        path: {{ $name }}
+      - key: {{ include "wiza-relay.fileKey" $name | toYaml }}
+        path: {{ $name | toYaml }}
       {{- end }}
     {{- end }}
 {{- end -}}

@@ -22,6 +22,23 @@
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) -}}
 {{- fail "persistence.existingClaim is given, but persistence.enabled is false: events would not go there" -}}
 {{- end -}}
+{{- if and (eq (int $values.replicaCount) 0) (eq $values.persistence.retentionPolicy.whenScaled "Delete") -}}
+{{- fail "replicaCount is 0 and persistence.retentionPolicy.whenScaled is Delete: Kubernetes would delete the volume, and with it what Wiza was told is stored. Set whenScaled to Retain" -}}
+{{- end -}}
+{{- if regexMatch "^[^a-z]" (include "wiza-relay.fullname" .) -}}
+{{- fail (printf "the objects would be named %s: a Service's name begins with a letter. Set fullnameOverride, or name the release otherwise" (include "wiza-relay.fullname" .)) -}}
+{{- end -}}
+{{- $keys := dict -}}
+{{- range $name, $text := merge (dict "routes.yaml" (default "" $values.routes)) (default (dict) $values.routesFiles) -}}
+{{- if regexMatch "[\\x{7f}\\x{85}\\x{2028}\\x{2029}]" $text -}}
+{{- fail (printf "%s holds one of the letters U+007F, U+0085, U+2028 and U+2029, which YAML would change on the way into the cluster: write it by its number, \"\\u2028\" in double quotes" $name) -}}
+{{- end -}}
+{{- $key := include "wiza-relay.fileKey" $name -}}
+{{- if hasKey $keys $key -}}
+{{- fail (printf "routesFiles: %s and %s would be one key, %s, of the ConfigMap: name one of them otherwise" (get $keys $key) $name $key) -}}
+{{- end -}}
+{{- $_ := set $keys $key $name -}}
+{{- end -}}
 {{- if and $values.podMonitor.enabled $values.serviceMonitor.enabled -}}
 {{- fail "podMonitor and serviceMonitor are both enabled: every figure would be counted twice; choose one" -}}
 {{- end -}}

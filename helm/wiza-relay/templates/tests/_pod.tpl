@@ -4,7 +4,7 @@
 {{- $test := $root.Values.test -}}
 apiVersion: v1
 kind: Pod
-{{ include "wiza-relay.metadata" (dict "root" $root "component" "test" "name" (printf "%s-%s" (include "wiza-relay.fullname" $root) .name) "annotations" (merge (dict "helm.sh/hook" "test" "helm.sh/hook-delete-policy" "before-hook-creation") $test.podAnnotations)) }}
+{{ include "wiza-relay.metadata" (dict "root" $root "component" "test" "name" (printf "%s-%s" (include "wiza-relay.fullname" $root) .name) "annotations" (merge (dict "helm.sh/hook" "test" "helm.sh/hook-delete-policy" "before-hook-creation") (default (dict) $test.podAnnotations))) }}
 spec:
   restartPolicy: Never
   activeDeadlineSeconds: 120
@@ -12,7 +12,7 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  serviceAccountName: {{ include "wiza-relay.serviceAccountName" $root }}
+  serviceAccountName: {{ include "wiza-relay.serviceAccountName" $root | toYaml }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   securityContext:
@@ -27,7 +27,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .name }}
-      image: {{ include "wiza-relay.image" $root }}
+      image: {{ include "wiza-relay.image" $root | toYaml }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       securityContext:
         {{- toYaml $root.Values.securityContext | nindent 8 }}
