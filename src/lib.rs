@@ -2,8 +2,8 @@
 //!
 //! *Words*: [`event`], [`delivery`], [`listing`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
-//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`service_manager`]. *Flows*:
-//! [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
+//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`service_manager`].
+//! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
 pub mod app;
@@ -36,6 +36,7 @@ pub mod transform;
 
 pub mod admin;
 pub mod metrics;
+pub mod open_files;
 pub mod rules_file;
 pub mod service_manager;
 pub mod traces;

@@ -35,7 +35,7 @@ impl Probes {
     pub fn router(self) -> Router {
         Router::new()
             .route("/metrics", get(render_metrics))
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(alive))
             .route("/readyz", get(ready))
             .with_state(Arc::new(self))
     }
@@ -47,7 +47,7 @@ impl Probes {
             Health::Good => None,
             Health::Full(reason) => Some(reason),
             Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
-            Health::Failed(reason) => Some(format!("the store has failed and needs a restart: {reason}")),
+            Health::Failed(reason) => Some(failed(&reason)),
         }
     }
 }
@@ -70,6 +70,18 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}\n")).into_response(),
     }
+}
+
+/// Alive means: a restart would not help. What the outside has to mend, a full disk for instance, is for `/readyz` to tell.
+async fn alive(State(probes): State<Arc<Probes>>) -> Response {
+    match probes.store.health() {
+        Health::Failed(reason) => (StatusCode::SERVICE_UNAVAILABLE, failed(&reason) + "\n").into_response(),
+        Health::Good | Health::Full(_) | Health::CannotWrite(_) => "ok\n".into_response(),
+    }
+}
+
+fn failed(reason: &str) -> String {
+    format!("the store has failed and needs a restart: {reason}")
 }
 
 /// Ready means: a webhook that comes now would be stored. Rules on disk that are invalid change nothing about that;

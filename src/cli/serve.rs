@@ -14,6 +14,7 @@ use crate::admin::{AdminToken, Reload};
 use crate::app::{self, Parts};
 use crate::config::Config;
 use crate::metrics::{Metrics, seconds};
+use crate::open_files;
 use crate::reload;
 use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
@@ -43,7 +44,7 @@ pub(super) struct Serve {
     /// Waiting deliveries above which webhooks get 503.
     #[arg(long, env = "WIZA_RELAY_MAX_BACKLOG", default_value_t = 50_000_000, value_name = "COUNT")]
     max_backlog: u64,
-    /// Connections for webhooks at a time.
+    /// Connections for webhooks at a time. At most half of the files that the process may have open.
     #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     max_connections: u32,
     #[command(flatten)]
@@ -109,7 +110,7 @@ impl Serve {
         let store = open(&self.store, self.max_backlog, &metrics)?;
         let traces = start_traces(traces, &metrics)?;
         tracing::info!(store = %self.store.display(), "the store is open");
-        let connections_max = usize::try_from(self.max_connections).unwrap_or(usize::MAX);
+        let connections_max = open_files::connections(usize::try_from(self.max_connections).unwrap_or(usize::MAX), open_files::raise());
         let (ask, requests) = reload::requests();
         reload_on_hangup(Arc::clone(&ask))?;
         let parts = Parts {

@@ -242,6 +242,46 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
     relay.finish().await;
 }
 
+/// Container engines start programs with a soft limit of 1024.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_files_are_raised_to_what_is_allowed() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").open_files(64, 1024).flag("max-connections", "400").start().await;
+    let (_, metrics) = relay.get("/metrics").await;
+    assert!(metrics.contains("\nprocess_max_fds 1024\n"), "{metrics}");
+    assert!(!relay.log().contains("more than the process may have open"), "{}", relay.log());
+    // Far more than the soft limit would have let in.
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(relay.raw().await);
+    }
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_never_take_all_the_files_that_may_be_open() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").open_files(128, 128).start().await;
+    assert!(relay.log().contains("--max-connections is more than the process may have open"), "{}", relay.log());
+    assert_eq!(relay.metric("connections_limit", &[]).await, 64);
+    relay.webhook(reveal(1)).accepted().await;
+    let mut idle = Vec::new();
+    for _ in 0..120 {
+        idle.push(relay.raw().await);
+    }
+    eventually("the limit is reached", async || (relay.metric("connections", &[]).await == 64).then_some(())).await;
+    // Who asks how it is gets an answer, and deliveries go out.
+    assert_eq!(relay.get("/healthz").await.0, 200);
+    relay.wait_for_outcome("delivered", 1).await;
+    assert!(!relay.log().contains("Too many open files"), "{}", relay.log());
+    drop(idle);
+    relay.webhook(reveal(2)).accepted().await;
+    relay.wait_for_outcome("delivered", 2).await;
+    relay.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_asks_first_whether_to_send_the_body_is_told() {
     let receiver = Receiver::start().await;

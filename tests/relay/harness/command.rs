@@ -40,7 +40,17 @@ pub(super) fn is_static() -> bool {
 
 /// The binary, in an environment with nothing of the relay's in it.
 pub fn relay() -> Command {
-    let mut command = Command::new(binary());
+    confined(Command::new(binary()))
+}
+
+/// The same, with these limits of open files.
+pub(super) fn relay_with_open_files(soft: u32, hard: u32) -> Command {
+    let mut shell = confined(Command::new("sh"));
+    shell.arg("-c").arg(format!(r#"ulimit -S -n {soft} && ulimit -H -n {hard} && exec "$0" "$@""#)).arg(binary());
+    shell
+}
+
+fn confined(mut command: Command) -> Command {
     command.env_clear();
     for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
         command.envs(std::env::var_os(name).map(|value| (name, value)));

@@ -77,9 +77,10 @@ impl Relay {
         self.child = Some(child);
         let status = eventually("the relay is ready", async || match self.exited() {
             Some(status) => Some(Some(status)),
-            None => (self.try_get(if self.setup.damaged { "/healthz" } else { "/readyz" }).await?.0 == 200
-                && self.log().contains("started"))
-            .then_some(None),
+            None => {
+                let (status, _) = self.try_get("/readyz").await?;
+                ((status == 200 || self.setup.damaged) && self.log().contains("started")).then_some(None)
+            }
         })
         .await;
         if status.is_some() {
@@ -94,7 +95,10 @@ impl Relay {
     fn command(&self) -> Command {
         let environment = self.setup.environment.iter().cloned();
         let Some(image) = &self.setup.image else {
-            let mut command = command::relay();
+            let mut command = match self.setup.open_files {
+                None => command::relay(),
+                Some((soft, hard)) => command::relay_with_open_files(soft, hard),
+            };
             command.args(self.arguments()).envs(environment);
             return command;
         };

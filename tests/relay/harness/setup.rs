@@ -17,6 +17,8 @@ pub struct Setup {
     pub(super) on_all_interfaces: bool,
     pub(super) damaged: bool,
     pub(super) image: Option<Arc<Image>>,
+    /// The soft and the hard limit of open files.
+    pub(super) open_files: Option<(u32, u32)>,
 }
 
 impl Setup {
@@ -32,6 +34,7 @@ impl Setup {
             on_all_interfaces: false,
             damaged: false,
             image: None,
+            open_files: None,
         }
     }
 
@@ -49,6 +52,12 @@ impl Setup {
     /// Makes a receiver one of those at which `finish` looks for what was delivered.
     pub fn seen_by(mut self, receiver: &Receiver) -> Self {
         self.witnesses.push(receiver.witness());
+        self
+    }
+
+    /// Starts it as something that allows so many open files, and so many if the process asks for them.
+    pub fn open_files(mut self, soft: u32, hard: u32) -> Self {
+        self.open_files = Some((soft, hard));
         self
     }
 
