@@ -7,7 +7,9 @@ use std::process::{Command, Output};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Each tells one version, or several times the same.
-const TAGS: [&str; 3] = ["deploy/compose/compose.yaml", "deploy/compose/example.env", "docs/deploy.md"];
+const TAGS: [&str; 4] = ["deploy/compose/compose.yaml", "deploy/compose/example.env", "docs/deploy.md", "docs/image.md"];
+/// What stands before the version of an image: its tag, or the argument by which it is built.
+const BEFORE_VERSION: [&str; 3] = ["wiza-relay:", "VERSION=", "VERSION: "];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,9 +44,9 @@ fn the_lock_and_the_tags_of_the_image_are_of_this_version() {
     assert!(lock.contains(&format!("name = \"wiza-relay\"\nversion = \"{VERSION}\"\n")));
     for file in TAGS {
         let text = read(file);
-        let tags: Vec<String> = text
-            .split("wiza-relay:")
-            .skip(1)
+        let tags: Vec<String> = BEFORE_VERSION
+            .iter()
+            .flat_map(|before| text.split(before).skip(1))
             .map(|rest| rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || ".-".contains(*letter)).collect::<String>())
             .filter(|tag| tag.starts_with(|letter: char| letter.is_ascii_digit()) && tag.contains('.'))
             .collect();
@@ -138,10 +140,12 @@ fn one_step_writes_a_version_everywhere() {
         assert_eq!(copy.read(file).matches("99.1.0").count(), count, "{file}");
     }
     for file in TAGS {
-        assert!(copy.read(file).contains("wiza-relay:99.1.0") && !copy.read(file).contains(&format!("wiza-relay:{VERSION}")), "{file}");
+        let text = copy.read(file);
+        assert!(text.contains("wiza-relay:99.1.0"), "{file}");
+        assert!(BEFORE_VERSION.iter().all(|before| !text.contains(&format!("{before}{VERSION}"))), "{file} still has {VERSION}");
     }
     let changed = copy.git(&["diff", "--numstat"]);
-    assert!(changed.lines().all(|line| line.split('\t').take(2).all(|count| count.parse::<u32>().unwrap() <= 4)), "too much:\n{changed}");
+    assert!(changed.lines().all(|line| line.split('\t').take(2).all(|count| count.parse::<u32>().unwrap() <= 6)), "too much:\n{changed}");
 }
 
 /// As a first release is: Cargo.toml says it already, and only the heading changes.

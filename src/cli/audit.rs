@@ -64,7 +64,8 @@ fn show(account: &Account, json: bool) {
     }
 }
 
-fn verdict(audit: &Audit) -> String {
+/// The books in one line.
+pub(super) fn verdict(audit: &Audit) -> String {
     let events = super::load::counted(usize::try_from(audit.events).unwrap_or(usize::MAX), "event");
     if audit.balances() { format!("{events} walked: the books balance") } else { format!("{events} walked: THE BOOKS DO NOT BALANCE") }
 }

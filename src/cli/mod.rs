@@ -1,6 +1,7 @@
 //! The command line: what a user types, and one file a command.
 
 mod audit;
+mod backup;
 mod check;
 mod deliveries;
 mod demo;
@@ -64,6 +65,8 @@ enum Command {
     Resume(destinations::Resume),
     /// Walk a store and check that no delivery is missing from its books.
     Audit(audit::Audited),
+    /// Copy a store into a file, also while a relay works on it.
+    Backup(backup::Backup),
     /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
     Schema(schema::Schema),
 }
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Backup(backup) => backup.run(),
         Command::Schema(schema) => schema.run(),
     };
     match ending {

@@ -21,6 +21,18 @@ pub(crate) fn more() -> Value {
     })
 }
 
+/// What docs/deploy.md hands to kubectl.
+pub(crate) fn manifests() -> Vec<Value> {
+    read("docs/deploy.md").split("<<'POD'\n").skip(1).map(|rest| yaml(rest.split("POD\n").next().unwrap())).collect()
+}
+
+#[test]
+fn kubernetes_takes_the_manifests_of_the_document() {
+    let Some(said) = said() else { return };
+    assert_eq!(manifests().len(), 1);
+    assert_eq!(said["manifests"], json!([[]]));
+}
+
 /// Texts that YAML takes for something else unless they are in quotes.
 const ODD: &str = r#"
 existingConfigMap: "123"

@@ -1,7 +1,7 @@
 """Helm's own engine and the schemas of Kubernetes, for the tests in this folder.
 
 Reads {"chart": path, "without_files": path, "package_into": path, "sets": {name: values}, "more": {name: values}, "bad": {name: values},
-"pairs": {name: [values, values]}, "kubernetes": first version} from standard input, and writes to standard output what Helm and Kubernetes
+"pairs": {name: [values, values]}, "manifests": [object], "kubernetes": first version} from standard input, and writes to standard output what Helm and Kubernetes
 say of it. The judgement is the tests'.
 """
 
@@ -94,6 +94,7 @@ def main():
             "sets": sets,
             "more": more,
             "refusals": {name: refusal(chart, values) for name, values in asked["bad"].items()},
+            "manifests": [complaints(item, versions) for item in asked["manifests"]],
             "pairs": {name: both(chart, pair) for name, pair in asked["pairs"].items()},
         }
     with helm.Chart.load(asked["without_files"]) as chart:

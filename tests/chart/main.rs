@@ -97,6 +97,7 @@ fn said() -> Option<&'static Value> {
         let asked = json!({
             "chart": path(CHART), "without_files": without_files, "package_into": folder.path(), "kubernetes": KUBERNETES,
             "sets": sets(), "more": accepted::more(), "bad": bad, "pairs": nothing::pairs(),
+            "manifests": accepted::manifests(),
         });
         Some(piped(&python, &[&path("tests/chart/bridge.py")], &asked).unwrap().unwrap_or_else(|error| panic!("{error}")))
     });

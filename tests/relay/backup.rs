@@ -1,12 +1,15 @@
 //! Saving a store while its relay works, and going on from what was saved.
 
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::harness::{Answer, PATIENCE, Poster, Receiver, Setup, eventually, reveal, run};
+use crate::harness::{Answer, PATIENCE, Poster, Ran, Receiver, Setup, Tmpfs, command, eventually, reveal, run, skipped};
 
 const CRM: (&str, &str) = ("destination", "crm");
 
@@ -14,10 +17,15 @@ fn read_only(store: &Path) -> Connection {
     Connection::open_with_flags(store.join("relay.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
-/// As docs/operations.md has it.
-fn save(store: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    read_only(store).execute("VACUUM INTO ?", [to.join("relay.db").to_str().unwrap()]).unwrap();
+/// What `backup` ends with.
+async fn save(store: &Path, to: &Path) -> Ran {
+    run(&["backup", to.to_str().unwrap(), "--store", store.to_str().unwrap()]).await
+}
+
+/// Files that are in the making, or were left behind.
+fn partial(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().contains("partial")).count()
 }
 
 /// Webhooks from several sides until it is stopped.
@@ -80,13 +88,12 @@ async fn a_store_that_was_saved_under_load_goes_on_from_that_moment() {
     })
     .await;
     let before = relay.accepted();
-    let store = relay.store();
-    tokio::task::spawn_blocking({
-        let saved = saved.clone();
-        move || save(&store, &saved)
-    })
-    .await
-    .unwrap();
+    std::fs::create_dir(&saved).unwrap();
+    let ran = save(&relay.store(), &saved.join("relay.db")).await;
+    assert!(ran.code == Some(0) && ran.error.contains("the books balance") && ran.output.is_empty(), "{ran:?}");
+    assert_eq!(partial(&saved), 0);
+    let mode = std::fs::metadata(saved.join("relay.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds personal data");
     let after = relay.accepted().len();
     eventually("it goes on meanwhile", async || (relay.accepted().len() > after + 20).then_some(())).await;
     load.end().await;
@@ -119,6 +126,60 @@ async fn a_store_that_was_saved_under_load_goes_on_from_that_moment() {
     assert_eq!(again.word(), "duplicate");
     restored.webhook(reveal(9_000_000)).accepted().await;
     restored.finish().await;
+}
+
+/// Out of a container that has nothing to copy files with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_back_up_goes_to_standard_output() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    for number in 0..30 {
+        relay.webhook(format!("{{\"number\":{number},\"filler\":\"{}\"}}", "x".repeat(100_000))).accepted().await;
+    }
+    relay.wait_for_outcome("delivered", 30).await;
+    let folder = tempfile::tempdir().unwrap();
+    let to = |stdout: Stdio| {
+        let mut command = command::relay();
+        command
+            .args(["backup", "-", "--store", relay.store().to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let file = File::create(folder.path().join("relay.db")).unwrap();
+    let ran = to(file.into()).wait_with_output().unwrap();
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stderr).contains("30 events walked: the books balance"), "{ran:?}");
+    assert_eq!(deliveries(folder.path()).len(), 30);
+    assert_eq!(partial(&relay.store()), 0);
+
+    // Whoever reads it goes away: that is told, and nothing is left behind.
+    let mut child = to(Stdio::piped());
+    drop(child.stdout.take());
+    let ran = child.wait_with_output().unwrap();
+    assert!(!ran.status.success() && !String::from_utf8_lossy(&ran.stderr).contains("backed up"), "{ran:?}");
+    assert_eq!(partial(&relay.store()), 0);
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_back_up_that_cannot_be_made_leaves_everything_as_it_was() {
+    let Some(small) = Tmpfs::mount("16m") else { return skipped("file systems cannot be mounted here") };
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.db");
+    std::fs::write(&kept, "the one before").unwrap();
+    save(&relay.store(), &kept).await.assert_refused(1, &["kept.db is there already"]);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "the one before");
+    save(&relay.store(), &small.path().join("new.db")).await.assert_refused(1, &["the copy wants", "put it elsewhere"]);
+    assert_eq!(std::fs::read_dir(small.path()).unwrap().count(), 0);
+    save(&relay.store(), &folder.path().join("nowhere/new.db")).await.assert_refused(1, &["nowhere"]);
+    save(folder.path(), &folder.path().join("new.db")).await.assert_refused(1, &["there is no relay.db", "--store"]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    relay.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

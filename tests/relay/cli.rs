@@ -138,7 +138,7 @@ async fn misuse_is_told_from_failure() {
 async fn help_names_every_flag_and_every_flag_has_its_variable() {
     const FILTERS: [&str; 9] = ["status", "destination", "route", "since", "until", "search", "limit", "follow", "json"];
     let listing = [&FILTERS[..], &["admin-url", "admin-token"]].concat();
-    let every: [(&str, &[&str]); 11] = [
+    let every: [(&str, &[&str]); 12] = [
         ("serve", &["config", "listen", "admin", "store", "grace", "max-backlog", "max-connections", "log", "log-format", "admin-token"]),
         ("demo", &["once"]),
         ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same"]),
@@ -153,6 +153,7 @@ async fn help_names_every_flag_and_every_flag_has_its_variable() {
         ("pause", &["json", "admin-url", "admin-token"]),
         ("resume", &["json", "admin-url", "admin-token"]),
         ("audit", &["store", "json"]),
+        ("backup", &["store"]),
     ];
     for (command, flags) in every {
         let ran = run(&[command, "--help"]).await;

@@ -6,6 +6,7 @@
 //! - `line` keeps deliveries of one order key one behind another, as rows.
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
+//! - `backup` copies the store while it is worked on.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
 //! - `clock` notices that the wall clock was set back.
@@ -15,6 +16,7 @@
 
 mod audit;
 mod backlog;
+mod backup;
 mod batch;
 mod checkpoint;
 mod checksum;
@@ -51,6 +53,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use self::backlog::Backlog;
+pub use self::backup::{BackUp, folder_of};
 pub use self::export::{Exported, ExportedEvent, export};
 use self::listing::follow::Changed;
 pub use self::open::Options;

@@ -120,17 +120,8 @@ impl Embedded {
     /// There is no store, it is of another version, or it cannot be read.
     pub fn audit_folder(folder: &Path) -> Result<Audit, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot check the store in {}: {what}", folder.display()));
-        let path = folder.join(FILE_NAME);
-        if !path.exists() {
-            return Err(refuse(format!("there is no {FILE_NAME}; name the folder with --store")));
-        }
-        let connection = read::open_reader(&path).map_err(|error| refuse(plain_words(&error)))?;
-        match schema::version(&connection).map_err(|error| refuse(schema_words(&error)))? {
-            found if found < schema::newest() => {
-                Err(refuse(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest())))
-            }
-            _ => audit::walk(&connection).map_err(|error| refuse(plain_words(&error))),
-        }
+        let connection = reader(folder).map_err(refuse)?;
+        audit::walk(&connection).map_err(|error| refuse(plain_words(&error)))
     }
 
     /// Whether a store in `folder` could be opened by this version, without opening it for writing.
@@ -146,6 +137,21 @@ impl Embedded {
         let connection =
             Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| refuse(plain_words(&error)))?;
         schema::version(&connection).map(|_| ()).map_err(|error| refuse(schema_words(&error)))
+    }
+}
+
+/// A store of this version in `folder`, to be read; or in words why there is none.
+pub(super) fn reader(folder: &Path) -> Result<Connection, String> {
+    let path = folder.join(FILE_NAME);
+    if !path.exists() {
+        return Err(format!("there is no {FILE_NAME}; name the folder with --store"));
+    }
+    let connection = read::open_reader(&path).map_err(|error| plain_words(&error))?;
+    match schema::version(&connection).map_err(|error| schema_words(&error))? {
+        found if found < schema::newest() => {
+            Err(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest()))
+        }
+        _ => Ok(connection),
     }
 }
 

@@ -11,8 +11,13 @@ use crate::harness::{API_KEY, Receiver, Relay, Setup, eventually, free_address, 
 const FOLDER: &str = "deploy/compose";
 
 /// They want an engine, which runs containers.
-const NOT_RUN: [&str; 4] =
-    ["docker compose exec relay wiza-relay destinations", "docker compose logs", "up --build", "docker compose down"];
+const NOT_RUN: [&str; 5] = [
+    "docker compose exec relay wiza-relay destinations",
+    "docker compose logs",
+    "up --build",
+    "docker compose down",
+    "compose exec -T relay wiza-relay backup",
+];
 
 /// Docker Compose itself; `None`, loudly, where there is none.
 fn compose() -> Option<PathBuf> {

@@ -4,7 +4,7 @@
 mod answer;
 pub mod certificates;
 pub mod collector;
-mod command;
+pub mod command;
 pub mod dashboard;
 mod faults;
 mod image;

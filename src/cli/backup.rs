@@ -1,0 +1,52 @@
+//! `wiza-relay backup`: a copy of a store, also while a relay works on it.
+
+use std::io::{IsTerminal as _, Seek as _};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Ending, audit};
+use crate::store::embedded::{BackUp, Embedded, folder_of};
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The file to write, which must not be there yet, or `-` for standard output. It has the personal data of all events.
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+    /// The folder that keeps events. A relay may be running on it; for `-` the copy is made in there, and deleted once it is written out.
+    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
+    store: PathBuf,
+}
+
+impl Backup {
+    /// What the copy holds is told on standard error. Books that do not balance are copied all the same.
+    pub fn run(self) -> Ending {
+        let to_stdout = self.to.as_os_str() == "-";
+        if to_stdout && std::io::stdout().is_terminal() {
+            return Ending::Misused("standard output is a terminal; write `wiza-relay backup - > relay.db`, or name a file".to_owned());
+        }
+        if !to_stdout && self.to.symlink_metadata().is_ok() {
+            return Ending::Failed(format!("{} is there already, and is left alone; name another file", self.to.display()));
+        }
+        let into = if to_stdout { self.store.clone() } else { folder_of(&self.to) };
+        let made = match Embedded::back_up(&self.store, &into) {
+            Ok(made) => made,
+            Err(error) => return Ending::Failed(error.to_string()),
+        };
+        let (balances, verdict) = (made.audit.balances(), audit::verdict(&made.audit));
+        let written = if to_stdout { write_out(made) } else { made.keep(&self.to) };
+        if let Err(error) = written {
+            return Ending::Failed(format!("{}: {error}", self.to.display()));
+        }
+        eprintln!("backed up: {verdict}");
+        if balances { Ending::Good } else { Ending::No }
+    }
+}
+
+fn write_out(mut made: BackUp) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let file = made.file.as_file_mut();
+    file.rewind()?;
+    std::io::copy(file, &mut stdout)?;
+    std::io::Write::flush(&mut stdout)
+}
