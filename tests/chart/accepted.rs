@@ -15,6 +15,7 @@ pub(crate) fn more() -> Value {
     json!({
         "deployed": deployed,
         "misspelt": refused::with("extraVolumes: [{ name: more, configMapp: { name: more } }]"),
+        "additions": refused::with(ADDITIONS),
         "odd": refused::with(ODD),
         "labelled": refused::with(LABELLED),
         "variable": refused::with(VARIABLE),
@@ -31,6 +32,38 @@ fn kubernetes_takes_the_manifests_of_the_document() {
     let Some(said) = said() else { return };
     assert_eq!(manifests().len(), 1);
     assert_eq!(said["manifests"], json!([[]]));
+}
+
+/// What an operator adds to the pod and to the release.
+const ADDITIONS: &str = "
+initContainers: [ { name: first, image: 'first:1' } ]
+extraContainers: [ { name: beside, image: 'beside:1' } ]
+extraObjects:
+  - { apiVersion: v1, kind: ConfigMap, metadata: { name: more }, data: { braces: '{{ kept }}' } }
+  - { apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: { name: wiza } }
+service: { type: LoadBalancer, loadBalancerClass: example.com/inner }
+";
+
+#[test]
+fn what_is_added_is_there_as_it_was_given() {
+    let Some(said) = said() else { return };
+    let found = list(&said["more"]["additions"], "/objects");
+    for entry in found.iter().filter(|entry| !entry["complaints"].is_null()) {
+        assert_eq!(entry["complaints"], json!([]), "{}", entry["template"]);
+    }
+    let object = |kind: &str, name: &str| {
+        let objects = found.iter().map(|entry| &entry["object"]);
+        objects
+            .clone()
+            .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+            .unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    object("ExternalSecret", "wiza");
+    assert_eq!(object("ConfigMap", "more")["data"]["braces"], "{{ kept }}");
+    assert_eq!(object("Service", "wiza-relay")["spec"]["loadBalancerClass"], "example.com/inner");
+    let pod = &object("StatefulSet", "wiza-relay")["spec"]["template"]["spec"];
+    let names = |at: &str| -> Vec<&str> { list(pod, at).iter().map(|container| text(container, "/name")).collect() };
+    assert_eq!((names("/initContainers"), names("/containers")), (vec!["first"], vec!["relay", "beside"]));
 }
 
 /// Texts that YAML takes for something else unless they are in quotes.

@@ -110,7 +110,7 @@ routes: [{{ name: all, to: [private, public] }}]",
     relay.reloaded().await;
     relay.webhook(reveal(2)).accepted().await;
     assert_eq!(private.wait_for(2).await[1].path, "/second");
-    for arguments in [&["audit"][..], &["check"], &["demo", "--once"]] {
+    for arguments in [&["audit"][..], &["backup", "/var/lib/wiza-relay/copy.db"], &["check"], &["demo", "--once"]] {
         let ran = image.run(&relay.store(), arguments).await;
         assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
     }
