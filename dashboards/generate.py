@@ -71,17 +71,23 @@ def variables():
         "options": [],
         "description": "Where docs/operations.md is published, as far as the #: what the panels' links lead to.",
     }
-    within = 'namespace=~"$namespace", job=~"$job"'
+    within = 'cluster=~"$cluster", namespace=~"$namespace"'
     return [
         source,
-        chosen("namespace", "Namespace", "wiza_relay_build_info", "Of Kubernetes; outside it there is none, and All is right."),
+        chosen("cluster", "Cluster", "wiza_relay_build_info", "Where one Prometheus knows several; else there is none, and All is right."),
+        chosen(
+            "namespace",
+            "Namespace",
+            'wiza_relay_build_info{cluster=~"$cluster"}',
+            "Of Kubernetes; outside it there is none, and All is right.",
+        ),
         chosen(
             "job",
             "Release",
-            'wiza_relay_build_info{namespace=~"$namespace"}',
+            f"wiza_relay_build_info{{{within}}}",
             "Prometheus' job: with the Helm chart, one a release.",
         ),
-        chosen("instance", "Instance", f"wiza_relay_build_info{{{within}}}", "One process."),
+        chosen("instance", "Instance", f'wiza_relay_build_info{{{within}, job=~"$job"}}', "One process."),
         chosen(
             "destination",
             "Destination",
@@ -113,7 +119,7 @@ def annotations():
         # The value is the time at which it happened, in milliseconds.
         return made | ({"useValueForTime": True} if at_value else {})
 
-    started = f"({queries.process('start_time_seconds')}) * on (namespace, job, instance) group_left (version) {queries.relay('build_info')}"
+    started = f"({queries.process('start_time_seconds')}) * on ({queries.PROCESS}) group_left (version) {queries.relay('build_info')}"
     reloaded = queries.relay("config_last_reload_success_timestamp_seconds")
     built_in = {
         "name": "Annotations & Alerts",

@@ -2,12 +2,14 @@
 
 from look import query
 
-RELAY = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
+RELAY = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance"'
+# By which one process is told from all others; a label that a set-up does not have does no harm.
+PROCESS = "cluster, namespace, job, instance"
 
 
 def relay(metric, over="", **labels):
-    """A metric of the chosen relays; `over` is the time of a range, and a label's value with a | in it is a pattern."""
-    matchers = [name + ("=~" if "|" in value or "$" in value else "=") + f'"{value}"' for name, value in labels.items()]
+    """A metric of the chosen relays; `over` is the time of a range, and a label's value with one of |$( in it is a pattern."""
+    matchers = [name + ("=~" if set("|$(") & set(value) else "=") + f'"{value}"' for name, value in labels.items()]
     window = f"[{over}]" if over else ""
     return f"wiza_relay_{metric}{{{', '.join([*matchers, RELAY])}}}{window}"
 
@@ -17,12 +19,22 @@ def destination(metric, over="", **labels):
     return relay(metric, over, destination="$destination", **labels)
 
 
+def recorded(name):
+    """What alerts/rules.yaml records of the chosen destinations: of a relay, whatever its address."""
+    return f'destination:wiza_relay_{name}{{destination=~"$destination", cluster=~"$cluster", namespace=~"$namespace", job=~"$job"}}'
+
+
+def oldest(of=relay):
+    """The age of the oldest delivery that waits, 0 where none does: what is parked waits for nobody."""
+    return f"{of('queue_oldest_seconds')} * on ({PROCESS}, destination) ({of('waiting')} > bool 0)"
+
+
 def process(metric, over=""):
     """A figure of the process itself. These have no prefix, so other programs have them too: only those of relays."""
     window = f"[{over}]" if over else ""
     plain = f"process_{metric}{{{RELAY}}}{window}"
     measured = f"rate({plain})" if over else plain
-    return f"{measured} and on (namespace, job, instance) {relay('build_info')}"
+    return f"{measured} and on ({PROCESS}) {relay('build_info')}"
 
 
 def per_second(metric, by, of=relay):

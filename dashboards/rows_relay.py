@@ -1,7 +1,7 @@
 """The rows about the relay itself: what comes in, the store, the process."""
 
 from look import BAD, ORANGE, SKY, SOON, dashed, fixed, lines, override, query, steps
-from queries import RELAY, per_second, process, quantiles, relay
+from queries import PROCESS, RELAY, per_second, process, quantiles, relay
 
 
 def receiving():
@@ -79,7 +79,7 @@ def receiving():
             "make the destinations take more, or raise the limit as far as the disk allows.",
             "WizaRelayBacklogNearLimit",
             query(
-                f"sum by (namespace, job, instance) ({relay('waiting')}) / on (namespace, job, instance) {relay('backlog_limit')}",
+                f"sum by ({PROCESS}) ({relay('waiting')}) / on ({PROCESS}) {relay('backlog_limit')}",
                 "{{instance}}",
             ),
             unit="percentunit",
@@ -116,8 +116,8 @@ def store():
         ),
         lines(
             "Free on its file system",
-            "What the disk has left, and it is all that stands between the relay and 503. The alarm comes when it would be "
-            "full within a day at the pace of the last hours.",
+            "What the disk has left, and it is all that stands between the relay and 503. The alarms come when it would be full within "
+            "four hours at the last hour's pace, or within three days at that of six hours, or has less than 256 MiB.",
             "WizaRelayDiskFilling",
             query(f"min by (instance) ({relay('store_available_bytes')})", "{{instance}}"),
             unit="bytes",
@@ -138,8 +138,8 @@ def store():
 
 def process_and_runtime():
     """Is the process itself well?"""
-    busy = f"{per_second('tokio_busy_seconds_total', 'namespace, job, instance')} / on (namespace, job, instance) {relay('tokio_workers')}"
-    version = f"({process('start_time_seconds')}) * on (namespace, job, instance) group_left (version) {relay('build_info')}"
+    busy = f"{per_second('tokio_busy_seconds_total', PROCESS)} / on ({PROCESS}) {relay('tokio_workers')}"
+    version = f"({process('start_time_seconds')}) * on ({PROCESS}) group_left (version) {relay('build_info')}"
     return [
         lines(
             "Processor",
@@ -165,7 +165,7 @@ def process_and_runtime():
             "Open files and connections against `ulimit -n`. At 100 % connections fail, in and out.",
             "WizaRelayFileDescriptorsNearLimit",
             query(
-                f"process_open_fds{{{RELAY}}} / process_max_fds{{{RELAY}}} and on (namespace, job, instance) {relay('build_info')}",
+                f"process_open_fds{{{RELAY}}} / process_max_fds{{{RELAY}}} and on ({PROCESS}) {relay('build_info')}",
                 "{{instance}}",
             ),
             unit="percentunit",

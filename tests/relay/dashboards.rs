@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::harness::dashboard::{Chosen, Dashboard, Query};
-use crate::harness::{Answer, Faults, Poster, Prometheus, Receiver, Relay, Setup, eventually, reveal};
+use crate::harness::{Answer, Faults, Poster, Prometheus, Receiver, Relay, Setup, eventually, repository, reveal};
 
 /// What must be empty when all is well; with faults it must give data like everything else.
 const EMPTY_WHEN_WELL: [&str; 3] =
@@ -40,6 +40,8 @@ struct Looking<'a> {
     dashboard: &'a Dashboard,
     prometheus: &'a Prometheus,
     since: f64,
+    /// The namespace that is chosen, as a pattern.
+    namespace: &'a str,
 }
 
 impl Looking<'_> {
@@ -54,7 +56,7 @@ impl Looking<'_> {
 
     /// Whether a query gives at least one number.
     async fn has_data(&self, query: &Query, destinations: &[&str]) -> bool {
-        let chosen = Chosen { range: self.range(), destinations };
+        let chosen = Chosen { range: self.range(), namespace: self.namespace, destinations };
         let expression = self.dashboard.filled(&query.expression, &chosen);
         if query.is_instant {
             return self.prometheus.query(&expression).await.iter().any(|sample| !sample.value.is_nan());
@@ -107,7 +109,8 @@ impl Looking<'_> {
     async fn answers(&self) -> Vec<(String, String, String)> {
         let mut told = Vec::new();
         for (title, expression) in self.dashboard.answers() {
-            let expression = self.dashboard.filled(&expression, &Chosen { range: self.range(), destinations: &DESTINATIONS });
+            let expression =
+                self.dashboard.filled(&expression, &Chosen { range: self.range(), namespace: self.namespace, destinations: &DESTINATIONS });
             let samples = self.prometheus.query(&expression).await;
             assert!(samples.len() < 2, "{title} is not one number: {samples:?}");
             let (word, colour) = self.dashboard.says(&title, samples.first().map(|sample| sample.value).filter(|value| !value.is_nan()));
@@ -119,7 +122,8 @@ impl Looking<'_> {
     /// Waits until a panel of states says this of these destinations.
     async fn wait_for_states(&self, title: &str, states: &[(&str, &str)]) {
         let expression = self.dashboard.queries().into_iter().find(|query| query.place.contains(title)).unwrap().expression;
-        let expression = self.dashboard.filled(&expression, &Chosen { range: self.range(), destinations: &DESTINATIONS });
+        let expression =
+            self.dashboard.filled(&expression, &Chosen { range: self.range(), namespace: self.namespace, destinations: &DESTINATIONS });
         eventually(&format!("{title}: {states:?}"), async || {
             let samples = self.prometheus.query(&expression).await;
             let all = states.iter().all(|(destination, word)| {
@@ -190,14 +194,14 @@ impl Load {
 /// The values that a variable offers.
 async fn offered(looking: &Looking<'_>, label: &str) -> Vec<String> {
     let (_, series) = looking.dashboard.variables().into_iter().find(|(known, _)| known == label).unwrap();
-    let series = looking.dashboard.filled(&series, &Chosen { range: looking.range(), destinations: &[] });
+    let series = looking.dashboard.filled(&series, &Chosen { range: looking.range(), namespace: looking.namespace, destinations: &[] });
     let values = looking.prometheus.get(&format!("label/{label}/values"), &[("match[]", &series)]).await;
     values.as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_gives_data() {
-    let Some(prometheus) = Prometheus::start("groups: []").await else { return };
+    let Some(prometheus) = Prometheus::start(&std::fs::read_to_string(repository("alerts/rules.yaml")).unwrap()).await else { return };
     let Some(faults) = Faults::new() else { return };
     let mut receivers = Vec::new();
     for _ in DESTINATIONS {
@@ -209,7 +213,7 @@ async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_give
     let mut relay: Relay = Setup::new(&rules).with(&faults).start().await;
     let dashboard = Dashboard::read();
     assert!(dashboard.queries().len() > 60, "{}", dashboard.queries().len());
-    let looking = Looking { dashboard: &dashboard, prometheus: &prometheus, since: Looking::now() };
+    let looking = Looking { dashboard: &dashboard, prometheus: &prometheus, since: Looking::now(), namespace: ".*" };
 
     // All is well, outside Kubernetes.
     prometheus.scrape(&[(relay.admin, &[])]);
@@ -221,7 +225,7 @@ async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_give
     let words: Vec<(&str, &str)> = told.iter().map(|(title, word, _)| (title.as_str(), word.as_str())).collect();
     let well = [
         ("Receiving", "ready"),
-        ("Books", "nothing lost"),
+        ("Books", "balance"),
         ("Dead letters, new", "none"),
         ("Oldest waiting", "nothing waits"),
         ("Deliveries waiting", "none"),
@@ -239,13 +243,16 @@ async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_give
     assert_eq!(offered(&looking, "instance").await, [relay.admin.to_string()]);
     assert_eq!(offered(&looking, "destination").await, DESTINATIONS);
 
-    // From here on as in Kubernetes. The disk is full for a moment.
+    // From here on as in Kubernetes, where it is another relay: one that is gone would count as well. The disk is full for a moment.
     prometheus.scrape(&[(relay.admin, &[("namespace", "relays")])]);
     prometheus.wait_until("wiza_relay_ready{namespace=\"relays\"}").await;
     assert_eq!(offered(&looking, "namespace").await, ["relays"]);
+    eventually("of two relays one is gone", async || (looking.answers().await.swap_remove(0).1 == "NO ANSWER").then_some(())).await;
+    let looking = Looking { namespace: "relays", ..looking };
     faults.inject("write relay.db-wal ENOSPC");
     relay.webhook(reveal(1_000_000)).send().await.assert_problem(503, "cannot write");
-    looking.wait_for_bad_news(&["Receiving", "Webhooks refused", "Store errors"]).await;
+    // Nothing has been delivered in this namespace yet.
+    looking.wait_for_bad_news(&["Receiving", "Webhooks refused", "Delivered in 5 minutes", "Store errors"]).await;
     faults.clear();
     eventually("ready again", async || (relay.get("/readyz").await.0 == 200).then_some(())).await;
 
@@ -306,6 +313,6 @@ async fn it_tells_a_relay_that_is_well_from_one_that_is_not_and_every_query_give
     relay.kill();
     prometheus.wait_until("up{namespace=\"relays\"} == 0").await;
     let gone = looking.answers().await;
-    assert_eq!(gone[0], ("Receiving".to_owned(), "no relay answers".to_owned(), "#D55E00".to_owned()));
+    assert_eq!(gone[0], ("Receiving".to_owned(), "NO ANSWER".to_owned(), "#D55E00".to_owned()));
     assert_eq!(gone[1].1, "no relay answers");
 }

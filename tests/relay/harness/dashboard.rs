@@ -23,6 +23,8 @@ pub struct Query {
 pub struct Chosen<'a> {
     /// Seconds that the dashboard shows.
     pub range: u64,
+    /// As a pattern: `.*` for all, and where there is none.
+    pub namespace: &'a str,
     pub destinations: &'a [&'a str],
 }
 
@@ -78,6 +80,7 @@ impl Dashboard {
             let name = text(&variable["name"]);
             // `All` is what the variable says that it is, or an alternative of all its values.
             let value = match variable["allValue"].as_str() {
+                Some(_) if name == "namespace" => chosen.namespace.to_owned(),
                 Some(all) => all.to_owned(),
                 None if name == "destination" => format!("({})", chosen.destinations.join("|")),
                 None => continue,
