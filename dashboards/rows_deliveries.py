@@ -57,11 +57,11 @@ def answers():
         ),
         stat(
             "Books",
-            "planned + redriven - delivered - dead - waiting - parked, over all destinations. Anything but 0: more has ended than was "
-            "planned; keep the evidence as the runbook says. A delivery that is missing does not show here, but in "
-            "`wiza-relay audit`, which walks every single one.",
+            "planned + redriven - delivered - dead - waiting - parked, over all destinations, and 1 for each relay that found its books "
+            "wrong when it last walked its store (once a day). Anything but 0 is a delivery lost or counted twice: keep the evidence "
+            "as the runbook says. `wiza-relay audit` walks it now.",
             "WizaRelayBooksDoNotBalance",
-            DIFFERENCE,
+            f"{DIFFERENCE} + (sum(1 - {relay('audit_last_balanced')}) or vector(0))",
             thresholds=steps(WELL, (0.5, BAD)),
             mapping={0: ("balance", WELL)},
         ),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{Admin, AdminToken, Reload};
+use crate::books;
 use crate::config::Config;
 use crate::deliver::Lanes;
 use crate::listen::{self, Happened, Limits};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub admin_token: Option<AdminToken>,
     /// Connections at a time on the webhook port.
     pub connections_max: usize,
+    /// How often the relay checks its books; zero: never.
+    pub audit_interval: Duration,
     /// How long what is in flight may take once the relay is told to stop.
     pub grace: Duration,
 }
@@ -63,7 +66,8 @@ const LAST_SPANS_WAIT_MIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
-    let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, admin_token, connections_max, grace } = parts;
+    let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, admin_token, connections_max, .. } = parts;
+    let (audit_interval, grace) = (parts.audit_interval, parts.grace);
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
@@ -79,7 +83,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
     let admin_router = Admin {
-        store: records,
+        store: Arc::clone(&records),
         metrics: Arc::clone(&metrics),
         rules: rules_status,
         reload,
@@ -97,12 +101,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules = version,
         "started"
     );
+    let books = AbortOnDropHandle::new(tokio::spawn(books::check(records, metrics, audit_interval)));
     service_manager::ready();
     let keep_alive = AbortOnDropHandle::new(tokio::spawn(service_manager::keep_alive()));
 
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
     service_manager::stopping();
+    drop(books);
     draining.cancel();
     let grace_ends = Instant::now() + grace;
     let drained = async {

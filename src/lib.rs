@@ -7,6 +7,7 @@
 //! import each other; ARCHITECTURE.md says more.
 
 pub mod app;
+pub mod books;
 pub mod cli;
 pub mod reload;
 

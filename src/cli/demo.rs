@@ -97,6 +97,7 @@ impl Demo {
             admin,
             admin_token: None,
             connections_max: 64,
+            audit_interval: Duration::ZERO,
             grace: Duration::from_secs(5),
         };
         let relay = tokio::spawn(app::run(parts, stop.clone()));

@@ -47,6 +47,9 @@ pub(super) struct Serve {
     /// Connections for webhooks at a time. At most half of the files that the process may have open.
     #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     max_connections: u32,
+    /// How often the relay checks its own books, as `audit` does; the first time ten minutes after the start. 0s: never.
+    #[arg(long, env = "WIZA_RELAY_AUDIT_INTERVAL", default_value = "1d", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    audit_interval: Duration,
     #[command(flatten)]
     logs: logs::Logs,
 }
@@ -124,6 +127,7 @@ impl Serve {
             admin,
             admin_token,
             connections_max,
+            audit_interval: self.audit_interval,
             grace: self.grace,
         };
         app::run(parts, stop_signal()?).await

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use prometheus::{Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
 
 use self::families::{Family, families};
 pub use self::scrape::Snapshot;
@@ -59,6 +61,10 @@ families! {
         unmatched_total: IntCounter,
         /// Seconds that a commit of the store took, fsync included.
         store_commit_seconds: Histogram in FAST_BUCKETS,
+        /// Whether the books balanced when the relay last walked its store (1) or not (0); absent until it has.
+        audit_last_balanced: IntGaugeVec[],
+        /// When the relay last walked its store, in Unix seconds; absent until it has.
+        audit_last_timestamp_seconds: GaugeVec[],
         /// Spans of recorded traces, by what became of them.
         spans_total: IntCounterVec["outcome"],
         /// Whether the last load of routes.yaml succeeded (1) or not (0).
@@ -261,6 +267,12 @@ impl Metrics {
     /// Counts spans.
     pub fn spans(&self, outcome: SpanOutcome, count: usize) {
         self.counted.spans_total.with_label_values(&[outcome.label()]).inc_by(count as u64);
+    }
+
+    /// Notes a check of the books.
+    pub fn audited(&self, balanced: bool) {
+        self.counted.audit_last_balanced.with_label_values::<&str>(&[]).set(i64::from(balanced));
+        self.counted.audit_last_timestamp_seconds.with_label_values::<&str>(&[]).set(Timestamp::now().as_duration().as_secs_f64());
     }
 
     /// Notes a load of routes.yaml.

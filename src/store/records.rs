@@ -103,6 +103,9 @@ pub trait Records: Store {
     /// Takes up dead deliveries again, some at a time: call it again with the cursor until there is none.
     fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>>;
 
+    /// Walks the whole store and adds up. It finds damage where nobody else looks, which is counted and changes nothing.
+    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
+
     /// Sets a destination's breaker by hand, and ends a hold. Whoever has asked for [`Store::standing`] is told.
     fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>>;
 }

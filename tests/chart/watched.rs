@@ -1,7 +1,7 @@
 //! What watches the relay is in the chart as it is beside it. These are copies and no links, since not everything that fetches or packages a
 //! chart follows links.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{CHART, list, object, objects, path, read, said, sets, text, yaml};
 
@@ -47,13 +47,29 @@ fn an_alert_can_be_left_out() {
     assert_eq!(fewer, all.into_iter().filter(|name| !left_out.contains(&name.as_str())).collect::<Vec<_>>());
 }
 
+/// The dashboard whose panels lead to the runbooks below this address.
+fn leading_to(original: &str, base: &str) -> Value {
+    let mut dashboard: Value = serde_json::from_str(original).unwrap();
+    let address = format!("{}/docs/operations.md", base.trim_end_matches('/'));
+    let variables = dashboard["templating"]["list"].as_array_mut().unwrap();
+    let variable = variables.iter_mut().find(|variable| variable["name"] == "runbooks").unwrap();
+    variable["query"] = address.clone().into();
+    variable["current"] = json!({ "text": address, "value": address });
+    dashboard
+}
+
 #[test]
 fn the_dashboard_is_a_config_map_that_grafanas_sidecar_finds() {
     let Some(said) = said() else { return };
     let mut found = 0;
     for rendered in objects(said) {
         let Some(dashboard) = rendered.object.pointer("/data/wiza-relay.json") else { continue };
-        assert_eq!(dashboard, read("dashboards/wiza-relay.json").as_str(), "{}", rendered.name());
+        let original = read("dashboards/wiza-relay.json");
+        if let Some(base) = sets()[rendered.set].pointer("/prometheusRule/runbookBaseUrl").and_then(Value::as_str) {
+            assert_eq!(serde_json::from_str::<Value>(dashboard.as_str().unwrap()).unwrap(), leading_to(&original, base));
+        } else {
+            assert_eq!(dashboard, original.as_str(), "{}", rendered.name());
+        }
         assert_eq!(rendered.object["metadata"]["labels"]["grafana_dashboard"], "1", "{}", rendered.name());
         found += 1;
     }

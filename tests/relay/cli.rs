@@ -139,7 +139,22 @@ async fn help_names_every_flag_and_every_flag_has_its_variable() {
     const FILTERS: [&str; 9] = ["status", "destination", "route", "since", "until", "search", "limit", "follow", "json"];
     let listing = [&FILTERS[..], &["admin-url", "admin-token"]].concat();
     let every: [(&str, &[&str]); 12] = [
-        ("serve", &["config", "listen", "admin", "store", "grace", "max-backlog", "max-connections", "log", "log-format", "admin-token"]),
+        (
+            "serve",
+            &[
+                "config",
+                "listen",
+                "admin",
+                "store",
+                "grace",
+                "max-backlog",
+                "max-connections",
+                "audit-interval",
+                "log",
+                "log-format",
+                "admin-token",
+            ],
+        ),
         ("demo", &["once"]),
         ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same"]),
         ("check", &["store", "json"]),

@@ -10,6 +10,7 @@ mod authenticating;
 mod backup;
 mod bad_input;
 mod batching;
+mod books;
 mod cli;
 mod clock;
 mod damaged;

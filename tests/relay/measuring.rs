@@ -45,7 +45,8 @@ fn documented() -> BTreeSet<Family> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_in_the_document_with_its_type_and_labels_and_the_other_way_round() {
     let receiver = Receiver::start().await;
-    let relay = Setup::to(&receiver, "").start().await;
+    let relay = Setup::to(&receiver, "").flag("audit-interval", "100ms").start().await;
+    eventually("the books were checked", async || relay.metrics().await.find("audit_last_balanced", &[])).await;
     let exposed = exposed(&relay.metrics().await.text);
     let documented = documented();
     assert_eq!(exposed.difference(&documented).collect::<Vec<_>>(), Vec::<&Family>::new(), "these are not in docs/metrics.md");
