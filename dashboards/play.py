@@ -110,7 +110,8 @@ def main(binary):
     (folder / "prometheus.yaml").write_text(
         json.dumps(
             {
-                "global": {"scrape_interval": f"{render.SCRAPE_INTERVAL}s"},
+                "global": {"scrape_interval": f"{render.SCRAPE_INTERVAL}s", "evaluation_interval": f"{render.SCRAPE_INTERVAL}s"},
+                "rule_files": [str(ROOT / "alerts/rules.yaml")],
                 "scrape_configs": [{"job_name": "wiza-relay", "static_configs": [{"targets": [f"127.0.0.1:{admin}"]}]}],
             }
         )
@@ -138,6 +139,8 @@ def main(binary):
         f"127.0.0.1:{webhooks}",
         "--admin",
         f"127.0.0.1:{admin}",
+        "--audit-interval",
+        "1m",
     )
     try:
         wait_for(f"http://127.0.0.1:{admin}/readyz")
