@@ -380,7 +380,9 @@ async fn what_is_parked_is_listed_as_parked_and_goes_on_when_its_destination_ret
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_that_documents_and_alerts_name_is_there_from_the_start() {
     let receiver = Receiver::start().await;
-    let relay = Setup::to(&receiver, "").start().await;
+    // But for what a check of the books has found, as nobody knows that before.
+    let relay = Setup::to(&receiver, "").flag("audit-interval", "50ms").start().await;
+    eventually("the books were checked", async || relay.metrics().await.find("audit_last_balanced", &[])).await;
     let metrics = relay.metrics().await.text;
     let is_there = |name: &str| metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
