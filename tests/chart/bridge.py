@@ -1,14 +1,16 @@
 """Helm's own engine and the schemas of Kubernetes, for the tests in this folder.
 
 Reads {"chart": path, "without_files": path, "package_into": path, "sets": {name: values}, "more": {name: values}, "bad": {name: values},
-"pairs": {name: [values, values]}, "manifests": [object], "kubernetes": first version} from standard input, and writes to standard output what Helm and Kubernetes
+"pairs": {name: [values, values]}, "wrapped": {name: values.yaml of a chart around ours}, "manifests": [object], "kubernetes": first version} from standard input, and writes to standard output what Helm and Kubernetes
 say of it. The judgement is the tests'.
 """
 
 import functools
 import json
 import os
+import shutil
 import sys
+import tempfile
 
 import helm_python as helm
 import kubernetes_validate
@@ -72,6 +74,22 @@ def both(chart, pair):
     return rendered == chart.render(pair[1], **RELEASE)
 
 
+def wrapped(chart, text):
+    """The objects of our chart inside of another one whose values.yaml is `text`; why Helm does not render them if it does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(chart, os.path.join(folder, "charts", "wiza-relay"))
+        dependency = {"name": "wiza-relay", "version": "*"}
+        outer = {"apiVersion": "v2", "name": "outer", "version": "1.0.0", "dependencies": [dependency]}
+        for name, content in [("Chart.yaml", json.dumps(outer)), ("values.yaml", text)]:
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                file.write(content)
+        with helm.Chart.load(folder) as loaded:
+            try:
+                return list(objects(loaded.render({}, **RELEASE)))
+            except helm.HelmError as error:
+                return str(error)
+
+
 def main():
     asked = json.load(sys.stdin)
     # The engine logs to both streams, and the answer must stand alone.
@@ -96,6 +114,7 @@ def main():
             "refusals": {name: refusal(chart, values) for name, values in asked["bad"].items()},
             "manifests": [complaints(item, versions) for item in asked["manifests"]],
             "pairs": {name: both(chart, pair) for name, pair in asked["pairs"].items()},
+            "wrapped": {name: wrapped(asked["chart"], text) for name, text in asked["wrapped"].items()},
         }
     with helm.Chart.load(asked["without_files"]) as chart:
         said["without_files"] = {name: refusal(chart, asked["sets"][name]) for name in ("everything", "minimal", "alerts-left-out")}

@@ -11,6 +11,7 @@ mod refused;
 mod rendered;
 mod running;
 mod watched;
+mod wrapped;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -97,6 +98,7 @@ fn said() -> Option<&'static Value> {
         let asked = json!({
             "chart": path(CHART), "without_files": without_files, "package_into": folder.path(), "kubernetes": KUBERNETES,
             "sets": sets(), "more": accepted::more(), "bad": bad, "pairs": nothing::pairs(),
+            "wrapped": wrapped::values(),
             "manifests": accepted::manifests(),
         });
         Some(piped(&python, &[&path("tests/chart/bridge.py")], &asked).unwrap().unwrap_or_else(|error| panic!("{error}")))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{said, sets};
 
 /// A mistake on top of the minimal values (YAML), and what the refusal must say.
-pub const MISTAKES: [(&str, &str, &[&str]); 33] = [
+pub const MISTAKES: [(&str, &str, &[&str]); 41] = [
     ("more replicas", "replicaCount: 2", &["embedded store is one process on one volume", "Set replicaCount to 1"]),
     ("fewer than none", "replicaCount: -1", &["/replicaCount"]),
     ("a word for a number", "replicaCount: one", &["/replicaCount"]),
@@ -54,6 +54,18 @@ pub const MISTAKES: [(&str, &str, &[&str]); 33] = [
     ("a sample that is none", "test: { sample: nothing }", &["/test/sample", "'unfound'"]),
     ("a kind of Service that is none here", "service: { type: ExternalName }", &["/service/type"]),
     ("a budget that blocks every drain", "podDisruptionBudget: { enabled: true, minAvailable: 1 }", &["'minAvailable' not allowed"]),
+    ("a label that was `on`", "commonLabels: { 'true': x }", &["commonLabels has the name true", "YAML 1.1", "in quotes"]),
+    ("a label that was `NO`", "podLabels: { 'false': x }", &["podLabels has the name false", "YAML 1.1"]),
+    ("a node's label that was `y`", "nodeSelector: { 'true': x }", &["nodeSelector has the name true"]),
+    ("an annotation that was `n`", "service: { annotations: { 'false': x } }", &["service.annotations has the name false"]),
+    ("a variable that was `ON`", "secrets: { existingSecret: '', values: { 'true': x } }", &["secrets.values has the name true"]),
+    ("an attribute that was `no`", "tracing: { resourceAttributes: { 'false': x } }", &["tracing.resourceAttributes has the name false"]),
+    (
+        "a selector's label that was `yes`",
+        "networkPolicy: { webhooks: { from: [ { podSelector: { matchLabels: { 'true': x } } } ] } }",
+        &["networkPolicy.webhooks.from[0].podSelector.matchLabels has the name true"],
+    ),
+    ("OpenShift as a word", "openshift: 'yes'", &["/openshift", "want boolean"]),
     (
         "an alert that is none",
         "prometheusRule: { enabled: true, disabled: [WizaRelayNothing] }",

@@ -53,6 +53,15 @@ metadata:
   {{- end }}
 {{- end -}}
 
+{{/* What a pod runs as. OpenShift chooses the ids itself, and refuses a pod that names others. */}}
+{{- define "wiza-relay.podSecurityContext" -}}
+{{- $context := default (dict) .Values.podSecurityContext -}}
+{{- if .Values.openshift -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
 {{- define "wiza-relay.image" -}}
 {{- $image := .Values.image -}}
 {{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) }}{{ with $image.digest }}@{{ . }}{{ end -}}

@@ -1,6 +1,28 @@
+{{/* Refuses the names `true` and `false` in a map and in what is below it: (dict "at" "commonLabels" "value" {}). Helm reads values by
+YAML 1.1, in which y, yes, on, n, no and off are booleans, in names too. What was written is lost by then. */}}
+{{- define "wiza-relay.refuseBooleanNames" -}}
+{{- $at := .at -}}
+{{- if kindIs "map" .value -}}
+{{- range $name, $value := .value -}}
+{{- if has $name (list "true" "false") -}}
+{{- fail (printf "%s has the name %s: Helm reads values by YAML 1.1, where y, yes and on (in any case) mean true, and n, no and off mean false, so what you wrote may have been one of these. Put the name in quotes, \"on\": ..., and choose another one if it is really %s" $at $name $name) -}}
+{{- end -}}
+{{- include "wiza-relay.refuseBooleanNames" (dict "at" (printf "%s.%s" $at $name) "value" $value) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value -}}
+{{- include "wiza-relay.refuseBooleanNames" (dict "at" (printf "%s[%d]" $at $index) "value" $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What a schema cannot say, or not helpfully. */}}
 {{- define "wiza-relay.validate" -}}
 {{- $values := .Values -}}
+{{- /* Not of `global`, which is others' too, nor of `extraObjects`, which are handed on as they are. */ -}}
+{{- range $name, $value := omit $values "global" "extraObjects" -}}
+{{- include "wiza-relay.refuseBooleanNames" (dict "at" $name "value" $value) -}}
+{{- end -}}
 {{- if gt (int $values.replicaCount) 1 -}}
 {{- fail (printf "replicaCount is %d: the embedded store is one process on one volume, and this version has no database store that replicas could share. Set replicaCount to 1; a restart takes about a second, and Wiza repeats what it could not deliver meanwhile" (int $values.replicaCount)) -}}
 {{- end -}}
