@@ -20,8 +20,9 @@ use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
 use crate::service_manager;
-use crate::store::{Records, Store};
+use crate::store::{Health, Records, Store};
 use crate::traces::Traces;
+use crate::vitals::Part;
 
 /// What a relay runs on. Ports and the end are given from outside, so that a test can choose both.
 pub struct Parts {
@@ -77,9 +78,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), draining.clone());
     let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
-    let reloading = tokio::spawn(reloader.run(rules_file, reload_requests, draining.clone()));
+    let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
+    let reloads = reloader.run(rules_file, reload_requests, draining.clone());
+    let reloading = tokio::spawn(async move { watched.watch(Part::Reloader, "what reloads the rules", reloads).await });
     let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), traces.clone(), draining.clone());
-    let webhook_server = spawn_server(webhooks, receiver, connections_max, Some(Arc::clone(&metrics)), draining.clone());
+    let webhook_server = spawn_server(Port::Webhooks { connections_max }, webhooks, receiver, &metrics, draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
     let admin_router = Admin {
@@ -92,7 +95,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         draining: draining.clone(),
     }
     .router();
-    let admin_server = spawn_server(admin, admin_router, ADMIN_CONNECTIONS_MAX, None, stopped.clone());
+    let admin_server = spawn_server(Port::Admin, admin, admin_router, &metrics, stopped.clone());
     // Only now is it so.
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -101,9 +104,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules = version,
         "started"
     );
-    let books = AbortOnDropHandle::new(tokio::spawn(books::check(records, metrics, audit_interval)));
+    let (watched, checks) = (Arc::clone(&vitals), books::check(records, metrics, audit_interval));
+    let books = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch(Part::Audit, "what checks the books", checks).await }));
     service_manager::ready();
-    let keep_alive = AbortOnDropHandle::new(tokio::spawn(service_manager::keep_alive()));
+    let (judged, judge) = (Arc::clone(&vitals), Arc::clone(&store));
+    let works = move || judged.failure().is_none() && !matches!(judge.health(), Health::Failed(_));
+    let keep_alive = AbortOnDropHandle::new(tokio::spawn(service_manager::keep_alive(works)));
 
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
@@ -113,7 +119,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let grace_ends = Instant::now() + grace;
     let drained = async {
         let _ = webhook_server.await;
-        if let Ok(lanes) = reloading.await {
+        if let Ok(Some(lanes)) = reloading.await {
             lanes.drained().await;
         }
     };
@@ -132,23 +138,30 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     Ok(())
 }
 
-fn spawn_server(
-    listener: TcpListener,
-    router: Router,
-    connections_max: usize,
-    counts: Option<Arc<Metrics>>,
-    stop: CancellationToken,
-) -> JoinHandle<()> {
-    let observe: Arc<dyn Fn(Happened) + Send + Sync> = match counts {
-        Some(metrics) => {
+/// One of the two ports.
+enum Port {
+    Webhooks { connections_max: usize },
+    Admin,
+}
+
+/// Serves a port in a task of its own. A listener that panics takes the port with it: whoever connects is refused, and health says why.
+fn spawn_server(port: Port, listener: TcpListener, router: Router, metrics: &Arc<Metrics>, stop: CancellationToken) -> JoinHandle<()> {
+    let vitals = Arc::clone(&metrics.vitals);
+    let (name, connections_max, observe): (_, _, Arc<dyn Fn(Happened) + Send + Sync>) = match port {
+        Port::Webhooks { connections_max } => {
+            let metrics = Arc::clone(metrics);
             metrics.counted.connections_limit.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
-            Arc::new(move |happened| match happened {
+            let observe = move |happened| match happened {
                 Happened::Opened => metrics.counted.connections.inc(),
                 Happened::Closed => metrics.counted.connections.dec(),
                 Happened::HeadersLate => metrics.webhook(WebhookOutcome::Timeout),
-            })
+            };
+            ("the listener of the webhook port", connections_max, Arc::new(observe))
         }
-        None => Arc::new(|_| {}),
+        Port::Admin => ("the listener of the admin port", ADMIN_CONNECTIONS_MAX, Arc::new(|_| {})),
     };
-    tokio::spawn(listen::serve(listener, router, Limits { connections_max, observe }, stop))
+    let limits = Limits { connections_max, observe, vitals: Arc::clone(&vitals) };
+    tokio::spawn(async move {
+        vitals.watch(Part::Listener, name, listen::serve(listener, router, limits, stop)).await;
+    })
 }

@@ -242,11 +242,13 @@ pub enum FailureReason {
     Unsuccessful,
     /// The request could not be made from the event.
     Unrenderable,
+    /// The relay itself failed: a bug.
+    Internal,
 }
 
 impl FailureReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Timeout,
         Self::Connection,
         Self::Tls,
@@ -257,6 +259,7 @@ impl FailureReason {
         Self::Redirect,
         Self::Unsuccessful,
         Self::Unrenderable,
+        Self::Internal,
     ];
 
     /// The label's value.
@@ -272,6 +275,7 @@ impl FailureReason {
             Self::Redirect => "redirect",
             Self::Unsuccessful => "unsuccessful",
             Self::Unrenderable => "unrenderable",
+            Self::Internal => "internal",
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use self::connection::{Phase, Watched};
+use crate::fault;
+use crate::problem::problem;
+use crate::vitals::{Part, Vitals};
 
 /// Seconds in which a request's headers must be complete, from their first byte.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +33,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Headers at most; more gets 431.
 const HEADERS_MAX: usize = 100;
+/// What whoever asked is told then. Wiza repeats the webhook.
+const PANICKED: &str = "the relay itself failed on this request, which is a bug; its log has the place";
 /// The pause after `accept` failed, for example because no file descriptor is left.
 const ACCEPT_FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,6 +45,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Told what happens to connections.
     pub observe: Arc<dyn Fn(Happened) + Send + Sync>,
+    /// Told where a request panics.
+    pub vitals: Arc<Vitals>,
 }
 
 /// What happens to a connection.
@@ -78,6 +86,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = stop.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
+        fault::point("listener");
         let (stream, address, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -92,15 +101,18 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let stream = Watched::new(stream, phase.clone(), HEADER_TIMEOUT, Arc::clone(&limits.observe));
         let open = Open::new(Arc::clone(&limits.observe));
         let router = router.clone();
+        let vitals = Arc::clone(&limits.vitals);
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(ConnectInfo(address));
             let mut router = router.clone();
             let phase = phase.clone();
+            let vitals = Arc::clone(&vitals);
             async move {
                 phase.request_begins();
-                let response = router.call(request).await;
+                // A panic ends this request and no other one.
+                let response = vitals.watch(Part::Request, "a request", router.call(request)).await;
                 phase.request_ends();
-                response
+                response.unwrap_or_else(|| Ok(problem(StatusCode::INTERNAL_SERVER_ERROR, PANICKED, Vec::new())))
             }
         });
         let mut builder = http1::Builder::new();

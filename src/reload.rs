@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Reload, Reloaded};
 use crate::config::{self, Config, Finding, Loaded, Severity};
 use crate::deliver::Lanes;
+use crate::fault;
 use crate::metrics::Metrics;
 use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
 use crate::rules_file::{RulesFile, Watch};
 use crate::service_manager;
 use crate::store::Store;
+use crate::vitals::Part;
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
@@ -90,7 +92,7 @@ impl Reloader {
                 _ = poll.tick() => None,
             };
             let reloaded = match &file {
-                Some(file) => self.reload(file, &mut seen, request.is_some()).await,
+                Some(file) => self.watched_reload(file, &mut seen, request.is_some()).await,
                 None => Some(Reloaded::Failed("these rules came from no file".to_owned())),
             };
             if let (Some(request), Some(reloaded)) = (request, reloaded) {
@@ -99,8 +101,22 @@ impl Reloader {
         }
     }
 
+    /// Reloads the file. A panic must not take the lanes with it, which this task owns: deliveries go on by the rules that lanes have.
+    async fn watched_reload(&mut self, file: &RulesFile, seen: &mut String, asked: bool) -> Option<Reloaded> {
+        let vitals = Arc::clone(&self.metrics.vitals);
+        match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, asked)).await {
+            Some(reloaded) => reloaded,
+            None => {
+                let reason = "the relay itself failed while it took the rules, which is a bug; restart it".to_owned();
+                self.refuse(reason.clone());
+                Some(Reloaded::Failed(reason))
+            }
+        }
+    }
+
     /// Reads the file. Without `asked`, one that says what it said when it was `seen` last is not looked at further.
     async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked: bool) -> Option<Reloaded> {
+        fault::point("reloader");
         let current = self.current.load_full();
         let reader = file.clone();
         let old = seen.clone();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::circuit::Signal;
 use crate::config::Retry;
-use crate::delivery::{Attempt, AttemptResult, Outcome};
+use crate::delivery::{Attempt, AttemptResult, FailureReason, Outcome};
 
 /// The judgement of one attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
             signal: Signal::Nothing,
             counts: true,
         },
+        // It says nothing of the destination.
+        AttemptResult::Failed(FailureReason::Internal, error) => again(policy, progress, None, error, Signal::Nothing),
         AttemptResult::Failed(_, error) => again(policy, progress, None, error, Signal::Failure),
         // No event can be to blame, so none pays for it.
         AttemptResult::CredentialsRefused(_) => uncounted(policy, progress),
@@ -134,7 +136,6 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::FailureReason;
     use bytes::Bytes;
 
     const POLICY: Retry = Retry {

@@ -20,8 +20,9 @@ pub fn status(line: &str) {
     tell(vec![NotifyState::Status(line)]);
 }
 
-/// Says again and again that tasks are run here, where the service manager wants to hear that (`WatchdogSec=`). Does not end.
-pub async fn keep_alive() {
+/// Says again and again that tasks are run here and that the relay `works`, where the service manager wants to hear that
+/// (`WatchdogSec=`). Does not end. Where the relay needs a restart it says nothing more, and the service manager restarts it.
+pub async fn keep_alive(works: impl Fn() -> bool) {
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| *limit > Duration::ZERO) else {
         return std::future::pending().await;
     };
@@ -30,6 +31,9 @@ pub async fn keep_alive() {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        if !works() {
+            continue;
+        }
         // On another thread: a manager that is busy may make the socket wait.
         let _ = tokio::task::spawn_blocking(|| tell(vec![NotifyState::Watchdog])).await;
     }

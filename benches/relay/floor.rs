@@ -73,7 +73,7 @@ pub async fn handler(address: SocketAddr, admin: SocketAddr) {
     let metrics = Metrics::new().expect("metrics");
     let never = CancellationToken::new();
     let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), wiza_relay::traces::Traces::off(), never.clone());
-    let limits = Limits { connections_max: 4096, observe: Arc::new(|_| {}) };
+    let limits = Limits { connections_max: 4096, observe: Arc::new(|_| {}), vitals: Arc::default() };
     let webhooks = TcpListener::bind(address).await.expect("listen");
     let admin_listener = TcpListener::bind(admin).await.expect("listen");
     let status = FileStatus { version: "bench".into(), since: jiff::Timestamp::now(), refused: None };

@@ -83,7 +83,9 @@ fn microseconds(payload: &Bytes, measured: Duration, decide: impl Fn(&Event) -> 
 fn names_stored(config: &Config) -> (Duration, Duration) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
     let folder = tempfile::Builder::new().prefix("wiza-relay-bench-").tempdir().expect("a folder");
-    let store = Embedded::open(folder.path(), Options { backlog_max: 1, observe_commit: Box::new(|_| {}) }).expect("a store");
+    let store =
+        Embedded::open(folder.path(), Options { backlog_max: 1, observe_commit: Box::new(|_| {}), vitals: std::sync::Arc::default() })
+            .expect("a store");
     runtime.block_on(async {
         let learn = async || {
             let started = Instant::now();

@@ -63,7 +63,7 @@ impl Relay {
         let stop = CancellationToken::new();
         let (store, address) = runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(
-                Embedded::open(folder.path(), Options { backlog_max: u64::MAX, observe_commit: Box::new(|_| {}) }).expect("a store"),
+                Embedded::open(folder.path(), Options { backlog_max: u64::MAX, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).expect("a store"),
             );
             let keys = store.configure(rules::names(&config)).await.expect("keys");
             let rules = Arc::new(ArcSwap::from_pointee(Rules::new(config, keys)));
@@ -72,7 +72,7 @@ impl Relay {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let observe = |happened| assert!(!matches!(happened, Happened::HeadersLate), "headers took too long");
-            let limits = Limits { connections_max: 16, observe: Arc::new(observe) };
+            let limits = Limits { connections_max: 16, observe: Arc::new(observe), vitals: Arc::default() };
             tokio::spawn(listen::serve(listener, router, limits, stop.clone()));
             (store, address)
         });

@@ -40,6 +40,14 @@ impl Probes {
             .with_state(Arc::new(self))
     }
 
+    /// Why only a restart helps, if it does.
+    fn failure(&self) -> Option<String> {
+        match self.store.health() {
+            Health::Failed(reason) => Some(failed(&reason)),
+            Health::Good | Health::Full(_) | Health::CannotWrite(_) => self.metrics.vitals.failure(),
+        }
+    }
+
     /// Why a webhook that comes now would not be stored.
     fn refusal(&self) -> Option<String> {
         match self.store.health() {
@@ -65,7 +73,8 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
             None
         }
     };
-    let snapshot = Snapshot { figures: probes.store.figures(), oldest, ready: probes.refusal().is_none(), now: Timestamp::now() };
+    let (ready, healthy) = (probes.refusal().is_none(), probes.failure().is_none());
+    let snapshot = Snapshot { figures: probes.store.figures(), oldest, ready, healthy, now: Timestamp::now() };
     match probes.metrics.render(&snapshot) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}\n")).into_response(),
@@ -74,9 +83,9 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
 
 /// Alive means: a restart would not help. What the outside has to mend, a full disk for instance, is for `/readyz` to tell.
 async fn alive(State(probes): State<Arc<Probes>>) -> Response {
-    match probes.store.health() {
-        Health::Failed(reason) => (StatusCode::SERVICE_UNAVAILABLE, failed(&reason) + "\n").into_response(),
-        Health::Good | Health::Full(_) | Health::CannotWrite(_) => "ok\n".into_response(),
+    match probes.failure() {
+        Some(failure) => (StatusCode::SERVICE_UNAVAILABLE, failure + "\n").into_response(),
+        None => "ok\n".into_response(),
     }
 }
 

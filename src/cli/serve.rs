@@ -19,6 +19,7 @@ use crate::reload;
 use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
 use crate::traces::{Settings, Traces};
+use crate::vitals;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -59,6 +60,7 @@ impl Serve {
         if let Err(reason) = self.logs.start() {
             return Ending::Misused(reason);
         }
+        vitals::log_panics();
         let in_json = self.logs.in_json();
         let log = |reason: String, code| {
             tracing::error!(error = reason, "the relay ends");
@@ -136,9 +138,9 @@ impl Serve {
 
 /// Opens the embedded store and lets the metrics watch its commits.
 pub(super) fn open(folder: &Path, backlog_max: u64, metrics: &Arc<Metrics>) -> Result<Embedded, String> {
-    let metrics = Arc::clone(metrics);
+    let (metrics, vitals) = (Arc::clone(metrics), Arc::clone(&metrics.vitals));
     let observe_commit = Box::new(move |duration| metrics.counted.store_commit_seconds.observe(seconds(duration)));
-    Embedded::open(folder, Options { backlog_max, observe_commit }).map_err(|error| error.to_string())
+    Embedded::open(folder, Options { backlog_max, observe_commit, vitals }).map_err(|error| error.to_string())
 }
 
 /// Begins to record spans, where that was asked for.

@@ -1,18 +1,20 @@
 //! One attempt: render the request, send it, and say what was seen.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::LaneSettings;
 use crate::config::Shape;
-use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
+use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
 use crate::event::{Event, EventId, rfc3339_milliseconds};
+use crate::fault;
 use crate::trace_context::Span;
 use crate::traces::{AttemptRecord, Traces};
 use crate::transform::{self, RenderContext, Request};
+use crate::vitals::{Part, Vitals};
 
 /// An attempt that ended.
 pub(super) struct Attempted {
@@ -58,8 +60,24 @@ struct Rendered {
     left_out: Vec<LeftOut>,
 }
 
-/// Renders and sends.
-pub(super) async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attempted {
+/// Renders and sends. A panic is a failed attempt: it comes again, and if it is the event's fault, the event is dead in the end.
+pub(super) async fn watched(settings: LaneSettings, claim: Claim, traces: Traces, vitals: Arc<Vitals>) -> Attempted {
+    let (started_at, clock) = (Timestamp::now(), Instant::now());
+    let (rules, place, kept) = (Arc::clone(&settings.rules), settings.place, claim.clone());
+    if let Some(attempted) = vitals.watch(Part::Attempt, "an attempt", attempt(settings, claim, traces)).await {
+        return attempted;
+    }
+    let result = AttemptResult::Failed(FailureReason::Internal, PANICKED.to_owned());
+    let attempt = Attempt { started_at, latency: clock.elapsed(), result };
+    let route = rules.target(kept.route, place).0.into();
+    Attempted { event: kept.event.id, route, attempt, record: None, left_out: Vec::new(), claim: kept }
+}
+
+/// What an attempt that panicked says.
+const PANICKED: &str = "the relay itself failed, which is a bug; its log has the place";
+
+async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attempted {
+    fault::point("attempt");
     let (route, shape) = settings.rules.target(claim.route, settings.place);
     let route: Arc<str> = route.into();
     let rendered = match &claim.batch {

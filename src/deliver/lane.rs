@@ -19,10 +19,12 @@ use crate::circuit::{Breaker, CircuitState, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, Outcome, Settlement};
 use crate::event::EventId;
+use crate::fault;
 use crate::metrics::DestinationMetrics;
 use crate::retry::{self, Progress, Verdict};
 use crate::store::Store;
 use crate::traces::{AttemptRecord, Traces};
+use crate::vitals::Vitals;
 
 /// How long a lane sleeps at most before it looks again whether it may send.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -36,6 +38,7 @@ pub(super) struct Lane {
     key: DestinationKey,
     store: Arc<dyn Store>,
     metrics: DestinationMetrics,
+    vitals: Arc<Vitals>,
     traces: Traces,
     settings: watch::Receiver<LaneSettings>,
     /// What the store keeps of the two below, and what somebody has set by hand.
@@ -75,6 +78,7 @@ impl Lane {
         key: DestinationKey,
         store: Arc<dyn Store>,
         metrics: DestinationMetrics,
+        vitals: Arc<Vitals>,
         traces: Traces,
         settings: watch::Receiver<LaneSettings>,
         stop: CancellationToken,
@@ -85,6 +89,7 @@ impl Lane {
             key,
             store,
             metrics,
+            vitals,
             traces,
             settings,
             standing,
@@ -104,6 +109,7 @@ impl Lane {
     /// Runs until stopped; then waits for what is in flight.
     pub async fn run(mut self) {
         while !self.stop.is_cancelled() {
+            fault::point("lane");
             let next = self.next(Instant::now());
             let (free, until) = match next {
                 Next::Claim(free) => (free, None),
@@ -262,7 +268,7 @@ impl Lane {
             limiter.token_in_hand = false;
         }
         let settings = self.settings.borrow().clone();
-        self.in_flight.spawn(attempt::attempt(settings, claim, self.traces.clone()));
+        self.in_flight.spawn(attempt::watched(settings, claim, self.traces.clone(), Arc::clone(&self.vitals)));
         self.metrics.begun();
     }
 
@@ -282,8 +288,8 @@ impl Lane {
         let Attempted { claim, event, route, attempt, record, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
-                // A bug. The claim stays taken until the next start, when the delivery is attempted again.
-                tracing::error!(%error, "an attempt panicked");
+                // The runtime is being shut down: the delivery is attempted again after the next start.
+                tracing::error!(%error, "an attempt was cut off");
                 return;
             }
         };

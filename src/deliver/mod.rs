@@ -18,6 +18,7 @@ use crate::rules::Rules;
 use crate::send::Sender;
 use crate::store::Store;
 use crate::traces::Traces;
+use crate::vitals::Part;
 
 /// What a lane works by; replaced as a whole when the rules change.
 #[derive(Debug, Clone)]
@@ -102,10 +103,13 @@ impl Lanes {
 
     fn start(&mut self, key: DestinationKey, settings: LaneSettings) {
         let stop = self.stop.child_token();
-        let metrics = self.metrics.destination(&settings.destination.name);
+        let name = settings.destination.name.clone();
+        let metrics = self.metrics.destination(&name);
         let (sender, receiver) = watch::channel(settings);
-        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, self.traces.clone(), receiver, stop.clone());
-        self.running.spawn(lane.run());
+        let (name, vitals) = (format!("the lane of `{name}`"), Arc::clone(&self.metrics.vitals));
+        let watched = Arc::clone(&vitals);
+        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, vitals, self.traces.clone(), receiver, stop.clone());
+        self.running.spawn(async move { watched.watch(Part::Lane, &name, lane.run()).await });
         self.lanes.insert(key, Lane { settings: sender, stop });
     }
 }

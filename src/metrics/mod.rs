@@ -16,6 +16,7 @@ use self::families::{Family, families};
 pub use self::scrape::Snapshot;
 use crate::circuit::CircuitState;
 use crate::delivery::{AttemptResult, FailureReason, Outcome};
+use crate::vitals::Vitals;
 
 /// From 100 us to 10 s: a webhook's answer, a commit.
 const FAST_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -211,6 +212,8 @@ pub struct Metrics {
     registry: Registry,
     /// The families that the flows count in.
     pub counted: Counted,
+    /// What has panicked.
+    pub vitals: Arc<Vitals>,
 }
 
 impl Metrics {
@@ -230,7 +233,7 @@ impl Metrics {
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         counted.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(Arc::new(Self { registry, counted }))
+        Ok(Arc::new(Self { registry, counted, vitals: Arc::default() }))
     }
 
     /// Makes the series of every destination and route, at 0 where they are new.
@@ -289,7 +292,7 @@ impl Metrics {
     /// Only where a family is inconsistent.
     pub fn render(&self, snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         let mut families = self.registry.gather();
-        families.extend(snapshot.gather()?);
+        families.extend(snapshot.gather(&self.vitals)?);
         families.sort_by(|one, other| one.name().cmp(other.name()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
@@ -331,7 +334,7 @@ mod tests {
         };
         let now = Timestamp::now();
         let oldest = Some(vec![(DestinationKey(0), now - SignedDuration::from_secs(3))]);
-        let text = metrics.render(&Snapshot { figures, oldest, ready: true, now }).unwrap();
+        let text = metrics.render(&Snapshot { figures, oldest, ready: true, healthy: true, now }).unwrap();
         for line in [
             "wiza_relay_webhooks_total{outcome=\"accepted\"} 0",
             "wiza_relay_webhooks_total{outcome=\"too_large\"} 0",
@@ -352,6 +355,8 @@ mod tests {
             "wiza_relay_store_errors_total{operation=\"write\"} 2",
             "wiza_relay_store_errors_total{operation=\"read\"} 0",
             "wiza_relay_ready 1",
+            "wiza_relay_healthy 1",
+            "wiza_relay_panics_total{part=\"store_writer\"} 0",
             "wiza_relay_attempt_failures_total{destination=\"crm\",reason=\"timeout\"} 0",
             "wiza_relay_held{destination=\"crm\",reason=\"retry_after\"} 0",
             "wiza_relay_in_flight{destination=\"crm\"} 0",

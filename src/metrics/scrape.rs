@@ -8,6 +8,7 @@ use prometheus::{Counter, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaug
 use super::families::{Family, families};
 use crate::delivery::DestinationKey;
 use crate::store::Figures;
+use crate::vitals::Vitals;
 
 /// What one scrape shows beside what was counted.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub oldest: Option<Vec<(DestinationKey, Timestamp)>>,
     /// Whether a webhook that comes now would be stored.
     pub ready: bool,
+    /// Whether a restart would change nothing.
+    pub healthy: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -51,11 +54,15 @@ families! {
         store_errors_total: IntCounterVec["operation"],
         /// Whether a webhook that comes now would be stored (1) or refused (0).
         ready: IntGauge,
+        /// Whether the relay works (1) or needs a restart (0), as /healthz says.
+        healthy: IntGauge,
+        /// Panics, by the part of the relay. Each is a bug.
+        panics_total: IntCounterVec["part"],
     }
 }
 
 impl Stored {
-    fn fill(&self, Snapshot { figures, oldest, ready, now }: &Snapshot) {
+    fn fill(&self, Snapshot { figures, oldest, ready, healthy, now }: &Snapshot, vitals: &Vitals) {
         let oldest: Option<HashMap<_, _>> = oldest.as_ref().map(|oldest| oldest.iter().copied().collect());
         for (key, destination) in &figures.destinations {
             let name = destination.name.as_str();
@@ -81,6 +88,10 @@ impl Stored {
         self.store_errors_total.with_label_values(&["write"]).inc_by(figures.failed_writes);
         self.store_errors_total.with_label_values(&["read"]).inc_by(figures.failed_reads);
         self.ready.set(i64::from(*ready));
+        self.healthy.set(i64::from(*healthy));
+        for (part, count) in vitals.panics() {
+            self.panics_total.with_label_values(&[part.label()]).inc_by(count);
+        }
     }
 }
 
@@ -115,9 +126,9 @@ impl Runtime {
 
 impl Snapshot {
     /// The families that are made anew for each scrape.
-    pub(super) fn gather(&self) -> Result<Vec<prometheus::proto::MetricFamily>, prometheus::Error> {
+    pub(super) fn gather(&self, vitals: &Vitals) -> Result<Vec<prometheus::proto::MetricFamily>, prometheus::Error> {
         let registry = Registry::new();
-        Stored::register(&registry)?.fill(self);
+        Stored::register(&registry)?.fill(self, vitals);
         // There is none in a test that only renders.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             Runtime::register(&registry)?.fill(&runtime);

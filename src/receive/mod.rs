@@ -24,6 +24,7 @@ use self::answer::Answer;
 use self::wrong_keys::WrongKeys;
 use crate::config::Source;
 use crate::event::{Event, EventId, parse_payload};
+use crate::fault;
 use crate::metrics::{Metrics, WebhookOutcome, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
@@ -138,6 +139,7 @@ impl Receiver {
         let closing = || Answer::Unavailable(Unavailable::Closing).into_response();
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return closing() };
         let task = tokio::spawn(async move {
+            fault::point("request");
             let Admitted { began, rules, event, mut receipt } = admitted;
             let answer = self.store(&rules, event, &mut receipt).await.unwrap_or_else(|refusal| refusal);
             self.count(&answer);

@@ -14,7 +14,7 @@ use super::*;
 use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
 
 pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }).unwrap())
+    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
 }
 
 pub(super) fn names(destinations: &[&str]) -> Names {
@@ -110,7 +110,7 @@ async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not(
 /// Opens a store whose last user has just been dropped: its writer ends a moment later.
 pub(super) async fn reopen(folder: &Path) -> Arc<dyn Store> {
     for _ in 0..200 {
-        match Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}) }) {
+        match Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }) {
             Ok(store) => return Arc::new(store),
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -281,8 +281,9 @@ async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_large_a_backlog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> =
-        Arc::new(Embedded::open(folder.path(), Options { backlog_max: 2, observe_commit: Box::new(|_| {}) }).unwrap());
+    let store: Arc<dyn Store> = Arc::new(
+        Embedded::open(folder.path(), Options { backlog_max: 2, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap(),
+    );
     let keys = store.configure(names(&["crm"])).await.unwrap();
     for body in ["one", "two"] {
         accept(&store, new_event(&keys, &[0], body)).await;

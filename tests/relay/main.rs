@@ -41,6 +41,7 @@ mod restart;
 mod retention;
 mod securing;
 mod succeeding;
+mod surviving;
 mod tokens;
 mod tracing;
 mod upgrade;

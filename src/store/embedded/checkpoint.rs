@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use super::Shared;
 use super::open::BUSY_TIMEOUT;
 use super::writer::Writer;
+use crate::vitals::Part;
 
 /// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
 const PAGES_DUE: u32 = 4_000;
@@ -52,10 +53,12 @@ impl Pacer {
         std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
-                while inbox.recv().is_ok() {
-                    move_pages(&shared, &background, "PASSIVE");
-                    done.store(false, Ordering::Release);
-                }
+                shared.watch(Part::StoreCheckpoint, || {
+                    while inbox.recv().is_ok() {
+                        move_pages(&shared, &background, "PASSIVE");
+                        done.store(false, Ordering::Release);
+                    }
+                });
             })
             .map_err(|error| error.to_string())?;
         Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX })

@@ -63,6 +63,8 @@ use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
+use crate::fault;
+use crate::vitals::{Part, Vitals};
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
 const APPENDS_WAITING_MAX: usize = 4096;
@@ -112,6 +114,8 @@ struct Shared {
     /// Set: the writer takes nothing more.
     closing: AtomicBool,
     observe_commit: CommitObserver,
+    /// What has panicked.
+    vitals: Arc<Vitals>,
     failed_commits: AtomicU64,
     /// Reads that failed.
     failed_reads: AtomicU64,
@@ -184,6 +188,28 @@ impl Shared {
         }
     }
 
+    /// Runs a part of the engine. Where it panics nothing more is taken: nobody knows what it left half done in memory, while what is
+    /// on the disk is whole.
+    fn watch(&self, part: Part, run: impl FnOnce()) {
+        if self.vitals.watch_thread(part, part.label(), run).is_none() {
+            self.panicked(part);
+        }
+    }
+
+    fn panicked(&self, part: Part) {
+        self.health.store(Arc::new(Health::Failed(panicked(part))));
+    }
+
+    /// Reads for a queue, beside whoever asked for it. A panic would leave the queue waiting for ever for what it reads.
+    fn spawn_read(self: &Arc<Self>, read: impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            if shared.vitals.watch(Part::StoreRead, Part::StoreRead.label(), read).await.is_none() {
+                shared.panicked(Part::StoreRead);
+            }
+        });
+    }
+
     fn has_failed(&self) -> bool {
         matches!(**self.health.load(), Health::Failed(_))
     }
@@ -218,6 +244,10 @@ impl Shared {
     }
 }
 
+fn panicked(part: Part) -> String {
+    format!("its part `{}` panicked, which is a bug", part.label())
+}
+
 impl Embedded {
     async fn run_task<T: Send + 'static>(
         &self,
@@ -239,6 +269,15 @@ impl Embedded {
         answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: open::plain_words(&error) })
     }
 
+    /// Why the writer answers nothing: it was told to end, or it panicked.
+    fn gone(&self) -> Unavailable {
+        match self.shared.health() {
+            Health::Failed(reason) => Unavailable::Failed(reason),
+            _ if self.shared.closing.load(Ordering::Relaxed) => Unavailable::Closing,
+            _ => Unavailable::Failed(panicked(Part::StoreWriter)),
+        }
+    }
+
     fn backlog(&self) -> Result<(), Unavailable> {
         let waiting = self.shared.waiting.load(Ordering::Relaxed);
         if waiting >= self.backlog_max { Err(Unavailable::Backlog { waiting, limit: self.backlog_max }) } else { Ok(()) }
@@ -249,8 +288,8 @@ impl Embedded {
         let wait = async {
             let permit = Arc::clone(&self.append_permits).acquire_owned().await.map_err(|_| Unavailable::Closing)?;
             let (reply, answer) = oneshot::channel();
-            self.commands.try_send(Command::Append(Box::new(new), reply, permit)).map_err(|_| Unavailable::Closing)?;
-            answer.await.unwrap_or(Err(Unavailable::Closing))
+            self.commands.try_send(Command::Append(Box::new(new), reply, permit)).map_err(|_| self.gone())?;
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
         };
         tokio::time::timeout(APPEND_WAIT_MAX, wait).await.unwrap_or(Err(Unavailable::TooSlow(APPEND_WAIT_MAX)))
     }
@@ -272,7 +311,8 @@ impl Embedded {
                 Err(Want::Wait { until }) => until,
                 Err(Want::Fresh { reading, wanted, newest }) => {
                     let (readers, shared, queue) = (Arc::clone(&self.readers), Arc::clone(&self.shared), Arc::clone(&queue));
-                    tokio::spawn(async move {
+                    self.shared.spawn_read(async move {
+                        fault::point("store_read");
                         match readers.read("reading the backlog", move |connection| shared.backlog.read(connection, wanted)).await {
                             Ok(read) => queue.add_fresh(reading, newest, read),
                             Err(error) => read_failed(&queue, reading, &error).await,
@@ -282,7 +322,8 @@ impl Embedded {
                 }
                 Err(Want::Retries { reading, taken }) => {
                     let (readers, queue) = (Arc::clone(&self.readers), Arc::clone(&queue));
-                    tokio::spawn(async move {
+                    self.shared.spawn_read(async move {
+                        fault::point("store_read");
                         match readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await {
                             Ok(read) => queue.add_retries(reading, read),
                             Err(error) => read_failed(&queue, reading, &error).await,
@@ -355,8 +396,8 @@ impl Store for Embedded {
     fn flush(&self) -> BoxFuture<'_, Result<(), Unavailable>> {
         async move {
             let (reply, answer) = oneshot::channel();
-            self.commands.try_send(Command::Flush(reply)).map_err(|_| Unavailable::Closing)?;
-            answer.await.unwrap_or(Err(Unavailable::Closing))
+            self.commands.try_send(Command::Flush(reply)).map_err(|_| self.gone())?;
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
         }
         .boxed()
     }

@@ -24,6 +24,7 @@ use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_M
 use super::{audit, line, read, wal};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
+use crate::vitals::{Part, Vitals};
 
 /// The database's file in the store's folder.
 pub(super) const FILE_NAME: &str = "relay.db";
@@ -45,6 +46,8 @@ pub struct Options {
     pub backlog_max: u64,
     /// Told how long each commit took.
     pub observe_commit: CommitObserver,
+    /// Told where a part of the engine panics.
+    pub vitals: Arc<Vitals>,
 }
 
 impl Embedded {
@@ -90,6 +93,7 @@ impl Embedded {
             waiting: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             observe_commit: options.observe_commit,
+            vitals: options.vitals,
             failed_commits: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
             limit_bytes: AtomicU64::new(0),
@@ -99,7 +103,10 @@ impl Embedded {
         let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, clock, inbox);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let shared = Arc::clone(&writer.shared);
+                shared.watch(Part::StoreWriter, || writer.run());
+            })
             .map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
             readers: Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&shared))),

@@ -25,6 +25,7 @@ use super::dedupe::Dedupe;
 use super::queue::Hold;
 use super::{Shared, checkpoint, clock, retention};
 use crate::delivery::Settlement;
+use crate::fault;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
 
 /// How long a commit waits for more appends under load.
@@ -197,6 +198,7 @@ impl Writer {
 
     /// Writes what was gathered, and everything that waits to be settled.
     fn commit(&mut self, gathered: Gathered) {
+        fault::point("store_writer");
         self.appends_in_last_batch = gathered.appends.len();
         let mut settlements = std::mem::take(&mut self.unwritten);
         self.shared.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
