@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ending, audit};
+use super::{Ending, audit, out};
 use crate::store::embedded::{BackUp, Embedded, folder_of};
 
 #[derive(Debug, Args)]
@@ -27,6 +27,9 @@ impl Backup {
         }
         if !to_stdout && self.to.symlink_metadata().is_ok() {
             return Ending::Failed(format!("{} is there already, and is left alone; name another file", self.to.display()));
+        }
+        if to_stdout && let Err(error) = out::keep_private() {
+            return Ending::Failed(format!("standard output: {error}"));
         }
         let into = if to_stdout { self.store.clone() } else { folder_of(&self.to) };
         let made = match Embedded::back_up(&self.store, &into) {

@@ -18,6 +18,9 @@ pub(super) struct Export {
 impl Export {
     /// Events go to standard output, personal data and all; what could not be read is told on standard error.
     pub fn run(self) -> Ending {
+        if let Err(error) = out::keep_private() {
+            return Ending::Failed(format!("standard output: {error}"));
+        }
         let write = |event: &embedded::ExportedEvent| {
             out::line(serde_json::to_string(event)?);
             Ok(())

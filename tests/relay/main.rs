@@ -33,6 +33,7 @@ mod network;
 mod operating;
 mod ordering;
 mod privacy;
+mod private;
 mod proxying;
 mod receiving;
 mod receiving_limits;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::checksum::{self, Covered};
 use super::open::{self, FILE_NAME, INDEX_NAME, LOG_NAME};
 use super::schema::SchemaError;
-use super::{plan, schema, wal};
+use super::{plan, private, schema, wal};
 use crate::event::{EventId, rfc3339_milliseconds};
 use crate::store::StoreError;
 
@@ -71,6 +71,7 @@ pub struct Exported {
 /// There is no store, or nothing at all of it can be read; or `write` fails.
 pub fn export(folder: &Path, mut write: impl FnMut(&ExportedEvent) -> std::io::Result<()>) -> Result<Exported, StoreError> {
     let refuse = |what: String| StoreError::Open(format!("cannot export the store in {}: {what}", folder.display()));
+    let folder = &private::resolve(folder).map_err(refuse)?;
     let path = folder.join(FILE_NAME);
     if !path.exists() {
         return Err(refuse(format!("there is no {FILE_NAME}; name the folder with --store")));

@@ -9,6 +9,7 @@
 //! - `backup` copies the store while it is worked on.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
+//! - `private` keeps the files their owner's; `leftovers` clears what deleted rows leave behind in the file.
 //! - `clock` notices that the wall clock was set back.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
@@ -29,6 +30,7 @@ mod line;
 mod listing;
 mod open;
 mod plan;
+mod private;
 mod queue;
 mod read;
 mod records;
@@ -94,7 +96,7 @@ pub struct Embedded {
     folder: PathBuf,
     backlog_max: u64,
     /// Held for as long as the engine lives, so that a second relay cannot open the same store.
-    _lock: std::fs::File,
+    _lock: open::Lock,
 }
 
 /// What the writer shares with everybody else.

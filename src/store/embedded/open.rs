@@ -1,6 +1,7 @@
 //! Opening a store: the lock, the tables, what memory needs to know, and the threads.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
@@ -21,7 +22,7 @@ use super::schema::{self, SchemaError};
 use super::standing;
 use super::writer::Writer;
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
-use super::{audit, line, read, wal};
+use super::{audit, line, private, read, wal};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
 use crate::vitals::{Part, Vitals};
@@ -58,8 +59,10 @@ impl Embedded {
     /// file is damaged.
     pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(|error| refuse(error.to_string()))?;
+        let folder = &private::resolve(folder).map_err(refuse)?;
+        private::make_folder(folder).map_err(|error| refuse(error.to_string()))?;
         let lock = lock(folder).map_err(refuse)?;
+        private::close_to_others(folder).map_err(|error| refuse(error.to_string()))?;
         let path = folder.join(FILE_NAME);
         let engine = |error: rusqlite::Error| refuse(plain_words(&error));
 
@@ -149,7 +152,7 @@ impl Embedded {
 
 /// A store of this version in `folder`, to be read; or in words why there is none.
 pub(super) fn reader(folder: &Path) -> Result<Connection, String> {
-    let path = folder.join(FILE_NAME);
+    let path = private::resolve(folder)?.join(FILE_NAME);
     if !path.exists() {
         return Err(format!("there is no {FILE_NAME}; name the folder with --store"));
     }
@@ -162,15 +165,32 @@ pub(super) fn reader(folder: &Path) -> Result<Connection, String> {
     }
 }
 
-fn lock(folder: &Path) -> Result<File, String> {
-    let path = folder.join(LOCK_NAME);
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err("another process holds it; a store serves one relay at a time".to_owned()),
-        Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+/// What says that a relay uses this store.
+pub(super) struct Lock {
+    /// The folder's, by which older versions of the relay know each other.
+    _folder: File,
+    /// The database's own: another path to the same file, by a link, leads to the same lock.
+    _database: File,
+}
+
+fn lock(folder: &Path) -> Result<Lock, String> {
+    let locked = |name: &str| {
+        let path = folder.join(name);
+        let file = private::open_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err("another process holds it; a store serves one relay at a time".to_owned()),
+            Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+        }
+    };
+    let (folder_lock, database) = (locked(LOCK_NAME)?, locked(FILE_NAME)?);
+    if database.metadata().is_ok_and(|metadata| metadata.nlink() > 1) {
+        tracing::warn!(
+            store = %folder.display(),
+            "{FILE_NAME} has another name too, a hard link: a store that is opened by that one lacks what is in the log; delete it"
+        );
     }
+    Ok(Lock { _folder: folder_lock, _database: database })
 }
 
 /// Refuses a log that has lost commits: opened, it would go on without them, and nobody would know.

@@ -292,6 +292,11 @@ impl Relay {
         child.wait().unwrap();
     }
 
+    /// The same for one that is not needed further.
+    pub fn kill_quietly(mut self) {
+        self.kill();
+    }
+
     /// Only sends SIGTERM.
     pub fn send_terminate(&self) {
         self.signal("TERM");
