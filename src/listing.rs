@@ -192,5 +192,5 @@ fn milliseconds_if_any<S: Serializer>(time: &Option<Timestamp>, serializer: S) -
 
 /// A body as listings show it.
 pub fn shown_body(body: &[u8]) -> serde_json::Value {
-    serde_json::from_slice(body).unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(body).into_owned()))
+    crate::json::parse(body).unwrap_or_else(|_| serde_json::Value::String(String::from_utf8_lossy(body).into_owned()))
 }

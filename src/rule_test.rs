@@ -33,7 +33,7 @@ pub struct Difference {
 pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Result<Vec<Difference>, String> {
     let received_at = case.event.received_at.unwrap_or(now);
     let payload =
-        parse_payload(&body).map_err(|reason| format!("the payload is no event: {reason}; the relay would put it into quarantine"))?;
+        parse_payload(&body).map_err(|reason| format!("the payload is not an event: {reason}; the relay would put it into quarantine"))?;
     let event = Event::new(EventId::new(received_at), received_at, case.event.path.clone(), case.event.query.clone(), body);
     let event = event.with_payload(payload);
     let explanation = explain(config, &Arc::new(event), now);
@@ -194,7 +194,7 @@ fn contains(found: &Value, wanted: &Value) -> bool {
 fn body_of(request: &Request) -> Value {
     let text = || Value::String(String::from_utf8_lossy(&request.body).into_owned());
     let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.contains("json") { serde_json::from_slice(&request.body).unwrap_or_else(|_| text()) } else { text() }
+    if kind.contains("json") { crate::json::parse(&request.body).unwrap_or_else(|_| text()) } else { text() }
 }
 
 fn below(place: &str, key: &str) -> String {

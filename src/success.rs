@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::condition::{Condition, Scope};
+use crate::json;
 
 /// Bytes of a reply that `success` is asked of. Every attempt in flight may hold as much.
 pub const REPLY_BYTES_MAX: usize = 256 * 1024;
@@ -26,7 +27,7 @@ pub fn shortcoming(success: &Condition, reply: &[u8], end: ReplyEnd) -> Option<S
         ReplyEnd::TooLong => format!("the reply is longer than the {} KiB that `success` is asked of", REPLY_BYTES_MAX / 1024),
         ReplyEnd::Cut => "the reply that `success` is asked of was cut off".to_owned(),
         ReplyEnd::TooSlow => "the reply that `success` is asked of did not end in time".to_owned(),
-        ReplyEnd::Whole => match serde_json::from_slice::<Value>(reply) {
+        ReplyEnd::Whole => match json::parse(reply) {
             Err(_) if reply.is_empty() => "there is no reply that `success` could be asked of".to_owned(),
             Err(_) => "the reply that `success` is asked of is not JSON".to_owned(),
             // A reply has no facts beside it; a condition that asks for them is refused when the file is read.

@@ -147,7 +147,7 @@ impl Stage {
     }
 
     async fn post(&self, name: &str, text: &str) -> Result<(), String> {
-        let sample = Sample::parse(text)?;
+        let sample = Sample::parse(text.as_bytes())?;
         tracing::info!(target: "demo", sample = name, gist = gist(&sample.payload), "posted");
         let posted = self.wiza.post(sample.numbered(self.ids.next())).await;
         match posted.answer {

@@ -64,7 +64,7 @@ impl Explain {
         parse_payload(&body).map_err(|reason| {
             let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
             let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
-            format!("{} is no event: {reason}; the relay would put it into quarantine{hint}", self.payload.display())
+            format!("{} is not an event: {reason}; the relay would put it into quarantine{hint}", self.payload.display())
         })?;
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
@@ -123,7 +123,7 @@ fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
             let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
             entry["url"] = json!(config.secrets.mask(request.url.as_str()));
             entry["headers"] = Value::Object(headers);
-            entry["body"] = serde_json::from_str(&body).unwrap_or(Value::String(body));
+            entry["body"] = crate::json::parse(body.as_bytes()).unwrap_or(Value::String(body));
             entry["error"] = Value::Null;
         }
         Err(error) => {

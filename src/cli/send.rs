@@ -102,19 +102,22 @@ impl Send {
 /// The payloads that were asked for.
 fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
     if wanted.is_empty() {
-        return SAMPLES.iter().map(|(name, text)| Sample::parse(text).map_err(|error| format!("sample {name}: {error}"))).collect();
+        return SAMPLES
+            .iter()
+            .map(|(name, text)| Sample::parse(text.as_bytes()).map_err(|error| format!("sample {name}: {error}")))
+            .collect();
     }
     wanted
         .iter()
         .map(|wanted| {
             if let Some((_, text)) = SAMPLES.iter().find(|(name, _)| name == wanted) {
-                return Sample::parse(text);
+                return Sample::parse(text.as_bytes());
             }
-            let text = std::fs::read_to_string(Path::new(wanted)).map_err(|error| {
+            let body = std::fs::read(Path::new(wanted)).map_err(|error| {
                 let names: Vec<&str> = SAMPLES.iter().map(|(name, _)| *name).collect();
                 format!("--sample {wanted}: neither a sample ({}) nor a file that can be read: {error}", names.join(", "))
             })?;
-            Sample::parse(&text).map_err(|error| format!("--sample {wanted}: not JSON: {error}"))
+            Sample::parse(&body).map_err(|error| format!("--sample {wanted}: {error}"))
         })
         .collect()
 }

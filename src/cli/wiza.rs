@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::json;
 use crate::receive::AUTH_HEADER;
 use crate::verify;
 
@@ -26,6 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// One webhook to post.
 pub(super) struct Sample {
     pub payload: Value,
+    written: Bytes,
 }
 
 impl Sample {
@@ -33,8 +35,9 @@ impl Sample {
     ///
     /// # Errors
     /// Where it is no JSON.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map(|payload| Self { payload }).map_err(|error| error.to_string())
+    pub fn parse(body: &[u8]) -> Result<Self, String> {
+        let written = Bytes::copy_from_slice(body);
+        json::parse(body).map(|payload| Self { payload, written }).map_err(|fault| format!("it {fault}"))
     }
 
     /// The body with an id of its own, so that the relay does not take it for a repetition.
@@ -46,9 +49,9 @@ impl Sample {
         payload.to_string().into()
     }
 
-    /// The body as it is.
+    /// The body byte for byte, as Wiza might send it.
     pub fn as_it_is(&self) -> Bytes {
-        self.payload.to_string().into()
+        self.written.clone()
     }
 }
 

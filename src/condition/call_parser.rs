@@ -28,9 +28,9 @@ impl Parser<'_> {
             Kind::Number => {
                 self.next += 1;
                 let written = self.slice(&token.span);
-                match serde_json::from_str::<serde_json::Number>(written) {
-                    Ok(number) => literal(Value::Number(number)),
-                    Err(_) => Err(SyntaxError::new(token.span, format!("the number `{written}` is out of range"))
+                match crate::json::number(written) {
+                    Some(number) => literal(Value::Number(number)),
+                    None => Err(SyntaxError::new(token.span, format!("the number `{written}` is out of range"))
                         .hint("numbers reach to about 1.8e308")),
                 }
             }

@@ -238,7 +238,7 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
         if value.is_none() {
             decoder
                 .report
-                .error(node.span.clone(), format!("the number {} does not fit 64 bits", quoted(&scalar.text)))
+                .error(node.span.clone(), format!("the number {} is beyond 1.8e308, the range of a 64-bit float", quoted(&scalar.text)))
                 .hint("put it in quotes to send it as a string");
         }
         return value.map(Tree::Literal);

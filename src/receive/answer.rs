@@ -80,7 +80,7 @@ impl IntoResponse for Answer {
                 retry_after(response, wait.as_secs().saturating_add(1))
             }
             Self::Quarantined(id, reason) => {
-                refusal(StatusCode::BAD_REQUEST, &format!("the body is no event: {reason}; it is kept in quarantine as {id}"))
+                refusal(StatusCode::BAD_REQUEST, &format!("the body is not an event: {reason}; it is kept in quarantine as {id}"))
             }
             Self::CutShort(reason) | Self::Unreadable(reason) => refusal(StatusCode::BAD_REQUEST, &reason),
             Self::UnknownEncoding => {

@@ -25,6 +25,7 @@ mod address;
 mod batch;
 mod body;
 mod context;
+mod digits;
 mod failure;
 mod header;
 mod lexer;

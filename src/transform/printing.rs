@@ -11,6 +11,7 @@ use minijinja::value::{Kwargs, StringInput, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 use serde::Serialize;
 
+use super::digits::{Digits, Written};
 use super::template::TEMPLATE_FUEL_MAX;
 
 /// Names that templates cannot use, and payloads cannot provide.
@@ -76,7 +77,10 @@ fn text_of<'v>(state: &State, value: &'v Value) -> Result<Cow<'v, str>, Error> {
         ValueKind::Bool => Ok(Cow::Borrowed(if value.is_true() { "true" } else { "false" })),
         ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => json(state, value, None).map(Cow::Owned),
         ValueKind::Number | ValueKind::Bytes => Ok(Cow::Owned(value.to_string())),
-        _ => Err(Error::new(ErrorKind::InvalidOperation, FUNCTION_PRINTED)),
+        _ => match Digits::of(value) {
+            Some(number) => Ok(Cow::Borrowed(number.as_str())),
+            None => Err(Error::new(ErrorKind::InvalidOperation, FUNCTION_PRINTED)),
+        },
     }
 }
 
@@ -124,11 +128,11 @@ impl io::Write for Affordable {
 fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut bytes = Affordable(Vec::new());
     let written = match indent {
-        None => value.serialize(&mut serde_json::Serializer::new(&mut bytes)),
+        None => Written(value).serialize(&mut serde_json::Serializer::new(&mut bytes)),
         Some(width) => {
             let spaces = " ".repeat(width.min(INDENT_MAX));
             let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+            Written(value).serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
         }
     };
     if bytes.0.len() > JSON_BYTES_MAX {

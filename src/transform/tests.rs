@@ -111,6 +111,30 @@ fn trees_become_json() {
 }
 
 #[test]
+fn an_integer_keeps_its_digits_wherever_it_goes() {
+    // Beyond 64 bits, beyond 128, and below zero.
+    for digits in ["12345678901234567890123", &"9".repeat(60), "-9223372036854775809"] {
+        let payload =
+            crate::json::parse(format!(r#"{{"id": {digits}, "list": [{digits}, 1.50], "m": {{"k": {digits}}}}}"#).as_bytes()).unwrap();
+        let mut maker = Maker::new();
+        let body = maker.json_body(&json!({
+            "one": "$.id", "many": "$.list[*]", "all": "$", "text": "{{ id }}", "json": "{{ payload | tojson }}", "joined": "{{ list | join('/') }}",
+            "indented": "{{ m | tojson(indent=1) }}", "upper": "{{ id | upper }}", "shadow": "{{ id ~ '!' }}",
+        }));
+        let shape = maker.shape(Some("https://h/{{ id }}"), &[("x-id", "{{ id }}")], body);
+        let request = render(&maker.templates, &destination(Method::POST, shape), None, &context_of(&payload)).unwrap();
+        let all = format!(r#"{{"id":{digits},"list":[{digits},1.5],"m":{{"k":{digits}}}}}"#);
+        let expected = format!(
+            r#"{{"one":{digits},"many":[{digits},1.5],"all":{all},"text":"{digits}","json":"{}","joined":"{digits}/1.5","indented":"{{\n \"k\": {digits}\n}}","upper":"{digits}","shadow":"{digits}!"}}"#,
+            all.replace('"', "\\\"")
+        );
+        assert_eq!(String::from_utf8_lossy(&request.body), expected);
+        assert_eq!(request.url.path(), format!("/{digits}"));
+        assert_eq!(request.headers["x-id"], digits);
+    }
+}
+
+#[test]
 fn keys_keep_their_order() {
     let mut maker = Maker::new();
     let body = maker.json_body(&json!({"z": "$.data.id", "a": "$.nope", "m": [1, "$.nope"]}));

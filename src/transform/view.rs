@@ -7,6 +7,7 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 use serde_json::Value as Json;
 
+use super::digits;
 use crate::event::Event;
 
 /// Which of an event's two trees a view looks into.
@@ -71,7 +72,7 @@ impl View {
             Some(Json::Null) => Some(Value::from(())),
             Some(Json::Bool(flag)) => Some(Value::from(*flag)),
             Some(Json::String(text)) => Some(Value::from(text.as_str())),
-            Some(number @ Json::Number(_)) => Some(Value::from(minijinja::value::Serde(number))),
+            Some(Json::Number(number)) => Some(digits::number(number)),
             Some(Json::Array(_) | Json::Object(_)) => None,
         };
         plain.unwrap_or_else(|| Value::from_object(self))
@@ -127,7 +128,6 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use jiff::Timestamp;
-    use minijinja::value::Serde;
     use minijinja::{Environment, context};
 
     use crate::event::EventId;
@@ -136,7 +136,7 @@ mod tests {
     fn a_view_is_to_templates_what_a_copy_would_be() {
         let json = r#"{"b": {"z": 1, "a": [1, -2, 3.5, 18446744073709551615, null, true, "x", [], {}]}, "a": "text", "list": [{"n": 2}, {"n": 1}]}"#;
         let event = Event::new(EventId::from_bytes([7; 16]), Timestamp::UNIX_EPOCH, String::new(), String::new(), Bytes::from(json));
-        let copy = Value::from(Serde(event.payload()));
+        let copy = digits::copy(event.payload());
         let view = root(&Arc::new(event), Root::Payload);
         assert_eq!(view, copy);
         let environment = Environment::new();

@@ -214,10 +214,14 @@ async fn explain_refuses_what_is_no_event_or_no_file() {
     let folder = Folder::new(RULES);
     let rules = folder.path("routes.yaml");
     let list = folder.write("list.json", "[]");
-    run(&["explain", "--config", &rules, &list]).await.assert_refused(2, &["list.json", "no JSON object", "quarantine"]);
+    run(&["explain", "--config", &rules, &list]).await.assert_refused(2, &["list.json", "it is an array and not an object", "quarantine"]);
     let broken = folder.write("broken.json", "{\"a\":");
-    run(&["explain", "--config", &rules, &broken]).await.assert_refused(2, &["broken.json is no event: no JSON at line 1, column 5"]);
-    run(&["explain", &rules]).await.assert_refused(2, &["routes.yaml is no event: no JSON", "`--config`"]);
+    run(&["explain", "--config", &rules, &broken])
+        .await
+        .assert_refused(2, &["broken.json is not an event: it is not valid JSON: it ends in the middle of a value, at line 1, column 6"]);
+    run(&["explain", &rules])
+        .await
+        .assert_refused(2, &["routes.yaml is not an event: it is not valid JSON: a value is expected", "`--config`"]);
     run(&["explain", "--config", &rules, &folder.path("none.json")]).await.assert_refused(2, &["none.json", "No such file"]);
     let bad = folder.write("bad.yaml", &RULES.replace("data.id < 10", "data.id <"));
     run(&["explain", "--config", &bad, &list]).await.assert_refused(1, &["bad.yaml:12:", "^", "1 error"]);

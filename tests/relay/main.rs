@@ -45,4 +45,5 @@ mod succeeding;
 mod surviving;
 mod tokens;
 mod tracing;
+mod unusual_json;
 mod upgrade;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use serde_json::Value;
 
 use crate::cli::load::counted;
 use crate::condition::Finding;
@@ -142,7 +141,7 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
         return;
     }
     let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
-    let body = match serde_json::from_str::<Value>(&body) {
+    let body = match crate::json::parse(body.as_bytes()) {
         Ok(value) => serde_json::to_string_pretty(&value).unwrap_or(body),
         Err(_) => body,
     };

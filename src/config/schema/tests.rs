@@ -368,7 +368,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
     ),
     ("how large a value with a unit is", &["max-body-too-large", "retry-max-below-first"]),
     ("how many headers a request has", &["headers-too-many"]),
-    ("numbers past 64 bits, which JSON itself does not limit", &["body-number-too-large"]),
+    ("numbers beyond 1.8e308, which JSON itself does not limit", &["body-number-too-large"]),
 ];
 
 #[test]

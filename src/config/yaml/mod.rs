@@ -143,7 +143,7 @@ impl Node {
 }
 
 impl Scalar {
-    /// The scalar as JSON; `None` for a number that JSON (in 64 bits) cannot hold.
+    /// The scalar as JSON; `None` for a number beyond 1.8e308, the range of a 64-bit float.
     pub fn to_json(&self) -> Option<Value> {
         match self.kind {
             Kind::Null => Some(Value::Null),

@@ -4,6 +4,7 @@
 use serde_json::Number;
 
 use super::{Kind, Style};
+use crate::json;
 
 pub(super) fn kind(text: &str, style: Style) -> Kind {
     if style != Style::Plain {
@@ -27,11 +28,9 @@ pub(in crate::config) fn looks_like_boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A JSON number, where it fits 64 bits: integers are never rounded.
+/// A JSON number, as a payload's are read: integers are never rounded. `None`: it is beyond 1.8e308.
 pub(super) fn number(text: &str) -> Option<Number> {
-    let number: Number = serde_json::from_str(text).ok()?;
-    let is_integer = !text.contains(['.', 'e', 'E']);
-    (!is_integer || number.is_i64() || number.is_u64() || text == "-0").then_some(number)
+    json::number(text)
 }
 
 /// RFC 8259, section 6.
@@ -92,7 +91,8 @@ mod tests {
     fn integers_are_never_rounded() {
         assert_eq!(number("18446744073709551615").unwrap().to_string(), "18446744073709551615");
         assert_eq!(number("-9223372036854775808").unwrap().to_string(), "-9223372036854775808");
-        assert!(number("18446744073709551616").is_none());
+        assert_eq!(number("18446744073709551616").unwrap().to_string(), "18446744073709551616");
+        assert_eq!(number("-123456789012345678901234567890").unwrap().to_string(), "-123456789012345678901234567890");
         assert!(number("1e999").is_none());
         assert!(number("1.5").is_some());
     }

@@ -1,0 +1,102 @@
+//! Numbers of a payload as templates have them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::{Object, ObjectRepr, ValueKind};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::Number;
+
+use crate::json;
+
+/// A number as minijinja has it: an integer of up to 128 bits, or a float. A longer integer is [`Digits`].
+pub(super) fn number(number: &Number) -> Value {
+    if let Some(integer) = number.as_i64() {
+        Value::from(integer)
+    } else if let Some(integer) = number.as_u64() {
+        Value::from(integer)
+    } else if let Some(integer) = number.as_i128() {
+        Value::from(integer)
+    } else if let Some(integer) = number.as_u128() {
+        Value::from(integer)
+    } else if json::is_integer(number) {
+        Value::from_object(Digits(number.clone()))
+    } else {
+        Value::from(number.as_f64().unwrap_or(f64::NAN))
+    }
+}
+
+/// A whole tree as minijinja's own values, for comparison with a view of it.
+#[cfg(test)]
+pub(super) fn copy(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Number(written) => number(written),
+        serde_json::Value::Array(items) => items.iter().map(copy).collect(),
+        serde_json::Value::Object(members) => Value::from(minijinja::value::Serde(Members(members))),
+        plain => Value::from(minijinja::value::Serde(plain)),
+    }
+}
+
+#[cfg(test)]
+struct Members<'j>(&'j serde_json::Map<String, serde_json::Value>);
+
+#[cfg(test)]
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, member)| (name, copy(member))))
+    }
+}
+
+/// An integer of more than 128 bits: it prints as its digits, and nothing is calculated with it.
+#[derive(Debug)]
+pub(super) struct Digits(Number);
+
+impl Digits {
+    /// The number of a value that is one.
+    pub fn of(value: &Value) -> Option<&Number> {
+        value.downcast_object_ref::<Self>().map(|digits| &digits.0)
+    }
+}
+
+impl Object for Digits {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A value as it is written in JSON: [`Digits`] as the number that they are, which minijinja would write as a text.
+pub(super) struct Written<'v>(pub &'v Value);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(value) = self;
+        let refused = <S::Error as serde::ser::Error>::custom::<minijinja::Error>;
+        match value.kind() {
+            ValueKind::Seq | ValueKind::Iterable => {
+                let mut list = serializer.serialize_seq(value.len())?;
+                for item in value.try_iter().map_err(refused)? {
+                    list.serialize_element(&Written(&item))?;
+                }
+                list.end()
+            }
+            ValueKind::Map => {
+                let mut map = serializer.serialize_map(value.len())?;
+                for key in value.try_iter().map_err(refused)? {
+                    let item = value.get_item(&key).map_err(refused)?;
+                    map.serialize_entry(&key, &Written(&item))?;
+                }
+                map.end()
+            }
+            _ => match Digits::of(value) {
+                Some(number) => number.serialize(serializer),
+                None => value.serialize(serializer),
+            },
+        }
+    }
+}
