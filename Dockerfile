@@ -2,8 +2,10 @@
 #
 # It is cross compiled: the builder runs on the platform that builds, whatever the platform that is built for. Emulated, the same
 # compilation takes many times as long.
-ARG RUST_VERSION=1.95.0
-FROM --platform=$BUILDPLATFORM docker.io/library/rust:${RUST_VERSION}-slim-trixie AS builder
+# A tag is a name that somebody can move. Whoever publishes gives the image with its digest:
+# `--build-arg RUST_IMAGE=docker.io/library/rust:1.95.0-slim-trixie@sha256:...`; docs/image.md has the command that finds it.
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-trixie
+FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS builder
 ARG TARGETARCH
 
 # SQLite, the TLS library and the allocator are C. Debian has musl for each architecture and a compiler for each.
@@ -23,6 +25,11 @@ RUN set -eu; \
       "$cpu-unknown-linux-musl" "$cpu-unknown-linux-musl" "$cpu-linux-gnu-gcc" "$cpu-linux-musl-gcc" \
       >>"$CARGO_HOME/config.toml"
 
+# Writes the list of crates into the binary, so that a scanner finds what is known of them: trivy, grype, `cargo audit bin`. It runs
+# here, so it is compiled for here.
+ARG CARGO_AUDITABLE_VERSION=0.7.7
+RUN cargo install --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')" "cargo-auditable@${CARGO_AUDITABLE_VERSION}"
+
 # The dependencies, in a layer that lasts until Cargo.lock changes: compiled for a program that does nothing.
 WORKDIR /relay
 COPY Cargo.toml Cargo.lock ./
@@ -30,7 +37,7 @@ RUN set -eu; \
     mkdir -p src benches/relay benches/rules tests/relay; \
     for file in src/main.rs benches/relay/main.rs benches/rules/main.rs tests/relay/main.rs; do echo 'fn main() {}' >"$file"; done; \
     touch src/lib.rs; \
-    cargo build --locked --profile image --bin wiza-relay; \
+    cargo auditable build --locked --profile image --bin wiza-relay; \
     rm -r src
 
 COPY routes.yaml ./
@@ -38,7 +45,7 @@ COPY samples samples
 COPY src src
 RUN set -eu; \
     find src -exec touch {} +; \
-    cargo build --locked --profile image --bin wiza-relay; \
+    cargo auditable build --locked --profile image --bin wiza-relay; \
     mkdir -p /out/state; \
     mkdir -m 700 /out/state/wiza-relay; \
     cp target/*/image/wiza-relay /out/

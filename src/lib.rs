@@ -2,7 +2,7 @@
 //!
 //! *Words*: [`json`], [`event`], [`delivery`], [`listing`], [`vitals`], [`fault`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
-//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`service_manager`].
+//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -36,6 +36,7 @@ pub mod tls;
 pub mod transform;
 
 pub mod admin;
+pub mod core_dumps;
 pub mod metrics;
 pub mod open_files;
 pub mod rules_file;

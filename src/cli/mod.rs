@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::core_dumps;
+
 /// Receives Wiza's webhooks durably and forwards them, by rules in one YAML file, to several places at once.
 #[derive(Debug, Parser)]
 #[command(name = "wiza-relay", version, max_term_width = 110)]
@@ -88,8 +90,10 @@ enum Ending {
 /// Runs the command of the process' arguments. Exit codes: 0 fine, 1 the answer is no or it failed, 2 misuse.
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
+    // A sandbox may forbid it; whoever made that one has taken the decision.
+    let dumps = core_dumps::forbid();
     let ending = match command {
-        Command::Serve(serve) => serve.run(),
+        Command::Serve(serve) => serve.run(dumps),
         Command::Demo(demo) => demo.run(),
         Command::Send(send) => send.run(),
         Command::Check(check) => check.run(),

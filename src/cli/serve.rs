@@ -56,9 +56,12 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub fn run(self) -> Ending {
+    pub fn run(self, core_dumps: Result<(), String>) -> Ending {
         if let Err(reason) = self.logs.start() {
             return Ending::Misused(reason);
+        }
+        if let Err(error) = core_dumps {
+            tracing::warn!(error, "a crash may leave a core dump, which holds personal data and secrets");
         }
         vitals::log_panics();
         let in_json = self.logs.in_json();

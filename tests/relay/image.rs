@@ -1,5 +1,6 @@
 //! The image of the Dockerfile: what is in it, and that the relay does its work from inside.
 
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::harness::certificates::{Authority, write};
-use crate::harness::{Image, NameServer, Receiver, Setup, eventually, reveal, skipped};
+use crate::harness::{Image, NameServer, Receiver, Setup, eventually, repository, reveal, skipped};
 
 const SIZE_MAX: u64 = 20 << 20;
 const USER: u32 = 65532;
@@ -58,6 +59,30 @@ fn it_is_small_and_says_what_it_is() {
         assert_eq!(told["Labels"][format!("org.opencontainers.image.{name}")], value, "{name}");
     }
     assert_eq!(image.architecture, if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
+}
+
+/// What a scanner looks for: the crates and their versions, in a section of the binary, as `cargo auditable` puts them there.
+#[test]
+fn its_binary_says_which_crates_it_is_made_of() {
+    let Some(image) = Image::build() else { return };
+    if !repository("target/cargo-tools/bin/cargo-auditable").exists() {
+        return skipped("there is no cargo-auditable; tests/tools installs it");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (section, binary) = (folder.path().join("crates"), image.root().join("usr/local/bin/wiza-relay"));
+    let dump = format!(".dep-v0={}", section.display());
+    let ran = std::process::Command::new("objcopy").args(["--dump-section", &dump]).arg(&binary).arg(folder.path().join("copy")).output();
+    let ran = ran.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let mut text = String::new();
+    flate2::read::ZlibDecoder::new(std::fs::File::open(section).unwrap()).read_to_string(&mut text).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let crates: Vec<(&str, &str)> =
+        told["packages"].as_array().unwrap().iter().map(|it| (it["name"].as_str().unwrap(), it["version"].as_str().unwrap())).collect();
+    assert!(crates.contains(&("wiza-relay", env!("CARGO_PKG_VERSION"))), "{crates:?}");
+    for name in ["rustls", "rusqlite", "minijinja", "hyper"] {
+        assert!(crates.iter().any(|(found, _)| *found == name), "{name} is not in {crates:?}");
+    }
 }
 
 /// By a name of DNS, to a server that the authorities' file of the image does not know; rules are reloaded, the store is taken up

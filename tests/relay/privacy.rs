@@ -2,7 +2,11 @@
 
 use crate::harness::certificates::write;
 use crate::harness::collector::Collector;
-use crate::harness::{Answer, Authority, Fault, Faults, Link, Receiver, Relay, Setup, eventually, run_with, sha256_hex};
+use crate::harness::setup::one_destination;
+use crate::harness::{
+    Answer, Authority, Fault, Faults, Link, Receiver, Relay, Setup, eventually, free_address, relay_as_nobody, run_with, sha256_hex,
+    skipped,
+};
 
 const KEY: &str = "Zq7-api-key";
 const SECRETS: [&str; 9] =
@@ -283,4 +287,46 @@ routes: [{{ name: everything, to: [plain, secure, nowhere] }}]
     let export = run_with(&["export", "--store", &relay.store().display().to_string()], &[]).await;
     assert_clean("what an export says beside the events", &export.error);
     assert_clean("an answer", &answers);
+}
+
+/// A core dump would hold both. The kernel heeds the limit, or, where it hands dumps to a program, only whether a process is dumpable; what
+/// is not belongs to root in /proc, so that its own user can read neither its memory nor its environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_leaves_no_core_dump_and_the_environment_is_nobodys_to_read() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let Some(mut command) = relay_as_nobody() else { return skipped("no process can be run as another user here") };
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("routes.yaml");
+    std::fs::write(&rules, format!("source: {{ path: /w, api_keys: [{KEY}] }}\n{}", one_destination("http://127.0.0.1:9/", ""))).unwrap();
+    for path in [folder.path(), &rules] {
+        chown(path, Some(65534), Some(65534)).unwrap();
+    }
+    let (webhooks, admin) = (free_address().to_string(), free_address().to_string());
+    command.current_dir(folder.path()).args([
+        "serve",
+        "--config",
+        "routes.yaml",
+        "--store",
+        "store",
+        "--listen",
+        &webhooks,
+        "--admin",
+        &admin,
+    ]);
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let metrics = eventually("it is ready", async || {
+        let answer = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{admin}/metrics")).send().await.ok()?;
+        answer.text().await.ok()
+    })
+    .await;
+    let of = |name: &str| format!("/proc/{}/{name}", child.id());
+    let limits = std::fs::read_to_string(of("limits")).unwrap();
+    let owner = std::fs::metadata(of("environ")).unwrap().uid();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let core: Vec<&str> = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().split_whitespace().skip(4).collect();
+    assert_eq!(core, ["0", "0", "bytes"], "{limits}");
+    assert_eq!(owner, 0, "it runs as 65534, and what is in /proc is its own while it is dumpable");
+    let files = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds ")).unwrap();
+    assert!(files.parse::<u64>().unwrap() > 0, "it still sees itself: {files}");
 }

@@ -50,6 +50,17 @@ pub(super) fn relay_with_open_files(soft: u32, hard: u32) -> Command {
     shell
 }
 
+/// The binary, run by a user who owns nothing, so that nothing is allowed only because the tests run as root. `None` where the user cannot
+/// be changed, or cannot reach the binary.
+pub fn relay_as_nobody() -> Option<Command> {
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary());
+        confined(command)
+    };
+    as_nobody().arg("--version").output().is_ok_and(|ran| ran.status.success()).then(as_nobody)
+}
+
 fn confined(mut command: Command) -> Command {
     command.env_clear();
     for name in ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"] {
@@ -72,16 +83,7 @@ pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
 
 /// Runs it as a user who owns nothing; `None` where the user cannot be changed, or cannot reach the binary.
 pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Ran> {
-    let as_nobody = || {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary());
-        command
-    };
-    let mut possible = as_nobody();
-    if !possible.arg("--version").output().is_ok_and(|ran| ran.status.success()) {
-        return None;
-    }
-    let mut command = as_nobody();
+    let mut command = relay_as_nobody()?;
     command.args(arguments).envs(environment.iter().copied());
     Some(tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap())
 }

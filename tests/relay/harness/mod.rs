@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 pub use self::answer::{Answer, Gate};
 pub use self::certificates::Authority;
-pub use self::command::{Ran, binary, run, run_as_nobody, run_with};
+pub use self::command::{Ran, binary, relay_as_nobody, run, run_as_nobody, run_with};
 pub use self::faults::Faults;
 pub use self::image::Image;
 pub use self::link::{Fault, Link};
