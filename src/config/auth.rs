@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::oauth2::{ClientAuth, ClientCredentials};
 use crate::signature::SigningKey;
+use crate::transform;
 
 use super::decode::{Decoder, Table, listed};
 use super::finding::quoted;
@@ -94,7 +95,10 @@ fn decode_oauth2(decoder: &mut Decoder<'_>, node: &Node) -> Option<ClientCredent
     let misspelt = table.finish(decoder);
     let needed = [("token_url", token_url.is_some()), ("client_id", client_id.is_some()), ("client_secret", client_secret.is_some())];
     require(decoder, node, "`oauth2`", &misspelt, &needed);
-    let token_url = token_url.and_then(|node| decoder.read(node, "a URL", token_url_from));
+    let token_url = token_url.and_then(|node| {
+        let text = decoder.url_text(node)?;
+        decoder.read_text(node, &text, "a URL", None, token_url_from)
+    });
     let client_id = client_id.and_then(|node| {
         let text = decoder.text(node, "a client's id")?;
         let name = text.first_value().map_or("client_id", |value| value.name.as_str());
@@ -126,10 +130,8 @@ fn decode_oauth2(decoder: &mut Decoder<'_>, node: &Node) -> Option<ClientCredent
 fn token_url_from(text: &str) -> Result<Url, Unreadable> {
     let unreadable = |reason: &str, hint: &str| Unreadable { reason: reason.into(), hint: hint.into() };
     let example = "for example `https://login.example.com/oauth2/token`";
-    let url = Url::parse(text).map_err(|_| unreadable("is not a URL", example))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(unreadable("is not the URL of a token server", example));
-    }
+    Url::parse(text).map_err(|_| unreadable("is not a URL", example))?;
+    let url = transform::as_written(text).map_err(|_| unreadable("is not the URL of a token server", example))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(unreadable("holds a username", "the client is named by `client_id` and `client_secret`"));
     }

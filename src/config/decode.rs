@@ -140,11 +140,23 @@ impl<'a> Decoder<'a> {
     /// The same for a value that a dry run can do without: `stand_in` counts where nobody knows the real one.
     pub fn read_or<T>(&mut self, node: &Node, what: &str, stand_in: Option<T>, read: impl Fn(&str) -> Result<T, Unreadable>) -> Option<T> {
         let text = self.text(node, what)?;
+        self.read_text(node, &text, what, stand_in, read)
+    }
+
+    /// The same of the text of a scalar.
+    pub fn read_text<T>(
+        &mut self,
+        node: &Node,
+        text: &Text,
+        what: &str,
+        stand_in: Option<T>,
+        read: impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Option<T> {
         let Unreadable { reason, hint } = match read(&text.expose()) {
             Ok(value) => return Some(value),
             Err(unreadable) => unreadable,
         };
-        if let Some(name) = self.unknown_value(&text) {
+        if let Some(name) = self.unknown_value(text) {
             if stand_in.is_none() {
                 let message = format!("the variable {} is not set, and what the rules do depends on it", quoted(&name));
                 self.report.error(node.span.clone(), message).hint(format!("set it, or give a default: `${{{name}:-...}}`"));

@@ -122,11 +122,19 @@ enum Unresolved {
     Wrong { message: String, hint: String },
 }
 
+/// What every stand-in begins with, but for the scheme of a URL.
+const STAND_IN: &str = "stand-in-for-";
+
+/// Whether a value only stands in for one that is not known.
+pub(super) fn is_stand_in(value: &str) -> bool {
+    value.strip_prefix("https://").unwrap_or(value).starts_with(STAND_IN)
+}
+
 /// A value for a name that has none, where nothing is sent: at the start of a string it can be the whole of a URL,
 /// anywhere else a part of one. The top-level domain is one that never exists (RFC 2606).
 fn stand_in(name: &str, at_start: bool) -> String {
     let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let word = format!("stand-in-for-{}", word.trim_matches('-'));
+    let word = format!("{STAND_IN}{}", word.trim_matches('-'));
     if at_start { format!("https://{word}.invalid") } else { word }
 }
 

@@ -24,6 +24,7 @@ mod test_case;
 pub mod text;
 mod tls;
 mod units;
+mod url;
 mod yaml;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::transform::{Body, Escape, Selection, Template, TemplateError, Tree};
 use super::decode::{Decoder, Layers};
 use super::finding::quoted;
 use super::text::Text;
+use super::url;
 use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean};
 
 /// What a request looks like. A route's shape overrides its destination's, key by key; headers are merged by name,
@@ -86,6 +87,24 @@ impl Decoder<'_> {
         }
     }
 
+    /// The text of a URL, with values that cannot change where it leads.
+    pub(super) fn url_text(&mut self, node: &Node) -> Option<Text> {
+        let text = self.text(node, "a URL")?;
+        match url::placed(&text) {
+            Ok(placed) => {
+                // What was percent-encoded is the secret in another form.
+                for secret in placed.values().filter(|secret| text.values().all(|known| known != *secret)) {
+                    self.secrets.add(secret);
+                }
+                Some(placed)
+            }
+            Err(url::Problem { offset, message, hint }) => {
+                self.error_in(node, word_at(node, offset), message).hint(hint);
+                None
+            }
+        }
+    }
+
     /// A path `$...`.
     pub(super) fn selection(&mut self, node: &Node) -> Option<Selection> {
         let text = self.text(node, "a path")?;
@@ -129,7 +148,7 @@ pub(super) fn word_at(node: &Node, offset: usize) -> Range<usize> {
 }
 
 fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
-    let text = decoder.text(node, "a URL")?;
+    let text = decoder.url_text(node)?;
     decoder.template(node, &text, Escape::Url)
 }
 

@@ -3,7 +3,7 @@
 //! The scheme, the user, the host and the port come from the file, because secrets of the destination go there. Values
 //! fill in path segments and the query; printed, they are percent-encoded, so that `/`, `?`, `#` and `@` cannot appear.
 
-use url::Url;
+use url::{Host, Url};
 
 use super::RenderError;
 use super::template::TemplateError;
@@ -13,7 +13,7 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 
 /// Reads a URL without tags. No message quotes it, for it may be a secret (a Slack webhook's is).
 pub(super) fn literal(text: &str) -> Result<Url, TemplateError> {
-    let url = parse(text).map_err(|problem| {
+    let url = as_written(text).map_err(|problem| {
         let error = TemplateError::new(0, problem);
         if text.contains("://") { error } else { error.hint("write it whole: `https://host/path`") }
     })?;
@@ -41,7 +41,7 @@ pub(super) fn base(head: &str, head_end: usize) -> Result<Base, TemplateError> {
              make several destinations",
         ));
     };
-    let url = parse(fixed).map_err(|problem| TemplateError::new(0, problem))?;
+    let url = as_written(fixed).map_err(|problem| TemplateError::new(0, problem))?;
     Ok(Base { written: fixed.to_owned(), url })
 }
 
@@ -56,7 +56,7 @@ pub(super) fn rendered(base: &Base, text: &str) -> Result<Url, RenderError> {
         return Err(RenderError::new("the URL holds a control character or a backslash"));
     }
     let path_end = text.find(['?', '#']).unwrap_or(text.len());
-    if text.get(..path_end).unwrap_or_default().split('/').any(is_dot_segment) {
+    if dot_segments(text.get(..path_end).unwrap_or_default()) > 0 {
         return Err(RenderError::new(
             "the URL's path has a segment `.` or `..`, which would lead to another path; a value must not be one",
         ));
@@ -102,6 +102,53 @@ fn parse(text: &str) -> Result<Url, String> {
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err("the URL must begin with http:// or https://".to_owned()),
     }
+}
+
+/// Reads a URL that leads to the host that a reader sees in it (RFC 3986). The URL standard, by which requests are made, mends
+/// what it can: it drops line breaks and slashes, reads a backslash as a slash, and so may find another host.
+pub(crate) fn as_written(text: &str) -> Result<Url, String> {
+    let text = text.trim_matches(|character| character <= ' ');
+    let url = parse(text)?;
+    let authority_and_path = text.split_once("://").map(|(_, behind)| behind).ok_or("the URL must begin with http:// or https://")?;
+    let before_query = authority_and_path.split(['?', '#']).next().unwrap_or_default();
+    if text.contains(|character: char| character.is_ascii_control()) || before_query.contains('\\') {
+        return Err("the URL holds a control character or a backslash".to_owned());
+    }
+    let authority = before_query.split('/').next().unwrap_or_default();
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host_and_port)| host_and_port);
+    let host = match host_and_port.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host_and_port,
+    };
+    let is_the_host = Host::parse(host).is_ok_and(|host| Some(host.to_owned()) == url.host().map(|host| host.to_owned()));
+    if is_the_host { Ok(url) } else { Err("the URL leads to another host than the one that is written in it".to_owned()) }
+}
+
+/// How many segments of a path are `.` or `..`, slashes that are percent-encoded counted as slashes: some servers read them so.
+pub(crate) fn dot_segments(path: &str) -> usize {
+    let mut count = 0;
+    let mut rest = path;
+    loop {
+        let end = segment_end(rest);
+        let (segment, behind) = rest.split_at_checked(end.map_or(rest.len(), |(at, _)| at)).unwrap_or_default();
+        count += usize::from(is_dot_segment(segment));
+        match end.and_then(|(_, length)| behind.get(length..)) {
+            Some(next) => rest = next,
+            None => return count,
+        }
+    }
+}
+
+/// Where the next slash stands, and how long it is.
+fn segment_end(path: &str) -> Option<(usize, usize)> {
+    path.bytes().enumerate().find_map(|(at, byte)| match byte {
+        b'/' | b'\\' => Some((at, 1)),
+        b'%' => {
+            let code = path.get(at + 1..at + 3)?;
+            ["2f", "5c"].iter().any(|slash| code.eq_ignore_ascii_case(slash)).then_some((at, 3))
+        }
+        _ => None,
+    })
 }
 
 /// The URL standard's single-dot and double-dot segments, percent-encoded ones included.

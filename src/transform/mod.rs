@@ -48,6 +48,7 @@ mod template_tests;
 mod tests;
 
 pub use address::URL_BYTES_MAX;
+pub(crate) use address::{as_written, dot_segments};
 pub(crate) use batch::is_json;
 pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};

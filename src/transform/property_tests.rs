@@ -133,7 +133,8 @@ proptest! {
                 prop_assert_eq!(url.origin().ascii_serialization(), "https://h.example:8443");
                 prop_assert_eq!((url.username(), url.query(), url.fragment()), ("u", Some("q"), Some("f")));
             }
-            Err(error) => prop_assert!(value == "." || value == "..", "{error}: {value:?}"),
+            // A server that reads `%2F` as a slash would go up.
+            Err(error) => prop_assert!(value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")), "{error}: {value:?}"),
         }
     }
 

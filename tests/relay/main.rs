@@ -40,6 +40,7 @@ mod receiving_limits;
 mod reloading;
 mod restart;
 mod retention;
+mod secret_in_url;
 mod securing;
 mod succeeding;
 mod surviving;

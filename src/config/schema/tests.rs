@@ -360,6 +360,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "header-value-with-line-break",
             "path-from-variable",
             "url-secret-invalid",
+            "url-value-moves",
             "variable-file-unreadable",
             "variable-missing",
             "variable-name-invalid",
