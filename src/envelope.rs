@@ -3,7 +3,7 @@
 //! OAuth 2.0 comes later.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
@@ -20,6 +20,9 @@ pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signa
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const RELAY: HeaderValue = HeaderValue::from_static(concat!("wiza-relay/", env!("CARGO_PKG_VERSION")));
+/// The codings of a reply that the relay undoes (`send/reply.rs`).
+const READABLE: [&str; 3] = ["gzip", "x-gzip", "identity"];
+const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
 
 /// Adds the headers of one attempt, made at `now`, which is this span of a trace. The request's body is final: it may be
 /// signed.
@@ -46,5 +49,31 @@ pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, no
         // What is there was given by the route, which is nearer.
         headers.entry(AUTHORIZATION).or_insert_with(|| value.clone());
     }
+    if let Some(value) = headers.get_mut(ACCEPT_ENCODING)
+        && !is_readable(value)
+    {
+        *value = UNCOMPRESSED;
+    }
     Ok(())
+}
+
+/// Whether the relay can read whatever this `accept-encoding` allows.
+fn is_readable(accepted: &HeaderValue) -> bool {
+    let coding = |member: &str| member.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    accepted.to_str().is_ok_and(|list| list.split(',').map(coding).all(|coding| READABLE.contains(&coding.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codings_that_can_be_read_may_be_asked_for() {
+        for readable in ["gzip", "gzip, identity;q=0.5", "Identity"] {
+            assert!(is_readable(&HeaderValue::from_static(readable)), "{readable}");
+        }
+        for unreadable in ["br, gzip", "*", "deflate", ""] {
+            assert!(!is_readable(&HeaderValue::from_static(unreadable)), "{unreadable}");
+        }
+    }
 }

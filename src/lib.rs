@@ -28,6 +28,7 @@ pub mod circuit;
 pub mod deliver;
 pub mod envelope;
 pub mod oauth2;
+pub mod proxies;
 pub mod retry;
 pub mod send;
 pub mod signature;

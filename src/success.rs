@@ -19,6 +19,8 @@ pub enum ReplyEnd {
     Cut,
     /// The attempt's time was over before it.
     TooSlow,
+    /// It is compressed in a way that the relay does not read, or damaged.
+    Unreadable,
 }
 
 /// Why a 2xx with this reply does not count; `None` where it does. Quotes nothing of the reply.
@@ -27,6 +29,7 @@ pub fn shortcoming(success: &Condition, reply: &[u8], end: ReplyEnd) -> Option<S
         ReplyEnd::TooLong => format!("the reply is longer than the {} KiB that `success` is asked of", REPLY_BYTES_MAX / 1024),
         ReplyEnd::Cut => "the reply that `success` is asked of was cut off".to_owned(),
         ReplyEnd::TooSlow => "the reply that `success` is asked of did not end in time".to_owned(),
+        ReplyEnd::Unreadable => "the reply that `success` is asked of is compressed, and not as gzip".to_owned(),
         ReplyEnd::Whole => match json::parse(reply) {
             Err(_) if reply.is_empty() => "there is no reply that `success` could be asked of".to_owned(),
             Err(_) => "the reply that `success` is asked of is not JSON".to_owned(),
@@ -53,6 +56,8 @@ mod tests {
             (br#" {"ok":true,"errors":[]} "#, ReplyEnd::Whole, None),
             (br#"{"ok":true,"errors":["x"]}"#, ReplyEnd::Whole, Some("does not hold")),
             (br#"{"ok":"true"}"#, ReplyEnd::Whole, Some("does not hold")),
+            (b"\xef\xbb\xbf{\"ok\":true}", ReplyEnd::Whole, None),
+            (b"{\"ok\":true}", ReplyEnd::Unreadable, Some("not as gzip")),
             (b"[1]", ReplyEnd::Whole, Some("does not hold")),
             (b"ok", ReplyEnd::Whole, Some("not JSON")),
             (b"", ReplyEnd::Whole, Some("no reply")),

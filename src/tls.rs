@@ -78,10 +78,17 @@ impl Identity {
         }
     }
 
-    /// The key and the certificates in PEM, one behind the other.
-    pub fn to_pem(&self) -> SecretString {
-        let certificates: String = self.certificates.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect();
-        SecretString::from(certificates + self.key.expose_secret())
+    /// The client's own certificate and those between it and the root.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.certificates.clone()
+    }
+
+    /// Its private key.
+    ///
+    /// # Errors
+    /// Where it cannot be read again, which does not happen: it was read once.
+    pub fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        PrivateKeyDer::from_pem_slice(self.key.expose_secret().as_bytes()).map_err(|error| error.to_string())
     }
 }
 
@@ -146,8 +153,9 @@ mod tests {
     fn a_pair_is_read_and_written_again() {
         let ((chain, key), (other, _)) = (made(), made());
         let identity = Identity::from_pem(format!("first, some words\n{chain}{other}").as_bytes(), key.as_bytes()).unwrap();
-        let again = identity.to_pem();
-        let again = Identity::from_pem(again.expose_secret().as_bytes(), again.expose_secret().as_bytes()).unwrap();
+        let certificates: String = identity.chain().iter().map(|certificate| super::pem("CERTIFICATE", certificate)).collect();
+        let key = super::pem("PRIVATE KEY", identity.key().unwrap().secret_der());
+        let again = Identity::from_pem(certificates.as_bytes(), key.as_bytes()).unwrap();
         assert!(again == identity && again.certificates.len() == 2);
         assert_eq!(format!("{identity:?}"), "Identity { certificates: 2, .. }");
         assert_eq!(Authorities::from_pem(format!("{chain}{other}").as_bytes()).unwrap().certificates().count(), 2);

@@ -135,7 +135,11 @@ impl Lane {
                     Ok(()) => self.take_settings(),
                     Err(_) => break,
                 },
-                Ok(()) = self.standing.changed() => self.take_standing(),
+                Ok(()) = self.standing.changed() => {
+                    self.take_standing();
+                    // Whoever resumes a destination wants to see whether it is back, and not whether an old connection is.
+                    self.settings.borrow().sender.begin_anew();
+                }
                 claims = self.store.claim(self.key, free), if free > 0 => self.take(claims),
                 () = tokio::time::sleep_until(sleep.into()), if free == 0 || until.is_some() => {}
             }

@@ -54,7 +54,7 @@ impl Lanes {
     }
 
     /// All that can fail of [`Lanes::apply`]: a sender for each destination of the file, in its order. A destination that
-    /// is known keeps of its old one, open connections and token included, what does not depend on what changed.
+    /// is known keeps its token where that does not depend on what changed, and begins with new connections.
     ///
     /// # Errors
     /// Where a destination's client cannot be made.

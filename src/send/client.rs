@@ -1,65 +1,108 @@
-//! HTTP clients, with the limits that all share.
+//! An HTTP client of one destination's own: its connections, and a second try where one of them turned out to be dead.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
-use reqwest::tls::{Certificate, Identity};
-use secrecy::ExposeSecret as _;
-
+use super::connect::Connector;
+use super::connection;
+use super::failure::Failure;
+use super::message::{Origin, Outgoing};
+use super::pool::{Held, Lease, Pool};
+use super::reply::Reply;
+use super::trust::{self, Own};
+use super::words::Trusting;
 use crate::config::Tls;
+use crate::proxies::Proxies;
 
-use super::words::plain_words;
+/// How often a request is made again at once, on another connection, where its own ended without a word of an answer. An HTTP/1.1
+/// connection that was just made counts; of HTTP/2 one that is shared can be ended by its server as soon as it is made.
+const REPEATS_MAX: usize = 3;
 
-/// How long an unused connection is kept.
-const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(30);
+/// Connections, and how more are made. Cloning shares them.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    connector: Arc<Connector>,
+    pool: Arc<Pool>,
+}
 
-/// A client of a destination's own. `tls.ca` stands in place of the system's authorities.
-pub(super) fn for_deliveries(timeout: Duration, concurrency: usize, tls: &Tls) -> Result<reqwest::Client, String> {
-    let builder = || Ok::<_, String>(builder(tls)?.connect_timeout(timeout).pool_max_idle_per_host(concurrency));
-    match authorities(tls)? {
-        Some(authorities) => build(builder()?.tls_certs_only(authorities)),
-        None => with_the_systems_authorities(builder),
+impl Client {
+    /// A client that keeps `idle_max` unused connections to each server. Proxies are those of the environment.
+    pub fn new(tls: &Tls, own: Own, idle_max: usize, trusting: Trusting) -> Result<Self, String> {
+        let tls = trust::client_config(tls, own)?;
+        let mut proxy_tls = tls.clone();
+        proxy_tls.alpn_protocols.clear();
+        let proxies = Proxies::read(&|name| std::env::var(name).ok())?;
+        let connector = Connector { proxies, tls: Arc::new(tls), proxy_tls: Arc::new(proxy_tls), trusting };
+        Ok(Self { connector: Arc::new(connector), pool: Pool::new(idle_max) })
     }
-}
 
-/// A client for a destination's token server, which may be as private as the destination or a public one: `tls.ca`
-/// stands beside the system's authorities.
-pub(super) fn for_tokens(tls: &Tls) -> Result<reqwest::Client, String> {
-    // Asked for minutes apart, so no connection is kept.
-    let builder = || Ok::<_, String>(builder(tls)?.pool_max_idle_per_host(0));
-    match authorities(tls)? {
-        Some(authorities) => build(builder()?.tls_certs_merge(authorities)),
-        None => with_the_systems_authorities(builder),
+    /// One that makes its connections in the same way, and has none yet.
+    pub fn anew(&self, idle_max: usize) -> Self {
+        Self { connector: Arc::clone(&self.connector), pool: Pool::new(idle_max) }
     }
-}
 
-/// A machine without authorities can still send over plain HTTP; over HTTPS every attempt fails, and says why.
-fn with_the_systems_authorities(builder: impl Fn() -> Result<reqwest::ClientBuilder, String>) -> Result<reqwest::Client, String> {
-    build(builder()?).or_else(|reason| {
-        let client = build(builder()?.tls_certs_only([]))?;
-        tracing::warn!(error = reason, "the system's certificate authorities cannot be used: no HTTPS without `tls: {{ ca: ... }}`");
-        Ok(client)
-    })
-}
+    /// Uses none of the open connections for further requests.
+    pub fn begin_anew(&self) {
+        self.pool.begin_anew();
+    }
 
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
-    builder.build().map_err(|error| plain_words(&error))
-}
-
-/// Proxies are those of the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
-fn builder(tls: &Tls) -> Result<reqwest::ClientBuilder, String> {
-    let builder =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_idle_timeout(IDLE_CONNECTION_MAX).tcp_nodelay(true);
-    match &tls.identity {
-        None => Ok(builder),
-        Some(identity) => {
-            let identity = Identity::from_pem(identity.to_pem().expose_secret().as_bytes()).map_err(|error| plain_words(&error))?;
-            Ok(builder.identity(identity))
+    /// Makes a request, and returns once the head of its reply is there. How long that may take is for the caller to say: a
+    /// request that is dropped before takes its connection with it.
+    pub async fn send(&self, mut request: Outgoing) -> Result<Reply, Failure> {
+        request.complete();
+        let Some((origin, mut open)) = self.pool.take(&request.url) else { return Err(Failure::connection("the URL has no host")) };
+        let mut repeats = 0;
+        let mut broke_at = None;
+        loop {
+            let mut lease = match open.take() {
+                Some(lease) => lease,
+                None => self.connect(&origin, broke_at).await?,
+            };
+            let was_used = lease.is_used();
+            // The last try needs no copy.
+            let is_last = repeats == REPEATS_MAX || (!was_used && !matches!(lease.held(), Some(Held::Http2(..))));
+            let (now, later) = if is_last { (request, None) } else { (request.clone(), Some(request)) };
+            let answered = match lease.held() {
+                Some(Held::Http1(connection)) => connection.exchange(now).await,
+                Some(Held::Http2(connection, is_used)) => connection.exchange(now, *is_used).await,
+                None => return Err(Failure::connection("there is no connection")),
+            };
+            let broken = match answered {
+                Ok(response) => return Ok(Reply::new(response, lease)),
+                Err(broken) => broken,
+            };
+            lease.is_answered = true;
+            if broken.ends_connection() {
+                lease.discard();
+            }
+            match later {
+                Some(later) if broken.is_repeatable(was_used) => request = later,
+                _ => return Err(broken.into_failure(self.connector.trusting)),
+            }
+            repeats += 1;
+            broke_at = Some(Instant::now());
         }
     }
-}
 
-fn authorities(tls: &Tls) -> Result<Option<Vec<Certificate>>, String> {
-    let Some(authorities) = &tls.authorities else { return Ok(None) };
-    let certificates: Result<Vec<_>, _> = authorities.certificates().map(Certificate::from_der).collect();
-    certificates.map(Some).map_err(|error| plain_words(&error))
+    /// A connection that is new or, where it can be shared, was made after `moment`.
+    async fn connect(&self, origin: &Arc<Origin>, moment: Option<Instant>) -> Result<Lease, Failure> {
+        let turn = self.pool.turn(origin);
+        let mut guard = None;
+        if let Some(turn) = &turn {
+            guard = Some(turn.lock().await);
+            // Somebody may have made one meanwhile, or found that it cannot be shared.
+            if let Some(lease) = self.pool.take_younger(origin, moment) {
+                return Ok(lease);
+            }
+            if self.pool.turn(origin).is_none() {
+                guard = None;
+            }
+        }
+        let generation = self.pool.generation();
+        let connected = self.connector.connect(origin).await?;
+        let opened = connection::open(connected, self.connector.trusting).await?;
+        let lease = self.pool.add(origin, generation, opened);
+        drop(guard);
+        Ok(lease)
+    }
 }

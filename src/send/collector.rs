@@ -4,21 +4,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use url::Url;
 
-use super::{client, reply, words::words_with};
+use super::client::Client;
+use super::message::Outgoing;
+use super::trust::Own;
+use super::words::Trusting;
 use crate::config::Tls;
 
 /// Bytes of an answer that are read; a collector says little.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// What makes the relay trust a collector's own authority.
-const TRUST: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+const TRUSTING: Trusting = Trusting("OTEL_EXPORTER_OTLP_CERTIFICATE");
 /// Requests to it are made one after the other.
 const CONNECTIONS: usize = 1;
 
 /// Posts to a collector.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    client: reqwest::Client,
+    client: Client,
     timeout: Duration,
 }
 
@@ -28,7 +32,7 @@ impl Collector {
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
     pub fn new(timeout: Duration, tls: &Tls) -> Result<Self, String> {
-        Ok(Self { client: client::for_deliveries(timeout, CONNECTIONS, tls)?, timeout })
+        Ok(Self { client: Client::new(tls, Own::Instead, CONNECTIONS, TRUSTING)?, timeout })
     }
 
     /// Makes one request.
@@ -37,16 +41,17 @@ impl Collector {
     /// Why there was no answer, without the URL.
     pub async fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
         let deadline = Instant::now() + self.timeout;
-        let request = reqwest::Request::try_from(request).map_err(|error| words_with(&error, TRUST))?;
-        let sent = tokio::time::timeout(self.timeout, self.client.execute(request)).await;
-        let mut answer = match sent {
-            Ok(sent) => sent.map_err(|error| words_with(&error, TRUST))?,
+        let (head, body) = request.into_parts();
+        let url = Url::parse(&head.uri.to_string()).map_err(|error| error.to_string())?;
+        let sent = self.client.send(Outgoing { method: head.method, url, headers: head.headers, body });
+        let answer = match tokio::time::timeout(self.timeout, sent).await {
+            Ok(sent) => sent.map_err(|failure| failure.words)?,
             Err(_) => return Err(format!("no answer within {}", humantime::format_duration(self.timeout))),
         };
-        let (body, _) = reply::whole(&mut answer, REPLY_BYTES_MAX, deadline).await;
-        let mut response = Response::new(body);
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers.clone();
+        *response.body_mut() = answer.whole(REPLY_BYTES_MAX, deadline).await.0;
         Ok(response)
     }
 }

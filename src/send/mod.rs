@@ -1,9 +1,17 @@
 //! The only place that knows the HTTP client: one request out, and what was seen of the answer.
 
+mod broken;
 mod client;
 mod collector;
+mod connect;
+mod connection;
+mod failure;
+mod message;
+mod pool;
 mod reply;
 mod tokens;
+mod trust;
+mod tunnel;
 mod words;
 
 use std::sync::Arc;
@@ -23,13 +31,20 @@ use crate::trace_context::Span;
 use crate::transform::Request;
 
 pub use self::collector::Collector;
+use client::Client;
+use failure::Failure;
+use message::Outgoing;
 use tokens::{Token, Tokens};
-use words::plain_words;
+use trust::Own;
+use words::Trusting;
+
+/// What makes a destination's client trust an authority of one's own.
+const TRUSTING: Trusting = Trusting("`tls: { ca: /path.pem }`");
 
 /// Sends the requests of one destination. Cloning shares connections and token.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    client: reqwest::Client,
+    client: Client,
     made_for: Arc<Connections>,
     tokens: Option<Arc<Tokens>>,
 }
@@ -38,22 +53,22 @@ pub struct Sender {
 #[derive(Debug, Clone, PartialEq)]
 struct Connections {
     timeout: Duration,
-    concurrency: usize,
     tls: Tls,
 }
 
 impl Sender {
-    /// A client of the destination's own, so that it waits for nobody else's connections. What the destination's `old` sender
-    /// has is kept where it depends on nothing that changed: a token is not asked for anew because a timeout is another.
+    /// A client of the destination's own, so that it waits for nobody else's connections, and without any connections yet. The token
+    /// of the destination's `old` sender is kept where it depends on nothing that changed: it is not asked for anew because a timeout
+    /// is another.
     ///
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
     pub fn new(destination: &Destination, old: Option<&Self>) -> Result<Self, String> {
         let Destination { timeout, concurrency, tls, .. } = destination;
-        let made_for = Arc::new(Connections { timeout: *timeout, concurrency: *concurrency, tls: tls.clone() });
+        let made_for = Arc::new(Connections { timeout: *timeout, tls: tls.clone() });
         let client = match old {
-            Some(old) if old.made_for == made_for => old.client.clone(),
-            _ => client::for_deliveries(*timeout, *concurrency, tls)?,
+            Some(old) if old.made_for.tls == *tls => old.client.anew(*concurrency),
+            _ => Client::new(tls, Own::Instead, *concurrency, TRUSTING)?,
         };
         let tokens = match (&destination.auth, old.and_then(|old| old.tokens.as_ref())) {
             (Some(Auth::OAuth2(credentials)), Some(old)) if old.serve(credentials, tls) => Some(Arc::clone(old)),
@@ -61,6 +76,11 @@ impl Sender {
             (Some(Auth::Basic(_)) | None, _) => None,
         };
         Ok(Self { client, made_for, tokens })
+    }
+
+    /// Makes further requests over new connections only. A token is kept.
+    pub fn begin_anew(&self) {
+        self.client.begin_anew();
     }
 
     /// Makes one attempt. Takes at most the destination's timeout until the reply's status is known, and a moment more for
@@ -105,39 +125,29 @@ impl Sender {
         }
         let timeout = self.made_for.timeout;
         let deadline = Instant::now() + timeout;
-        let mut request = match self.client.request(method, url).body(body).build() {
-            Ok(request) => request,
-            Err(error) => return failed(&error),
-        };
-        // Whole, because the builder would copy header by header. What it has made of a user in the URL stays, unless
-        // the file says otherwise.
-        for (name, value) in std::mem::replace(request.headers_mut(), headers) {
-            if let Some(name) = name {
-                request.headers_mut().entry(name).or_insert(value);
-            }
-        }
-        let mut response = match tokio::time::timeout(timeout, self.client.execute(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return failed(&error),
+        let sent = self.client.send(Outgoing { method, url, headers, body });
+        let answer = match tokio::time::timeout(timeout, sent).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Failure { reason, words })) => return AttemptResult::Failed(reason, words),
             Err(_) => {
                 let reason = format!("no answer within {}", humantime::format_duration(timeout));
                 return AttemptResult::Failed(FailureReason::Timeout, reason);
             }
         };
-        let status = response.status();
-        let retry_after = response
-            .headers()
+        let status = answer.status;
+        let retry_after = answer
+            .headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| parse_retry_after(value, Timestamp::now()));
         let success = destination.success.as_ref().filter(|_| status.is_success());
         let (mut reply, shortcoming) = match success {
             Some(success) => {
-                let (reply, end) = reply::whole(&mut response, success::REPLY_BYTES_MAX, deadline).await;
+                let (reply, end) = answer.whole(success::REPLY_BYTES_MAX, deadline).await;
                 let shortcoming = success::shortcoming(success, &reply, end);
                 (reply, shortcoming)
             }
-            None => (reply::beginning(&mut response, timeout).await, None),
+            None => (answer.beginning(timeout).await, None),
         };
         reply::shorten(&mut reply);
         if let Some(token) = token {
@@ -152,8 +162,4 @@ fn without_token(none: NoToken) -> AttemptResult {
         NoToken::Refused(reason) => AttemptResult::CredentialsRefused(reason),
         NoToken::Failed(reason) => AttemptResult::Failed(FailureReason::Credentials, reason),
     }
-}
-
-fn failed(error: &reqwest::Error) -> AttemptResult {
-    AttemptResult::Failed(words::reason(error), plain_words(error))
 }

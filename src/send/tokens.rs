@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use tokio::sync::Mutex;
 
 use crate::config::{Secrets, Tls};
 use crate::oauth2::{self, ClientCredentials, Grant, NoToken};
 use crate::success::ReplyEnd;
 
-use super::words::plain_words;
-use super::{client, reply};
+use super::TRUSTING;
+use super::client::Client;
+use super::message::Outgoing;
+use super::trust::Own;
 
 /// Bytes of a token server's answer at most.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -24,7 +26,7 @@ const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Tokens {
     credentials: Arc<ClientCredentials>,
     tls: Tls,
-    client: reqwest::Client,
+    client: Client,
     /// Held while a token is asked for: whoever comes meanwhile waits for that answer.
     state: Mutex<State>,
 }
@@ -63,7 +65,8 @@ impl Token {
 
 impl Tokens {
     pub fn new(credentials: Arc<ClientCredentials>, tls: Tls) -> Result<Self, String> {
-        let client = client::for_tokens(&tls)?;
+        // The server may be as private as the destination, or a public one. It is asked minutes apart, so no connection is kept.
+        let client = Client::new(&tls, Own::Beside, 0, TRUSTING)?;
         Ok(Self { credentials, tls, client, state: Mutex::default() })
     }
 
@@ -119,20 +122,23 @@ impl Tokens {
         let (headers, form) = self.credentials.request();
         let began = Instant::now();
         let too_slow = || failed(&format!("no answer within {}", humantime::format_duration(timeout)));
-        let sent = self.client.post(self.credentials.token_url.clone()).headers(headers).body(form).send();
-        let mut response = match tokio::time::timeout(timeout, sent).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(failed(&plain_words(&error))),
+        let url = self.credentials.token_url.clone();
+        let sent = self.client.send(Outgoing { method: Method::POST, url, headers, body: Bytes::from(form) });
+        let answer = match tokio::time::timeout(timeout, sent).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => return Err(failed(&failure.words)),
             Err(_) => return Err(too_slow()),
         };
-        let (body, end) = reply::whole(&mut response, ANSWER_BYTES_MAX, began + timeout).await;
+        let status = answer.status.as_u16();
+        let (body, end) = answer.whole(ANSWER_BYTES_MAX, began + timeout).await;
         match end {
             ReplyEnd::Whole => {}
             ReplyEnd::TooLong => return Err(failed(&format!("an answer of more than {} KiB", ANSWER_BYTES_MAX / 1024))),
             ReplyEnd::Cut => return Err(failed("an answer that was cut off")),
             ReplyEnd::TooSlow => return Err(too_slow()),
+            ReplyEnd::Unreadable => return Err(failed("an answer that is compressed, and not as gzip")),
         }
-        let Grant { token, header, lifetime } = oauth2::read_answer(response.status().as_u16(), &body)?;
+        let Grant { token, header, lifetime } = oauth2::read_answer(status, &body)?;
         // Its life is counted from before the answer came, so that the relay never takes it for longer than it is.
         let token = Token { header, masks: Secrets::of(&token), made_at: Instant::now(), ends_at: began + lifetime };
         Ok((token, oauth2::refresh_after(lifetime)))

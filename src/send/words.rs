@@ -1,65 +1,75 @@
-//! Errors of the client in words for an operator.
+//! Errors of connections in words for an operator, without the URL (it may hold a secret).
 
 use std::error::Error;
+use std::io;
 
 use rustls::{CertificateError, Error as TlsError};
 
 use crate::delivery::FailureReason;
 
-/// An error of a destination's client, from the outside in, without the URL (it may hold a secret).
-pub(super) fn plain_words(error: &reqwest::Error) -> String {
-    words_with(error, "`tls: { ca: /path.pem }`")
+use super::broken::h2_error;
+use super::connection::{REPLY_HEAD_BYTES_MAX, REPLY_HEADERS_MAX};
+use super::failure::Failure;
+
+/// What makes a client trust an authority of one's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trusting(pub &'static str);
+
+/// What went wrong while connecting.
+pub(super) fn io_failure(error: &io::Error, trusting: Trusting) -> Failure {
+    match tls_error(error) {
+        Some(error) => Failure { reason: FailureReason::Tls, words: tls_words(error, trusting) },
+        None => Failure::connection(error.to_string()),
+    }
 }
 
-/// The same of any client; `trust` is what makes it trust an authority of one's own.
-pub(super) fn words_with(error: &reqwest::Error, trust: &str) -> String {
-    let mut words: Vec<String> = Vec::new();
-    if error.is_connect() {
-        words.push("cannot connect".to_owned());
-    } else if error.is_timeout() {
-        words.push("timed out".to_owned());
-    }
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(tls) = tls_error(inner) {
-            words.push(tls_words(tls, trust));
-            break;
-        }
-        let text = inner.to_string();
-        // The client's own layers say no more than that it was they.
-        if !text.starts_with("client error (") && words.last().is_none_or(|last| !last.contains(&text)) {
-            words.push(text);
-        }
-        cause = inner.source();
-    }
-    if words.is_empty() {
-        words.push("the request failed".to_owned());
-    }
-    words.join(": ")
-}
-
-/// The kind of an error of the client.
-pub(super) fn reason(error: &reqwest::Error) -> FailureReason {
+/// What went wrong with a request.
+pub(super) fn hyper_failure(error: &hyper::Error, trusting: Trusting) -> Failure {
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    if causes.any(|cause| tls_error(cause).is_some()) {
-        FailureReason::Tls
-    } else if error.is_timeout() {
-        FailureReason::Timeout
+    if let Some(tls) = causes.find_map(tls_error) {
+        return Failure { reason: FailureReason::Tls, words: tls_words(tls, trusting) };
+    }
+    if let Some(error) = h2_error(error).filter(|error| !error.is_io()) {
+        return Failure::connection(h2_words(error));
+    }
+    let words = if error.is_incomplete_message() {
+        "the connection was closed before the answer's status and headers were there".to_owned()
+    } else if error.is_parse_too_large() {
+        let kib = REPLY_HEAD_BYTES_MAX / 1024;
+        format!("the answer has more than {REPLY_HEADERS_MAX} headers, or more than {kib} KiB of them")
+    } else if error.is_parse() {
+        format!("the answer is not HTTP that can be read: {error}")
+    } else if error.is_canceled() || error.is_closed() {
+        "the connection ended before the answer".to_owned()
     } else {
-        FailureReason::Connection
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let last = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
+        format!("the connection broke: {last}")
+    };
+    Failure::connection(words)
+}
+
+fn h2_words(error: &h2::Error) -> String {
+    let reason = error.reason().map(|reason| format!(", {reason:?}")).unwrap_or_default();
+    if error.is_go_away() && error.is_remote() {
+        format!("the server ended the connection before the answer (HTTP/2 GOAWAY{reason})")
+    } else if error.is_reset() && error.is_remote() {
+        format!("the server broke the request off (HTTP/2 RST_STREAM{reason})")
+    } else {
+        format!("what the server speaks is not HTTP/2 as it should be: {error}")
     }
 }
 
 /// The TLS library's error, which comes wrapped, even twice, as one of reading or writing.
 fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
     let mut error = error;
-    while let Some(inner) = error.downcast_ref::<std::io::Error>() {
+    while let Some(inner) = error.downcast_ref::<io::Error>() {
         error = inner.get_ref()?;
     }
     error.downcast_ref()
 }
 
-fn tls_words(error: &TlsError, trust: &str) -> String {
+fn tls_words(error: &TlsError, Trusting(trust): Trusting) -> String {
     match error {
         // A bad signature is one of another authority that has the same name.
         TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {

@@ -1,0 +1,23 @@
+//! What went wrong with a request, as a value for the log and for the metrics.
+
+use crate::delivery::FailureReason;
+
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub reason: FailureReason,
+    /// For an operator; without the URL, which may hold a secret.
+    pub words: String,
+}
+
+impl Failure {
+    /// A connection that could not be made or that broke.
+    pub fn connection(words: impl Into<String>) -> Self {
+        Self { reason: FailureReason::Connection, words: words.into() }
+    }
+
+    /// The same while connecting.
+    pub fn connecting(self) -> Self {
+        Self { words: format!("cannot connect: {}", self.words), ..self }
+    }
+}
