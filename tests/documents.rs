@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
+    "SECURITY.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
@@ -19,6 +20,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/metrics.md",
     "docs/image.md",
     "docs/deploy.md",
+    "docs/security.md",
     "helm/wiza-relay/README.md",
 ];
 
