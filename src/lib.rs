@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`listing`], [`vitals`], [`fault`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`vitals`], [`fault`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
@@ -45,6 +45,7 @@ pub mod service_manager;
 pub mod traces;
 
 pub mod delivery;
+pub mod durations;
 pub mod event;
 pub mod fault;
 pub mod json;

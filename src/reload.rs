@@ -123,10 +123,11 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || {
             let text = reader.read()?;
             let version = config::version(&text);
-            let same = version == old && !current.config.files_changed();
-            Ok(if same && !asked { None } else { Some((version, same, reader.load(&text))) })
+            let same_text = version == old;
+            let same = same_text && !current.config.files_changed();
+            Ok(if same && !asked { None } else { Some((version, same_text, same, reader.load(&text))) })
         });
-        let (version, same, Loaded { config, findings, .. }) = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
+        let (version, same_text, same, Loaded { config, findings, .. }) = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(Some(read)) => read,
             Ok(None) => return None,
             Err(reason) => {
@@ -141,8 +142,13 @@ impl Reloader {
         };
         *seen = version;
         let Some(config) = config else {
-            self.refuse(told(&findings));
-            log(findings.iter().filter(|finding| finding.severity == Severity::Error));
+            // A secret's file that is wrong is seen at each look; a look that finds what the last one found says nothing new.
+            let reason = told(&findings);
+            let known = same_text && self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
+            if !known || asked {
+                self.refuse(reason);
+                log(findings.iter().filter(|finding| finding.severity == Severity::Error));
+            }
             return Some(Reloaded::Invalid(findings));
         };
         let version = config.version.clone();
@@ -152,6 +158,9 @@ impl Reloader {
                 self.current.store(rules);
                 self.note(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None });
                 tracing::info!(rules = version, changed, "the rules were reloaded");
+                if changed {
+                    log(&findings);
+                }
                 Some(Reloaded::Applied { version, changed, findings })
             }
             Err(reason) => {

@@ -14,12 +14,14 @@ use serde_json::Value;
 use wiza_relay::config::{Severity, load};
 
 /// The environment that the files see.
-const VARIABLES: [(&str, &str); 6] = [
+const VARIABLES: [(&str, &str); 8] = [
     ("WIZA_API_KEY", "a-wiza-api-key"),
     ("CRM_TOKEN", "s3cret-token"),
     ("NOT_A_URL", "s3cret-nonsense"),
     ("MULTILINE", "s3cret-one\ns3cret-two\n"),
     ("EMPTY", ""),
+    ("SPACED", "s3cret-token "),
+    ("MARKED", "\u{feff}s3cret-token"),
     ("PEM", env!("CARGO_TARGET_TMPDIR")),
 ];
 

@@ -13,6 +13,7 @@ use super::{Ending, block_on, load, logs};
 use crate::admin::{AdminToken, Reload};
 use crate::app::{self, Parts};
 use crate::config::Config;
+use crate::durations;
 use crate::metrics::{Metrics, seconds};
 use crate::open_files;
 use crate::reload;
@@ -40,7 +41,7 @@ pub(super) struct Serve {
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
     /// How long what is in flight may take after SIGTERM.
-    #[arg(long, env = "WIZA_RELAY_GRACE", default_value = "25s", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, env = "WIZA_RELAY_GRACE", default_value = "25s", value_parser = durations::read, value_name = "DURATION")]
     grace: Duration,
     /// Waiting deliveries above which webhooks get 503.
     #[arg(long, env = "WIZA_RELAY_MAX_BACKLOG", default_value_t = 50_000_000, value_name = "COUNT")]
@@ -49,7 +50,7 @@ pub(super) struct Serve {
     #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     max_connections: u32,
     /// How often the relay checks its own books, as `audit` does; the first time ten minutes after the start. 0s: never.
-    #[arg(long, env = "WIZA_RELAY_AUDIT_INTERVAL", default_value = "1d", value_parser = humantime::parse_duration, value_name = "DURATION")]
+    #[arg(long, env = "WIZA_RELAY_AUDIT_INTERVAL", default_value = "1d", value_parser = durations::read, value_name = "DURATION")]
     audit_interval: Duration,
     #[command(flatten)]
     logs: logs::Logs,

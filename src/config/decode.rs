@@ -108,6 +108,9 @@ impl<'a> Decoder<'a> {
         for problem in result.problems {
             self.error_in(node, problem.span, problem.message).hint(problem.hint);
         }
+        for doubt in result.doubts {
+            self.warning_in(node, doubt.span, doubt.message).hint(doubt.hint);
+        }
         complete.then_some(result.text)
     }
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::finding::quoted;
+use super::flaw::{self, Flaw};
 use super::text::{Part, Secret, Text};
 
 /// What the name of a value begins with that comes from a file.
@@ -36,9 +37,11 @@ pub(super) struct Interpolated {
     /// The names of those among them that something else stands in for.
     pub stood_in_for: Vec<String>,
     pub problems: Vec<Problem>,
+    /// What keeps no value from being used, and is hardly ever meant.
+    pub doubts: Vec<Problem>,
 }
 
-/// Something that could not be replaced.
+/// Something that could not be replaced, or that should be looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     /// Bytes of the scalar's parsed string.
@@ -76,9 +79,14 @@ pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) ->
         let close = inside + length;
         result.push_written(scalar, written..open);
         match resolve(scalar.get(inside..close).unwrap_or_default(), lookup) {
-            Ok(Resolved { secret, from_outside }) => {
+            Ok(Resolved { secret, from_outside, doubt }) => {
                 if from_outside {
                     result.secrets.push(secret.clone());
+                }
+                if let Some((message, hint)) = doubt
+                    && result.doubts.len() < PROBLEMS_MAX
+                {
+                    result.doubts.push(Problem { span: open..close + 1, message, hint });
                 }
                 result.text.parts.push(Part::Value(secret));
             }
@@ -112,11 +120,13 @@ impl Interpolated {
 struct Resolved {
     secret: Secret,
     from_outside: bool,
+    /// A message and a hint.
+    doubt: Option<(String, String)>,
 }
 
 /// Why there is no value, and how to mend it.
 enum Unresolved {
-    /// Rightly written, but there is nothing under this name.
+    /// Rightly written, but there is nothing under this name, or something empty.
     Missing { name: String, message: String, hint: String },
     /// Never right, wherever the relay runs.
     Wrong { message: String, hint: String },
@@ -150,7 +160,8 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
             message: format!("cannot read {}: {reason}", quoted(path)),
             hint: "the relay needs the file, readable, when it loads the rules".into(),
         })?;
-        return Ok(Resolved { secret: Secret::new(inside, value), from_outside: true });
+        let empty = "put the value into it, on one line".to_owned();
+        return from_outside(inside, &format!("the file {}", quoted(path)), value, empty);
     }
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -162,17 +173,35 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
         return Err(Unresolved::Wrong { message, hint: "a default is plain text".into() });
     }
     // As in a shell, `:-` also covers a variable that is set but empty.
-    match (lookup(name), default) {
-        (Some(value), Some(default)) if value.is_empty() => Ok((default.to_owned(), false)),
-        (Some(value), _) => Ok((value, true)),
-        (None, Some(default)) => Ok((default.to_owned(), false)),
+    match (lookup(name).filter(|value| default.is_none() || !value.is_empty()), default) {
+        (Some(value), _) => from_outside(
+            name,
+            &format!("the variable {}", quoted(name)),
+            value,
+            format!("set it; where it may be empty, write `${{{name}:-}}`"),
+        ),
+        (None, Some(default)) => Ok(Resolved { secret: Secret::new(name, default), from_outside: false, doubt: None }),
         (None, None) => Err(Unresolved::Missing {
             name: name.to_owned(),
             message: format!("the variable {} is not set", quoted(name)),
             hint: format!("set it in the relay's environment, or give a default: `${{{name}:-...}}`"),
         }),
     }
-    .map(|(value, from_outside)| Resolved { secret: Secret::new(name, value), from_outside })
+}
+
+/// A value as it came, unless something is wrong with it. `shown` is what it came from, `empty` what to do where that is empty.
+fn from_outside(name: &str, shown: &str, value: String, empty: String) -> Result<Resolved, Unresolved> {
+    let doubt = match flaw::find(&value) {
+        Some(Flaw::Empty(message)) => {
+            return Err(Unresolved::Missing { name: name.to_owned(), message: format!("{shown} {message}"), hint: empty });
+        }
+        Some(Flaw::Foreign { message, hint }) => {
+            return Err(Unresolved::Wrong { message: format!("{shown} {message}"), hint: hint.into() });
+        }
+        Some(Flaw::Blank { message, hint }) => Some((format!("{shown} {message}"), hint.to_owned())),
+        None => None,
+    };
+    Ok(Resolved { secret: Secret::new(name, value), from_outside: true, doubt })
 }
 
 fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
@@ -219,6 +248,8 @@ mod tests {
         match name {
             "A" => Some("alpha".into()),
             "EMPTY" => Some(String::new()),
+            "SPACED" => Some(" spaced".into()),
+            "LINE" => Some("s3cret\n".into()),
             "NESTED" => Some("${A} $.x {{ y }}".into()),
             _ => None,
         }
@@ -246,7 +277,8 @@ mod tests {
             ("${NO:-a: {b, c:-d}", "a: {b, c:-d"),
             ("${NO:-}", ""),
             ("${EMPTY:-x}", "x"),
-            ("[${EMPTY}]", "[]"),
+            ("[${EMPTY:-}]", "[]"),
+            ("[${SPACED}]", "[ spaced]"),
             ("${NESTED}", "${A} $.x {{ y }}"),
         ] {
             assert_eq!(exposed(scalar), expected, "{scalar}");
@@ -305,6 +337,28 @@ mod tests {
         assert!(problem("${data.id}").hint.contains("{{ data.id }}"));
         assert!(problem("${1A}").message.contains("not a variable's name"));
         assert!(problem("${NO:-${A}}").message.contains("holds another"));
+    }
+
+    #[test]
+    fn a_value_that_nobody_means_is_named_with_its_place_and_never_shown() {
+        let empty = problem("x${EMPTY}");
+        assert_eq!((empty.span.clone(), empty.message.as_str()), (1..9, "the variable `EMPTY` is empty"));
+        assert!(empty.hint.contains("`${EMPTY:-}`"));
+        let line = problem("x${LINE}");
+        assert_eq!((line.span.clone(), line.message.as_str()), (1..8, "the variable `LINE` ends with a line break"));
+        let spaced = interpolate("x${SPACED}", &lookup, Missing::IsAnError);
+        assert_eq!((spaced.problems.len(), spaced.doubts.len()), (0, 1));
+        assert_eq!(spaced.doubts[0].message, "the variable `SPACED` begins with a blank");
+        for said in [format!("{empty:?}"), format!("{line:?}"), format!("{:?}", spaced.doubts)] {
+            assert!(!said.contains("s3cret") && !said.contains(" spaced"), "{said}");
+        }
+        // What has no value in a dry run may as well be empty there: some CI sets a secret that it may not tell to nothing.
+        assert_eq!(interpolate("${EMPTY}", &lookup, Missing::IsStoodInFor).stood_in_for, ["EMPTY"]);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().display().to_string();
+        assert_eq!(problem(&format!("${{file:{path}}}")).message, format!("the file `{path}` is empty"));
+        file.write_all("\u{feff}s3cret\n".as_bytes()).unwrap();
+        assert_eq!(problem(&format!("${{file:{path}}}")).message, format!("the file `{path}` begins with a byte order mark (BOM), U+FEFF"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod condition;
 mod decode;
 mod destination;
 mod finding;
+mod flaw;
 mod interpolate;
 mod known_paths;
 mod report;

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::durations::{self, NotADuration};
+
 /// Why a value cannot be read, and how to write it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable {
@@ -20,11 +22,7 @@ const UNITS: [(&str, u64); 7] =
 
 /// `500ms`, `10s`, `1h30m`, `7d`.
 pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
-    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return Err(unreadable("has no unit", format!("seconds are written `{text}s`")));
-    }
-    humantime::parse_duration(text)
-        .map_err(|_| unreadable("is not a duration", "a number and a unit: `500ms`, `10s`, `5m`, `4h`, `3d`, or `1h30m`"))
+    durations::read(text).map_err(|NotADuration { reason, hint }| unreadable(reason, hint))
 }
 
 /// `1MiB` (1,048,576), `1MB` (1,000,000), or bytes without a unit.
@@ -110,13 +108,8 @@ mod tests {
     #[test]
     fn durations() {
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("3d"), Ok(Duration::from_secs(259_200)));
         assert_eq!(duration("10").unwrap_err().hint, "seconds are written `10s`");
-        for bad in ["", "s", "10 parsecs", "-1s", "1e3s", "99999999999999999999s", "18446744073709551615d"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
+        assert!(duration("1M").unwrap_err().hint.contains("`1m`"));
     }
 
     #[test]

@@ -132,6 +132,9 @@ async fn misuse_is_told_from_failure() {
         assert_eq!(ran.code, Some(2), "{arguments:?} {ran:?}");
         assert!(!ran.error.is_empty(), "{arguments:?}");
     }
+    for flag in ["--grace", "--audit-interval"] {
+        run(&["serve", flag, "1M"]).await.assert_refused(2, &[flag, "`1m` for minutes", "`1month`"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

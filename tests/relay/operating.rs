@@ -139,6 +139,7 @@ async fn questions_that_make_no_sense_get_an_answer_that_does() {
         ("/api/events?colour=red", 400, "`colour` is no parameter"),
         ("/api/events?destination=crn", 400, "there are `crm`"),
         ("/api/events?since=yesterday", 400, "since: `yesterday` is no time"),
+        ("/api/events?since=1M", 400, "since: `1M` can be minutes or months: write `1m` for minutes, `1month`"),
         ("/api/events?limit=0", 400, "from 1 to 1000"),
         ("/api/events?from=e1", 400, "`next`"),
         ("/api/deliveries?status=dead&from=e0197a000-0000-7000-8000-000000000001", 400, "`next`"),

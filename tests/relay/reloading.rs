@@ -265,3 +265,37 @@ async fn an_event_is_routed_by_one_version_of_the_rules() {
 fn version(relay: &Relay) -> String {
     wiza_relay::config::version(&std::fs::read_to_string(relay.routes_file()).unwrap())
 }
+
+/// A rotated secret that came along with a byte order mark, or did not come at all, is refused by name and place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secrets_file_that_is_empty_or_has_something_around_it_changes_nothing_and_is_named() {
+    let receiver = Receiver::start().await;
+    let secrets = tempfile::tempdir().unwrap();
+    let token = secrets.path().join("token");
+    std::fs::write(&token, "first-token\n").unwrap();
+    let headers = format!("headers: {{ x-token: '${{file:{}}}' }}", token.display());
+    let relay = Setup::to(&receiver, &headers).start().await;
+    for (content, what) in [
+        ("", "is empty"),
+        (" \n", "holds nothing but blanks"),
+        ("\u{feff}second-token", "begins with a byte order mark (BOM), U+FEFF"),
+        ("second-token\n\n", "ends with a line break"),
+    ] {
+        std::fs::write(&token, content).unwrap();
+        let (status, problem) = relay.post("/-/reload").await;
+        assert_eq!(status, 422, "{content:?}: {problem}");
+        let finding = &problem["findings"][0];
+        assert_eq!(finding["message"], json!(format!("the file `{}` {what}", token.display())), "{content:?}");
+        assert!(finding["line"].as_u64().unwrap() > 1 && finding["severity"] == "error", "{finding}");
+        assert!(!problem.to_string().contains("second-token") && !relay.log().contains("second-token"), "{problem}");
+        assert!(relay.log().contains(what), "`{what}` is not in the log");
+    }
+    relay.webhook(reveal(1)).accepted().await;
+    assert_eq!(receiver.wait_for(1).await[0].header("x-token"), "first-token");
+    // A blank around it may be meant, so it is used, and told of.
+    std::fs::write(&token, " third-token").unwrap();
+    let (status, reloaded) = relay.post("/-/reload").await;
+    assert_eq!((status, &reloaded["status"]), (200, &json!("reloaded")), "{reloaded}");
+    eventually("the log tells of the blank", async || relay.log().contains("begins with a blank").then_some(())).await;
+    relay.finish().await;
+}

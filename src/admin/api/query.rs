@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Api;
 use crate::admin::problem::Problem;
+use crate::durations;
 use crate::listing::Filter;
 use crate::store::{PAGE_ITEMS_MAX, Paging, Records};
 
@@ -75,10 +76,13 @@ pub(super) fn moment(name: &str, text: &str) -> Result<Timestamp, Problem> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let ago = humantime::parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
-    ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok()).ok_or_else(|| {
-        Problem::bad_request(format!("{name}: `{text}` is no time; write 2026-01-31T08:00:00Z, or 90m or 2d for so long ago"))
-    })
+    let refused = |why: String| Problem::bad_request(format!("{name}: `{text}` {why}"));
+    let ago = durations::read(text).map_err(|error| match error.reason.as_str() {
+        "is not a duration" => refused("is no time; write 2026-01-31T08:00:00Z, or 90m or 2d for so long ago".to_owned()),
+        _ => refused(error.to_string()),
+    })?;
+    let ago = SignedDuration::try_from(ago).ok().and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    ago.ok_or_else(|| refused("is longer ago than the calendar goes".to_owned()))
 }
 
 fn limit(text: &str) -> Result<usize, Problem> {

@@ -152,7 +152,7 @@ pub(super) fn number(range: &RangeInclusive<f64>) -> Schema {
 /// `10s`, `1h30m`, `3d`. The range cannot be a pattern, so the description has it.
 pub(super) fn duration(range: &RangeInclusive<Duration>) -> Schema {
     const UNITS: &str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|\
-                         weeks?|wks?|w|months?|M|years?|yrs?|y";
+                         weeks?|wks?|w|months?|years?|yrs?|y";
     Schema::of_type(["string"]).pattern(&format!(r"\s*(?:[0-9]+(?:\.[0-9]+)?\s*(?:{UNITS})\s*)+")).says(&format!(
         "From {} to {}.",
         shown_duration(*range.start()),
