@@ -99,7 +99,7 @@ pub fn explain<'c>(config: &'c Config, event: &Arc<Event>, now: Timestamp) -> Ex
 fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Option<usize>, now: Timestamp) -> Option<Delivery<'c>> {
     let destination = config.destinations.get(place)?;
     let (route, shape) = config.target(route, place);
-    let context = RenderContext { event: Arc::clone(event), route: route.into() };
+    let context = RenderContext { event: Arc::clone(event), route: route.into(), now };
     let rendered = match destination.batch {
         // As it would go out if no other event came meanwhile.
         Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }]).map(|batch| batch.request),

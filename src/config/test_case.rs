@@ -26,6 +26,8 @@ pub struct TestCase {
     pub payload: Payload,
     /// The relay's own facts, where a rule reads them.
     pub event: Facts,
+    /// `now()` of templates; `None`: the event's `received_at`, where the test gives one.
+    pub now: Option<Timestamp>,
     /// Every destination that should get something, and what.
     pub expect: Vec<(String, Expectation)>,
     /// Every route that should match, in the file's order; `None`: not looked at.
@@ -114,6 +116,7 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>, names: &Names<'_>) -> Opt
     let payload = table.take("payload");
     let expect = table.take("expect");
     let event = table.take("event");
+    let now = table.take("now");
     let routes = table.take("routes");
     let misspelt = table.finish(decoder);
 
@@ -128,6 +131,7 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>, names: &Names<'_>) -> Opt
     let name = name.and_then(|name| decoder.public_text(name, "a test's name"));
     let payload = payload.and_then(|payload| decode_payload(decoder, payload));
     let event = event.map(|event| decode_facts(decoder, event));
+    let now = now.map(|now| decode_time(decoder, now));
     let expect = expect.and_then(|expect| decode_expect(decoder, expect, names));
     let routes = routes.map(|routes| decode_routes(decoder, routes, names));
     let line = decoder.report.line_of(node.span.start);
@@ -136,6 +140,7 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>, names: &Names<'_>) -> Opt
         line,
         payload: payload?,
         event: optional(event)?.unwrap_or_default(),
+        now: optional(now)?,
         expect: expect?,
         routes: optional(routes)?,
     })
@@ -157,20 +162,22 @@ fn decode_facts(decoder: &mut Decoder<'_>, node: &Node) -> Option<Facts> {
     let mut table = decoder.table(node, "`event`")?;
     let path = table.take("path").map(|node| decoder.public_text(node, "a path"));
     let query = table.take("query").map(|node| decode_query(decoder, node));
-    let received_at = table.take("received_at").map(|node| {
-        let text = decoder.public_text(node, "a time")?;
-        let time = Timestamp::from_str(&text).ok();
-        if time.is_none() {
-            decoder.report.error(node.span.clone(), format!("{} is not a time", quoted(&text))).hint("RFC 3339: `2026-01-31T12:00:00Z`");
-        }
-        time
-    });
+    let received_at = table.take("received_at").map(|node| decode_time(decoder, node));
     table.finish(decoder);
     Some(Facts {
         path: optional(path)?.unwrap_or_default().trim_start_matches('/').to_owned(),
         query: optional(query)?.unwrap_or_default(),
         received_at: optional(received_at)?,
     })
+}
+
+fn decode_time(decoder: &mut Decoder<'_>, node: &Node) -> Option<Timestamp> {
+    let text = decoder.public_text(node, "a time")?;
+    let time = Timestamp::from_str(&text).ok();
+    if time.is_none() {
+        decoder.report.error(node.span.clone(), format!("{} is not a time", quoted(&text))).hint("RFC 3339: `2026-01-31T12:00:00Z`");
+    }
+    time
 }
 
 /// A mapping of names to values, or the query as it stands in a URL.

@@ -114,7 +114,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
         return Err(DAMAGED.to_owned());
     }
     let LaneSettings { rules, destination, .. } = settings;
-    let context = RenderContext { event: Arc::clone(&claim.event), route };
+    let context = RenderContext { event: Arc::clone(&claim.event), route, now: Timestamp::now() };
     let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
     Ok(Rendered { request, id: MessageId::from(&id), members: Vec::new(), left_out: Vec::new() })
@@ -125,11 +125,12 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
     let all = std::iter::once((claim.sequence, &claim.event, claim.route));
     let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route)));
     let (sound, damaged): (Vec<_>, Vec<_>) = all.partition(|(_, event, _)| !event.is_damaged());
+    let now = Timestamp::now();
     let members: Vec<transform::Member<'_>> = sound
         .iter()
         .map(|(_, event, route)| {
             let (route, shape) = rules.target(*route, *place);
-            transform::Member { context: RenderContext { event: Arc::clone(event), route: route.into() }, shape }
+            transform::Member { context: RenderContext { event: Arc::clone(event), route: route.into(), now }, shape }
         })
         .collect();
     if members.is_empty() {

@@ -65,6 +65,25 @@ fn what_goes_to_nobody_is_expected_of_nobody() {
     assert_eq!(differences(failed, "expect: {}"), [got]);
 }
 
+/// What a test says of the time holds on every day.
+#[test]
+fn now_is_pinned_by_the_test() {
+    let text = "source: { path: /w, api_keys: [k] }
+destinations: { d: { url: 'https://d.example/', body: \"{{ now() | date('%H:%M', tz='Europe/Berlin') }} {{ event.received_at | date }}\" } }
+routes: [{ name: all, to: [d] }]
+tests:
+  - { name: both, payload: {}, event: { received_at: 2026-02-03T04:05:06Z }, now: 2026-07-01T10:00:00Z, expect: { d: { body: 12:00 2026-02-03 } } }
+  - { name: the event's, payload: {}, event: { received_at: 2026-02-03T04:05:06Z }, expect: { d: { body: 05:05 2026-02-03 } } }
+  - { name: none, payload: {}, expect: { d: { body: 13:30 2026-11-27 } } }
+";
+    let loaded = config::load("routes.yaml", text, &|_| None);
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.findings));
+    for case in &config.tests {
+        let found = run(&config, case, Bytes::from_static(b"{}"), "2026-11-27T12:30:00Z".parse().unwrap()).unwrap();
+        assert_eq!(found, [], "{}", case.name);
+    }
+}
+
 #[test]
 fn each_difference_has_its_place() {
     let expect = "routes: [all], expect: { log: {}, crm: { route: all, method: POST, url: https://crm.example.com/8, \

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
 use crate::event::Event;
 
+use super::filters;
 use super::printing::RESERVED_PREFIX;
 use super::view::{self, Root};
 
@@ -18,6 +20,8 @@ pub struct RenderContext {
     pub event: Arc<Event>,
     /// The name of the route that took the event: `event.route`.
     pub route: Arc<str>,
+    /// The moment that the request is made for: `now()`.
+    pub now: Timestamp,
 }
 
 /// Names the event, and keeps its content to itself.
@@ -34,8 +38,8 @@ impl RenderContext {
     }
 }
 
-/// The payload's top-level keys by name; beside them `event`, the relay's own facts, and `payload`, the whole payload.
-/// Where the payload has a key of one of these two names, that key is reached by `payload.event`.
+/// The payload's top-level keys by name; beside them `event`, the relay's own facts, `payload`, the whole payload, and the function
+/// `now`. Where the payload has a key of one of these three names, that key is reached by `payload.event`.
 #[derive(Debug)]
 struct Names(RenderContext);
 
@@ -47,6 +51,7 @@ impl Object for Names {
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         match name {
             "event" => Some(Value::from_object(Facts(self.0.clone()))),
+            "now" => Some(filters::now(self.0.now)),
             "payload" => Some(view::root(&self.0.event, Root::Payload)),
             // Reserved names are the globals that stand for `${...}`; no payload may take their place.
             _ if name.starts_with(RESERVED_PREFIX) => None,

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use minijinja::{Error, ErrorKind};
 
 use super::RenderError;
+use super::filters::SAYS;
 use super::origin::{EXCERPT_BYTES_MAX, Origin};
 use super::printing::{FUNCTION_PRINTED, NULL_PRINTED};
 use super::reads::FACTS;
@@ -53,6 +54,10 @@ pub(super) fn on_trial(error: &Error, offset: usize, written: &str) -> TemplateE
     match (error.kind(), error.detail()) {
         (_, Some(NULL_PRINTED)) => TemplateError::new(offset, format!("{tag} prints a null, whatever the event")),
         (_, Some(FUNCTION_PRINTED)) => TemplateError::new(offset, format!("{tag} is a function, not a value")).hint("call it: `name(...)`"),
+        (_, Some(detail)) if detail.starts_with(SAYS) => {
+            let words = detail.trim_start_matches(SAYS);
+            TemplateError::new(offset, format!("{tag} can never be rendered, whatever the event: {words}"))
+        }
         (ErrorKind::UndefinedError, _) if written.contains("event.") => {
             let facts: Vec<String> = FACTS.iter().map(|fact| format!("`event.{fact}`")).collect();
             TemplateError::new(offset, format!("{tag} can never be rendered: the relay has no such fact about an event"))
@@ -81,6 +86,7 @@ pub(super) fn while_rendering(error: &Error, origin: &Origin) -> RenderError {
             format!("{place} {subject}; say what to print instead: `| default(\"...\", true)`")
         }
         (_, Some(FUNCTION_PRINTED)) => format!("{place} is a function, not a value"),
+        (_, Some(detail)) if detail.starts_with(SAYS) => format!("{place} cannot be rendered: {}", detail.trim_start_matches(SAYS)),
         (ErrorKind::UndefinedError, detail) => {
             let name = detail.and_then(|detail| undefined_name(detail, origin)).map(|name| format!("`{name}`"));
             format!("{} is not in this event; where it may be absent, write `| default(\"...\")`", name.unwrap_or(place))

@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `vocabulary`, `reads` and `printing`, `selection`, `body`, `address` and `header` (what may be sent), `failure`.
+//! `origin`, `lexer`, `vocabulary`, `reads` and `printing`, `filters` (escaping, texts, dates), `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -27,6 +27,7 @@ mod body;
 mod context;
 mod digits;
 mod failure;
+mod filters;
 mod header;
 mod lexer;
 mod origin;

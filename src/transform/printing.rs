@@ -68,7 +68,7 @@ fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error
 }
 
 /// The text that a value prints as.
-fn text_of<'v>(state: &State, value: &'v Value) -> Result<Cow<'v, str>, Error> {
+pub(super) fn text_of<'v>(state: &State, value: &'v Value) -> Result<Cow<'v, str>, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().map_or(Cow::Borrowed(""), Cow::Borrowed)),
         // minijinja's own conversion remembers which name was undefined.

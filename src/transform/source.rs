@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
+use super::filters::{self, Trial};
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
 use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
@@ -238,6 +239,10 @@ impl Reader {
                 written: text.get(inside..tag.end - 2).unwrap_or_default().trim_matches(['-', '+']).trim().to_owned(),
                 source: self.source.text.get(source_before..).unwrap_or_default().to_owned(),
             });
+        }
+        for Trial { start, written, expression } in filters::trials(&tag.tokens, text) {
+            let offset = pieces.scalar_offset(start);
+            self.source.constants.push(Constant { offset, written: written.to_owned(), source: expression });
         }
         if kind == b'%' && matches!(tag.tokens.as_slice(), [only] if only.is(Kind::Name, "raw")) {
             self.state = State::Raw;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use url::Url;
@@ -16,7 +17,7 @@ use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
 use super::reads::{Read, ReadPath};
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
-use super::{RenderError, address, failure, header};
+use super::{RenderError, address, failure, filters, header};
 
 /// The work that one rendering may cost: an instruction costs 1, as do 64 bytes of text made or 4 bytes of JSON.
 pub const TEMPLATE_FUEL_MAX: u64 = 500_000;
@@ -53,7 +54,8 @@ impl Templates {
         }
         let name = if escape == Escape::Url { URL_ESCAPING } else { "text" };
         for Constant { offset, written, source } in constants {
-            let tried = self.trials.render_named_str(name, source, minijinja::context! { event => minijinja::context! {} });
+            let names = minijinja::context! { event => minijinja::context! {}, now => filters::now(Timestamp::UNIX_EPOCH) };
+            let tried = self.trials.render_named_str(name, source, names);
             if let Err(error) = tried
                 && error.kind() != ErrorKind::OutOfFuel
             {
@@ -93,6 +95,7 @@ fn environment(fuel: u64) -> Environment<'static> {
         if name.starts_with(URL_ESCAPING) { AutoEscape::Custom(URL_ESCAPING.into()) } else { AutoEscape::None }
     });
     printing::install(&mut environment);
+    filters::install(&mut environment);
     environment
 }
 

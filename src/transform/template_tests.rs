@@ -62,7 +62,7 @@ pub(super) fn context_of(payload: &Value) -> RenderContext {
         "campaign=q4&record=a%2Fb".to_owned(),
         Bytes::from(serde_json::to_vec(payload).unwrap()),
     );
-    RenderContext { event: Arc::new(event), route: "failures".into() }
+    RenderContext { event: Arc::new(event), route: "failures".into(), now: "2026-03-29T01:30:00Z".parse().unwrap() }
 }
 
 fn outcome(written: &str, escape: Escape) -> Result<Result<String, String>, TemplateError> {
@@ -214,7 +214,7 @@ fn errors_at_load_name_place_and_fix() {
         ("{% if data.id is not defned %}{% endif %}", "defned", "there is no test `defned`", "`defined`"),
         ("{{ rnge(3) }}", "rnge", "there is no function `rnge`", "`range`"),
         ("{{ upper(data.name) }}", "upper", "there is no function `upper`", "`value | upper`"),
-        ("{% set n = namespace(x=1) %}", "namespace", "there is no function `namespace`", "functions are: dict, range"),
+        ("{% set n = namespace(x=1) %}", "namespace", "there is no function `namespace`", "functions are: dict, now, range"),
         ("{{ debug() }}", "debug", "there is no function `debug`", "functions are"),
         ("{{ __relay_value_0 }}", "__relay_value_0", "the relay's own", ""),
         ("{% set __relay_text = 1 %}", "__relay_text", "the relay's own", ""),

@@ -203,7 +203,7 @@ fn without_a_body_the_payload_goes_out_byte_for_byte() {
         String::new(),
         received.clone(),
     );
-    let context = RenderContext { event: std::sync::Arc::new(event), route: "r".into() };
+    let context = RenderContext { event: std::sync::Arc::new(event), route: "r".into(), now: jiff::Timestamp::UNIX_EPOCH };
     let mut maker = Maker::new();
     let shape = maker.shape(Some("https://h/"), &[], None);
     assert_eq!(render(&maker.templates, &destination(Method::POST, shape), None, &context).unwrap().body, received);

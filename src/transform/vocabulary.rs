@@ -24,20 +24,21 @@ pub(super) struct Mention {
     offset: usize,
 }
 
-/// minijinja's filters, for suggestions; what exists is asked of minijinja itself.
-const FILTERS: &str = "abs attr batch bool capitalize chain count d default dictsort e escape first float format groupby \
-    indent int items join last length lines list lower map max min pprint reject rejectattr replace reverse round safe \
-    select selectattr slice sort split string sum title tojson trim unique upper urlencode zip";
+/// The filters, minijinja's and the relay's, for suggestions; what exists is asked of minijinja itself.
+const FILTERS: &str = "abs attr batch bool capitalize center chain count csv d date default dictsort discord e escape \
+    filesizeformat first float form format groupby indent int items join last length lines list lower map max min pprint reject \
+    rejectattr replace reverse round safe select selectattr slack slice sort split string striptags sum title tojson trim truncate \
+    unique upper urlencode wordcount wordwrap xml zip";
 
 /// minijinja's tests, for suggestions.
 const TESTS: &str = "boolean defined divisibleby endingwith eq equalto escaped even false float ge gt in integer iterable \
     le lower lt mapping ne none number odd safe sameas sequence startingwith string true undefined";
 
-/// The functions that are left of minijinja's, for suggestions.
-const FUNCTIONS: &str = "dict range";
+/// The functions that are left of minijinja's, and `now`, for suggestions.
+const FUNCTIONS: &str = "dict now range";
 
 /// Names of other template languages, and what to write instead.
-const FOREIGN: [(&str, &str); 10] = [
+const FOREIGN: [(&str, &str); 17] = [
     ("uppercase", "upper"),
     ("lowercase", "lower"),
     ("upcase", "upper"),
@@ -48,6 +49,13 @@ const FOREIGN: [(&str, &str); 10] = [
     ("size", "length"),
     ("url_encode", "urlencode"),
     ("startswith", "startingwith"),
+    ("mrkdwn", "slack"),
+    ("markdown", "discord"),
+    ("html", "escape"),
+    ("strftime", "date"),
+    ("datetimeformat", "date"),
+    ("dateformat", "date"),
+    ("strip_html", "striptags"),
 ];
 
 impl Mention {
@@ -133,7 +141,7 @@ impl<'e> Vocabulary<'e> {
             Role::Filter => !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter),
             Role::Test => !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest),
             // Asked by name: with every `${...}` of the file there is one global more to walk.
-            Role::Function => matches!(name, "loop" | "caller") || state.lookup(name).is_some(),
+            Role::Function => matches!(name, "loop" | "caller" | "now") || state.lookup(name).is_some(),
         }
     }
 

@@ -23,6 +23,7 @@ fn test() -> Schema {
                 .examples([json!("samples/failed.json"), json!({ "type": "individual_reveal", "data": { "email_status": "valid" } })]),
         ),
         ("event", facts().says("The relay's own facts, where a rule reads them.")),
+        ("now", time().says("What `now()` gives in templates, as in RFC 3339. Left out: the event's `received_at`.")),
         (
             "routes",
             list(kind::public_text())
@@ -38,6 +39,13 @@ fn test() -> Schema {
     .needs(["name", "payload", "expect"])
 }
 
+/// RFC 3339.
+fn time() -> Schema {
+    Schema::of_type(["string"])
+        .with("pattern", json!("^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*(?:[Zz]|[+-][0-9]{2}.*)$"))
+        .examples([json!("2026-01-31T12:00:00Z")])
+}
+
 fn facts() -> Schema {
     object([
         ("path", kind::public_text().says("`event.path`: what follows the source's path in the URL.").default("")),
@@ -49,13 +57,7 @@ fn facts() -> Schema {
                 .with("additionalProperties", kind::public_text().into())
                 .examples([json!({ "campaign": "q4" }), json!("campaign=q4&record=0031x")]),
         ),
-        (
-            "received_at",
-            Schema::of_type(["string"])
-                .says("`event.received_at`, as in RFC 3339. Left out: now.")
-                .with("pattern", json!("^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*(?:[Zz]|[+-][0-9]{2}.*)$"))
-                .examples([json!("2026-01-31T12:00:00Z")]),
-        ),
+        ("received_at", time().says("`event.received_at`, as in RFC 3339. Left out: now.")),
     ])
     .or_nothing()
 }
