@@ -1,9 +1,18 @@
 use super::*;
 
-/// A URL as in routes.yaml, with values by name: `${A}`.
+/// A URL as in routes.yaml, with values by name: `${A}`. They may be any, also those that are refused before a URL is looked at.
 fn text(written: &str, values: &[(&str, &str)]) -> Text {
-    let lookup = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    crate::config::interpolate::interpolate(written, &lookup, crate::config::interpolate::Missing::IsAnError).text
+    let value_of = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let lookup = |name: &str| value_of(name).map(|_| "x".to_owned());
+    let mut text = crate::config::interpolate::interpolate(written, &lookup, crate::config::interpolate::Missing::IsAnError).text;
+    for part in &mut text.parts {
+        if let Part::Value(secret) = part
+            && let Some(value) = value_of(&secret.name)
+        {
+            *part = Part::Value(Secret::new(secret.name.as_str(), value));
+        }
+    }
+    text
 }
 
 fn good(written: &str, value: &str) -> String {
