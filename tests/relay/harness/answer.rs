@@ -10,6 +10,10 @@ use tokio::sync::watch;
 pub enum Answer {
     /// A complete reply.
     Reply { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, delay: Duration, gate: Option<Gate> },
+    /// A complete reply, and the connection is closed so long after it without a word.
+    ReplyThenClose(u16, Duration),
+    /// These bytes, whose status is this, and then the end of the connection.
+    Raw(u16, Vec<u8>),
     /// Never answers, and keeps the connection.
     Hang,
     /// Resets the connection after the request's head, before all of its body was read.

@@ -1,11 +1,11 @@
 //! Running a command of the binary to its end.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::PATIENCE;
+use super::{PATIENCE, skipped};
 
 /// What a command said and how it ended.
 #[derive(Debug)]
@@ -48,6 +48,23 @@ pub(super) fn relay_with_open_files(soft: u32, hard: u32) -> Command {
     let mut shell = confined(Command::new("sh"));
     shell.arg("-c").arg(format!(r#"ulimit -S -n {soft} && ulimit -H -n {hard} && exec "$0" "$@""#)).arg(binary());
     shell
+}
+
+/// Whether a relay may have a hosts file of its own; says loudly where not.
+pub fn may_have_own_hosts() -> bool {
+    let may = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    if !may {
+        skipped("this process may not have mounts of its own, so no name can be moved");
+    }
+    may
+}
+
+/// The same, in mounts of its own, where this file stands in place of /etc/hosts.
+pub(super) fn relay_with_hosts(hosts: &Path) -> Command {
+    let mut unshare = confined(Command::new("unshare"));
+    let script = r#"mount --bind "$1" /etc/hosts; shift; exec "$@""#;
+    unshare.args(["--mount", "--propagation", "private", "sh", "-euc", script, "sh"]).arg(hosts).arg(binary());
+    unshare
 }
 
 /// The binary, run by a user who owns nothing, so that nothing is allowed only because the tests run as root. `None` where the user cannot

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What happens to a connection that begins now.
@@ -34,6 +36,10 @@ pub enum Fault {
 pub struct Link {
     pub address: SocketAddr,
     fault: Arc<Mutex<Fault>>,
+    /// Raised where the connections that are open fall silent.
+    silenced: Arc<watch::Sender<u64>>,
+    /// Bytes that came from the relay over connections that had fallen silent.
+    swallowed: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
@@ -43,13 +49,24 @@ impl Link {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(Fault::Nothing));
-        let server = tokio::spawn(accept(listener, target, Arc::clone(&fault)));
-        Self { address, fault, server }
+        let (silenced, swallowed) = (Arc::new(watch::channel(0).0), Arc::default());
+        let server = tokio::spawn(accept(listener, target, Arc::clone(&fault), Arc::clone(&silenced), Arc::clone(&swallowed)));
+        Self { address, fault, silenced, swallowed, server }
     }
 
     /// What happens to connections from now on. Those that are open stay as they are.
     pub fn inject(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Over the connections that are open now nothing passes any more, and they stay open. New ones are as they were.
+    pub fn silence(&self) {
+        self.silenced.send_modify(|times| *times += 1);
+    }
+
+    /// How many bytes the relay has sent into connections that had fallen silent.
+    pub fn swallowed(&self) -> usize {
+        self.swallowed.load(Ordering::SeqCst)
     }
 
     /// A URL over this link.
@@ -64,18 +81,35 @@ impl Drop for Link {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, fault: Arc<Mutex<Fault>>) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    fault: Arc<Mutex<Fault>>,
+    silenced: Arc<watch::Sender<u64>>,
+    swallowed: Arc<AtomicUsize>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let fault = *fault.lock().unwrap();
+        let (mut silence, swallowed) = (silenced.subscribe(), Arc::clone(&swallowed));
         connections.spawn(async move {
-            // Either side may go away at any moment.
-            let _ = pass(stream, target, fault).await;
+            let mut stream = stream;
+            // Held beside, so that it is not closed where it falls silent.
+            let mut target_stream = None;
+            tokio::select! {
+                // Either side may go away at any moment.
+                _ = pass(&mut stream, &mut target_stream, target, fault) => return,
+                _ = silence.changed() => {}
+            }
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                swallowed.fetch_add(read, Ordering::SeqCst);
+            }
         });
     }
 }
 
-async fn pass(mut from: TcpStream, target: SocketAddr, fault: Fault) -> io::Result<()> {
+async fn pass(from: &mut TcpStream, to: &mut Option<TcpStream>, target: SocketAddr, fault: Fault) -> io::Result<()> {
     match fault {
         Fault::Reset => return from.set_zero_linger(),
         Fault::Hang => std::future::pending().await,
@@ -86,7 +120,7 @@ async fn pass(mut from: TcpStream, target: SocketAddr, fault: Fault) -> io::Resu
         }
         _ => {}
     }
-    let mut to = TcpStream::connect(target).await?;
+    let to = to.insert(TcpStream::connect(target).await?);
     let whole = {
         let (mut from_read, mut from_write) = from.split();
         let (mut to_read, mut to_write) = to.split();

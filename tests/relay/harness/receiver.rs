@@ -257,6 +257,17 @@ async fn respond(stream: &mut Stream, shared: &Shared, number: usize, answer: An
             answered(status);
             stream.write_all(&[format!("{head}\r\n").as_bytes(), &body].concat()).await
         }
+        Answer::ReplyThenClose(status, time) => {
+            answered(status);
+            stream.write_all(format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 0\r\n\r\n").as_bytes()).await?;
+            tokio::time::sleep(time).await;
+            Err(io::ErrorKind::Interrupted.into())
+        }
+        Answer::Raw(status, bytes) => {
+            answered(status);
+            stream.write_all(&bytes).await?;
+            Err(io::ErrorKind::Interrupted.into())
+        }
         Answer::Hang | Answer::ResetMidRequest => std::future::pending().await,
         Answer::CutHead => {
             stream.write_all(b"HTTP/1.1 20").await?;

@@ -95,9 +95,10 @@ impl Relay {
     fn command(&self) -> Command {
         let environment = self.setup.environment.iter().cloned();
         let Some(image) = &self.setup.image else {
-            let mut command = match self.setup.open_files {
-                None => command::relay(),
-                Some((soft, hard)) => command::relay_with_open_files(soft, hard),
+            let mut command = match (self.setup.open_files, &self.setup.hosts) {
+                (Some((soft, hard)), _) => command::relay_with_open_files(soft, hard),
+                (None, Some(hosts)) => command::relay_with_hosts(hosts),
+                (None, None) => command::relay(),
             };
             command.args(self.arguments()).envs(environment);
             return command;

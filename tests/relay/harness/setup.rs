@@ -19,6 +19,8 @@ pub struct Setup {
     pub(super) image: Option<Arc<Image>>,
     /// The soft and the hard limit of open files.
     pub(super) open_files: Option<(u32, u32)>,
+    /// Stands in place of /etc/hosts.
+    pub(super) hosts: Option<PathBuf>,
 }
 
 impl Setup {
@@ -35,6 +37,7 @@ impl Setup {
             damaged: false,
             image: None,
             open_files: None,
+            hosts: None,
         }
     }
 
@@ -58,6 +61,12 @@ impl Setup {
     /// Starts it as something that allows so many open files, and so many if the process asks for them.
     pub fn open_files(mut self, soft: u32, hard: u32) -> Self {
         self.open_files = Some((soft, hard));
+        self
+    }
+
+    /// Has it look for names in this file in place of /etc/hosts. See [`super::command::may_have_own_hosts`].
+    pub fn hosts(mut self, file: impl Into<PathBuf>) -> Self {
+        self.hosts = Some(file.into());
         self
     }
 
