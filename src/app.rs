@@ -81,14 +81,15 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
     let reloads = reloader.run(rules_file, reload_requests, draining.clone());
     let reloading = tokio::spawn(async move { watched.watch(Part::Reloader, "what reloads the rules", reloads).await });
-    let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), traces.clone(), draining.clone());
+    let receiver = Receiver::router(Arc::clone(&store), Arc::clone(&rules), Arc::clone(&metrics), traces.clone(), draining.clone());
     let webhook_server = spawn_server(Port::Webhooks { connections_max }, webhooks, receiver, &metrics, draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
     let admin_router = Admin {
         store: Arc::clone(&records),
         metrics: Arc::clone(&metrics),
-        rules: rules_status,
+        rules: Arc::clone(&rules),
+        rules_status,
         reload,
         token: admin_token,
         address: admin_address,

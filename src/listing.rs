@@ -15,7 +15,7 @@ pub enum EventStatus {
     Routed,
     /// No route took it.
     Unmatched,
-    /// Authentic, but no JSON object: kept, never delivered.
+    /// Authentic, but not a JSON object: kept, and delivered only if somebody releases it.
     Quarantined,
 }
 

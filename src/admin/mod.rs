@@ -16,11 +16,12 @@ use axum::middleware;
 use axum::routing::post;
 use tokio_util::sync::CancellationToken;
 
+use self::api::Api;
 use crate::metrics::Metrics;
-use crate::rules::CurrentStatus;
+use crate::rules::{CurrentRules, CurrentStatus};
 use crate::store::{Records, Store};
 
-pub use api::{Counted, DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest};
+pub use api::{Counted, DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest, ReleaseAnswer};
 pub use guard::{AdminToken, Guard};
 pub use probes::Probes;
 pub use reload::{Reload, Reloaded};
@@ -31,8 +32,10 @@ pub struct Admin {
     pub store: Arc<dyn Records>,
     /// The relay's metrics.
     pub metrics: Arc<Metrics>,
+    /// The rules in effect, by which an event that leaves quarantine is routed.
+    pub rules: CurrentRules,
     /// What is known of the rules' file.
-    pub rules: CurrentStatus,
+    pub rules_status: CurrentStatus,
     /// A way to ask for a reload.
     pub reload: Reload,
     /// What has to be shown by whoever wants more than metrics and health.
@@ -46,14 +49,15 @@ pub struct Admin {
 impl Admin {
     /// The admin port's handler.
     pub fn router(self) -> Router {
-        let Self { store, metrics, rules, reload, token, address, draining } = self;
+        let Self { store, metrics, rules, rules_status, reload, token, address, draining } = self;
         let guard = Arc::new(Guard::new(token, address));
         let reloading = Router::new()
             .route("/-/reload", post(|State(reload): State<Reload>| async move { reload::answer(reload().await) }))
             .with_state(reload);
-        let kept =
-            api::router(Arc::clone(&store), draining.clone()).merge(reloading).layer(middleware::from_fn_with_state(guard, guard::check));
+        let kept = api::router(Api { store: Arc::clone(&store), rules, metrics: Arc::clone(&metrics), draining: draining.clone() })
+            .merge(reloading)
+            .layer(middleware::from_fn_with_state(guard, guard::check));
         let store: Arc<dyn Store> = store;
-        Probes { store, metrics, rules, draining }.router().merge(kept)
+        Probes { store, metrics, rules: rules_status, draining }.router().merge(kept)
     }
 }

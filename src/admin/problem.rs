@@ -30,6 +30,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// Something that cannot be done to what is there as it stands.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// Something that was understood, and cannot be done for what it is about.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.members.push((name, value));
         self

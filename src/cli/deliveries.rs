@@ -1,9 +1,37 @@
 //! `wiza-relay deliveries`: what a running relay has sent, or is to send.
 
+use clap::{Args, Subcommand};
+
+use super::Ending;
 use super::events::word;
-use super::listing::{Listed, column};
+use super::listing::{List, Listed, Show, column};
 use crate::event::rfc3339_milliseconds;
 use crate::listing::Delivery;
+
+/// A listing, or one of the deliveries.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Deliveries {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show one whole, with the event's body.
+    Show(Show),
+}
+
+impl Deliveries {
+    pub fn run(self) -> Ending {
+        match self.verb {
+            None => self.list.run::<Delivery>(),
+            Some(Verb::Show(show)) => show.run::<Delivery>(),
+        }
+    }
+}
 
 impl Listed for Delivery {
     const PATH: &'static str = "deliveries";

@@ -1,8 +1,40 @@
 //! `wiza-relay events`: what a running relay has received.
 
-use super::listing::{Listed, column};
+use clap::{Args, Subcommand};
+
+use super::Ending;
+use super::listing::{List, Listed, Show, column};
+use super::release::Release;
 use crate::event::rfc3339_milliseconds;
 use crate::listing::{DeliveryStatus, Event, EventStatus};
+
+/// A listing, or something about some of the events.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Events {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show one whole, with its body.
+    Show(Show),
+    /// Have events leave quarantine: they are routed by the rules in effect now.
+    Release(Release),
+}
+
+impl Events {
+    pub fn run(self) -> Ending {
+        match self.verb {
+            None => self.list.run::<Event>(),
+            Some(Verb::Show(show)) => show.run::<Event>(),
+            Some(Verb::Release(release)) => release.run(),
+        }
+    }
+}
 
 impl Listed for Event {
     const PATH: &'static str = "events";

@@ -1,6 +1,6 @@
 //! What the listing commands have in common: filters, pages, following, showing.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,12 +32,9 @@ pub(super) struct Filters {
     pub search: Option<String>,
 }
 
-/// A listing: which items, how many, and how they are shown; or one item, whole.
+/// A listing: which items, how many, and how they are shown.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct List {
-    #[command(subcommand)]
-    one: Option<One>,
     /// Only in this status. Of events: routed, unmatched, quarantined; of deliveries: waiting, retrying, delivered, dead, parked.
     #[arg(long, env = "WIZA_RELAY_STATUS", value_name = "STATUS")]
     status: Option<String>,
@@ -53,15 +50,13 @@ pub(super) struct List {
     output: Output,
 }
 
-#[derive(Debug, Subcommand)]
-enum One {
-    /// Show one whole, with the event's body.
-    Show {
-        /// An event's id is a UUID; a delivery's is `<event id>_<destination>`, the `webhook-id` that the destination gets.
-        id: String,
-        #[command(flatten)]
-        output: Output,
-    },
+/// One item, whole.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// An event's id is a UUID; a delivery's is `<event id>_<destination>`, the `webhook-id` that the destination gets.
+    id: String,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// How something is shown, and which relay is asked.
@@ -87,14 +82,8 @@ pub(super) trait Listed: DeserializeOwned + Serialize {
 }
 
 impl List {
-    pub fn run<T: Listed>(mut self) -> Ending {
-        block_on(async move {
-            let done = match self.one.take() {
-                None => self.list::<T>().await,
-                Some(One::Show { id, output }) => show_one(&["api", T::PATH, &id], output).await,
-            };
-            done.map_or_else(Ending::Failed, |()| Ending::Good)
-        })
+    pub fn run<T: Listed>(self) -> Ending {
+        block_on(async move { self.list::<T>().await.map_or_else(Ending::Failed, |()| Ending::Good) })
     }
 
     async fn list<T: Listed>(self) -> Result<(), String> {
@@ -146,6 +135,12 @@ impl List {
             eprintln!("{}", T::NONE);
         }
         Ok(())
+    }
+}
+
+impl Show {
+    pub fn run<T: Listed>(self) -> Ending {
+        block_on(async move { show_one(&["api", T::PATH, &self.id], self.output).await.map_or_else(Ending::Failed, |()| Ending::Good) })
     }
 }
 

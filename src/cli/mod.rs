@@ -16,6 +16,7 @@ mod narrator;
 mod out;
 mod receivers;
 mod redrive;
+mod release;
 mod remote;
 mod schema;
 mod send;
@@ -53,10 +54,10 @@ enum Command {
     Export(export::Export),
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
     Test(test::Test),
-    /// List, follow or show what a running relay has received.
-    Events(listing::List),
+    /// List, follow or show what a running relay has received, or have it leave quarantine.
+    Events(events::Events),
     /// List, follow or show what a running relay has sent, or is to send.
-    Deliveries(listing::List),
+    Deliveries(deliveries::Deliveries),
     /// Have a running relay send dead deliveries again.
     Redrive(redrive::Redrive),
     /// See how a running relay's destinations stand.
@@ -100,8 +101,8 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Export(export) => export.run(),
         Command::Test(test) => test.run(),
-        Command::Events(list) => list.run::<crate::listing::Event>(),
-        Command::Deliveries(list) => list.run::<crate::listing::Delivery>(),
+        Command::Events(events) => events.run(),
+        Command::Deliveries(deliveries) => deliveries.run(),
         Command::Redrive(redrive) => redrive.run(),
         Command::Destinations(destinations) => destinations.run(),
         Command::Pause(pause) => pause.run(),

@@ -267,6 +267,16 @@ impl Metrics {
         self.counted.webhooks_total.with_label_values(&[outcome.label()]).inc();
     }
 
+    /// Counts what the rules said of an event.
+    pub fn matched<'r>(&self, routes: impl Iterator<Item = &'r str>, unmatched: bool) {
+        for route in routes {
+            self.counted.route_matches_total.with_label_values(&[route]).inc();
+        }
+        if unmatched {
+            self.counted.unmatched_total.inc();
+        }
+    }
+
     /// Counts spans.
     pub fn spans(&self, outcome: SpanOutcome, count: usize) {
         self.counted.spans_total.with_label_values(&[outcome.label()]).inc_by(count as u64);

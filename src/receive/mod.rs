@@ -208,12 +208,7 @@ impl Receiver {
 
     fn count_routes(&self, rules: &Rules, decision: &Decision, id: EventId) {
         let name = |place: &usize| rules.config.routes.get(*place).map(|route| route.name.as_str());
-        for route in decision.matched.iter().filter_map(name) {
-            self.metrics.counted.route_matches_total.with_label_values(&[route]).inc();
-        }
-        if decision.unmatched {
-            self.metrics.counted.unmatched_total.inc();
-        }
+        self.metrics.matched(decision.matched.iter().filter_map(name), decision.unmatched);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let destination =
                 |(place, _): &(usize, Option<usize>)| rules.config.destinations.get(*place).map(|destination| destination.name.as_str());

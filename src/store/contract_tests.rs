@@ -12,8 +12,13 @@ use jiff::Timestamp;
 use super::embedded::{Embedded, Options};
 use super::*;
 use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
+use crate::listing::EventStatus;
 
 pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
+}
+
+fn open_records(folder: &Path) -> Arc<dyn Records> {
     Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
 }
 
@@ -276,6 +281,64 @@ async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
     let after = figures(&store, "crm");
     assert_eq!((after.planned, after.delivered, after.dead, after.outstanding()), (3, 1, 1, 1), "the figures outlive the events");
     store.close().await;
+}
+
+/// A quarantined event and a plan for it.
+fn held_event(keys: &Keys, destinations: &[usize], body: &str) -> (NewEvent, Release) {
+    let mut event = new_event(keys, destinations, body);
+    let quarantine = Disposition::Quarantine("it was not understood".to_owned());
+    let Disposition::Route { rules, plan } = std::mem::replace(&mut event.disposition, quarantine) else { unreachable!() };
+    (event, Release { kind: Some("reveal".to_owned()), rules, plan })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_leaves_quarantine_once_and_is_delivered_once_wherever_the_queue_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_records(folder.path());
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let plain: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+    // Before the cursor of both, and, for slack, which nobody claims from, behind it.
+    let (before, release_before) = held_event(&keys, &[0, 1], "before");
+    let before = accept(&plain, before).await;
+    for number in 0..600 {
+        accept(&plain, new_event(&keys, &[1], &format!("{number}"))).await;
+    }
+    let (after, release_after) = held_event(&keys, &[0, 1], "after");
+    let after = accept(&plain, after).await;
+    accept(&plain, new_event(&keys, &[1], "last")).await;
+    assert_eq!((figures(&plain, "crm").planned, figures(&plain, "slack").planned), (0, 601));
+    assert!(store.release_event(before, release_before).await.unwrap());
+    assert!(store.release_event(after, release_after).await.unwrap());
+    // Once only, and nothing that was never in quarantine.
+    let (_, again) = held_event(&keys, &[0], "again");
+    assert!(!store.release_event(before, again).await.unwrap());
+    assert!(matches!(store.held(before).await.unwrap(), Some(Held::Planned)));
+    assert!(store.held(EventId::from_bytes([9; 16])).await.unwrap().is_none());
+    assert_eq!((figures(&plain, "crm").planned, figures(&plain, "slack").planned), (2, 603));
+    let shown = store.event(after).await.unwrap().unwrap().event;
+    assert_eq!((shown.status, shown.kind.as_deref(), shown.reason, shown.routes.len()), (EventStatus::Routed, Some("reveal"), None, 1));
+    for (destination, count) in [(keys.destinations[0], 2), (keys.destinations[1], 603)] {
+        let mut seen = BTreeSet::new();
+        while seen.len() < count {
+            for claim in claim_exactly(&plain, destination, 1).await {
+                assert!(seen.insert(claim.sequence), "twice");
+                plain.settle(settlement(claim, Outcome::Delivered)).await;
+            }
+        }
+        assert!(claim_now(&plain, destination, 10).await.is_empty(), "one too many");
+    }
+    plain.flush().await.unwrap();
+    assert!(store.audit().await.unwrap().balances());
+    // What was released and not attempted outlives a crash.
+    let (late, release_late) = held_event(&keys, &[0], "late");
+    let late = accept(&plain, late).await;
+    assert!(store.release_event(late, release_late).await.unwrap());
+    plain.close().await;
+    drop((plain, store));
+    let store = reopen(folder.path()).await;
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let claims = claim_exactly(&store, keys.destinations[0], 1).await;
+    assert_eq!((claims[0].event.id, claims[0].attempts_made, claims[0].event.is_damaged()), (late, 0, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
 use crate::event::{Event, EventId};
 
 pub use figures::{DestinationFigures, Figures};
-pub use records::{Account, Audit, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven};
+pub use records::{Account, Audit, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
 
 /// A webhook ready to be stored.
 #[derive(Debug)]

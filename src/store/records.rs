@@ -5,9 +5,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DestinationFigures, Store, StoreError};
+use super::{DestinationFigures, RulesKey, Store, StoreError};
 use crate::circuit::CircuitState;
-use crate::delivery::{DeliveryId, DestinationKey};
+use crate::delivery::{DeliveryId, DestinationKey, Plan};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 
@@ -49,6 +49,26 @@ pub struct Redriven {
     pub next_due: Timestamp,
     /// Where to go on; `None`: that was all.
     pub cursor: Option<String>,
+}
+
+/// An event that somebody wants to take out of quarantine.
+#[derive(Debug)]
+pub enum Held {
+    /// It is in quarantine. This is the event as it was received.
+    Quarantined(Box<crate::event::Event>),
+    /// It is not in quarantine: it was planned.
+    Planned,
+}
+
+/// What becomes of an event that leaves quarantine: as [`Disposition::Route`](super::Disposition::Route) of a new one.
+#[derive(Debug)]
+pub struct Release {
+    /// The payload's `type`, for listings.
+    pub kind: Option<String>,
+    /// The rules that made the plan.
+    pub rules: RulesKey,
+    /// The deliveries.
+    pub plan: Plan,
 }
 
 /// One destination's books: both sides of the equation, and what was found by walking the store.
@@ -102,6 +122,13 @@ pub trait Records: Store {
 
     /// Takes up dead deliveries again, some at a time: call it again with the cursor until there is none.
     fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>>;
+
+    /// An event, to plan it if it is in quarantine; `None` where there is no such event.
+    fn held(&self, id: EventId) -> BoxFuture<'_, Result<Option<Held>, StoreError>>;
+
+    /// Takes an event out of quarantine. Its deliveries are due at once, and their deadlines count from now. It is on stable
+    /// storage when this answers. `false`: it is not in quarantine (any more), and nothing was changed.
+    fn release_event(&self, id: EventId, release: Release) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Walks the whole store and adds up. It finds damage where nobody else looks, which is counted and changes nothing.
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;

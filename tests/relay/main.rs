@@ -36,6 +36,7 @@ mod ordering;
 mod privacy;
 mod private;
 mod proxying;
+mod quarantine;
 mod real_servers;
 mod receiving;
 mod receiving_limits;

@@ -41,9 +41,16 @@ pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuer
 #[utoipa::path(get, path = "/api/events/{id}", params(("id" = String, Path, description = "The event's id.")),
     responses((status = 200, body = EventDetails), (status = 404, description = "There is no such event, or its retention has ended.")))]
 pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let parsed: EventId = id.parse().map_err(|_| Problem::bad_request(format!("`{id}` is no event id: it is a UUID")))?;
-    match api.store.event(parsed).await? {
+    match api.store.event(self::id(&id)?).await? {
         Some(event) => Ok(json_text("application/json", &event)),
-        None => Err(Problem::not_found(format!("there is no event {id}, or its retention has ended"))),
+        None => Err(none(&id)),
     }
+}
+
+pub(super) fn id(text: &str) -> Result<EventId, Problem> {
+    text.parse().map_err(|_| Problem::bad_request(format!("`{text}` is no event id: it is a UUID")))
+}
+
+pub(super) fn none(id: &str) -> Problem {
+    Problem::not_found(format!("there is no event {id}, or its retention has ended"))
 }

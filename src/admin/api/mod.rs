@@ -7,6 +7,7 @@ mod events;
 mod follow;
 mod query;
 mod redrive;
+mod release;
 
 use std::sync::Arc;
 
@@ -16,15 +17,20 @@ use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
 use super::problem::{Problem, json_text};
+use crate::metrics::Metrics;
+use crate::rules::CurrentRules;
 use crate::store::Records;
 
 pub use destinations::DestinationState;
 pub use redrive::{Counted, RedriveAnswer, RedriveFilter, RedriveRequest};
+pub use release::ReleaseAnswer;
 
 /// What every handler needs.
 pub(super) struct Api {
-    store: Arc<dyn Records>,
-    draining: CancellationToken,
+    pub store: Arc<dyn Records>,
+    pub rules: CurrentRules,
+    pub metrics: Arc<Metrics>,
+    pub draining: CancellationToken,
 }
 
 /// The document at `/api/openapi.json`.
@@ -32,7 +38,7 @@ pub(super) struct Api {
 #[openapi(
     info(title = "wiza-relay admin API", description = "Events, deliveries and destinations of a relay. Off loopback every request needs `authorization: Bearer <admin token>`."),
     paths(
-        events::list, events::show, events::follow, deliveries::list, deliveries::show, deliveries::follow, redrive::redrive,
+        events::list, events::show, events::follow, release::release, deliveries::list, deliveries::show, deliveries::follow, redrive::redrive,
         destinations::list, destinations::pause, destinations::resume
     ),
     modifiers(&BearerToken)
@@ -51,12 +57,13 @@ impl utoipa::Modify for BearerToken {
 }
 
 /// The handlers under `/api`.
-pub(super) fn router(store: Arc<dyn Records>, draining: CancellationToken) -> Router {
+pub(super) fn router(api: Api) -> Router {
     Router::new()
         .route("/api/openapi.json", get(|| async { json_text("application/json", &Document::openapi()) }))
         .route("/api/events", get(events::list))
         .route("/api/events/follow", get(events::follow))
         .route("/api/events/{id}", get(events::show))
+        .route("/api/events/{id}/release", post(release::release))
         .route("/api/deliveries", get(deliveries::list))
         .route("/api/deliveries/follow", get(deliveries::follow))
         .route("/api/deliveries/redrive", post(redrive::redrive))
@@ -65,5 +72,5 @@ pub(super) fn router(store: Arc<dyn Records>, draining: CancellationToken) -> Ro
         .route("/api/destinations/{name}/pause", post(destinations::pause))
         .route("/api/destinations/{name}/resume", post(destinations::resume))
         .route("/api/{*rest}", get(|| async { Problem::not_found("there is no such path; /api/openapi.json lists those that there are") }))
-        .with_state(Arc::new(Api { store, draining }))
+        .with_state(Arc::new(api))
 }

@@ -261,7 +261,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     Ok(true)
 }
 
-fn write_figures(transaction: &Transaction<'_>, writer: &Writer, key: DestinationKey, change: Change) -> rusqlite::Result<()> {
+pub(super) fn write_figures(transaction: &Transaction<'_>, writer: &Writer, key: DestinationKey, change: Change) -> rusqlite::Result<()> {
     let Some(queue) = writer.shared.queue(key) else { return Ok(()) };
     let figures = queue.figures_after(change);
     transaction

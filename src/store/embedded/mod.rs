@@ -5,7 +5,7 @@
 //! - `batch` keeps deliveries together that go in one request.
 //! - `line` keeps deliveries of one order key one behind another, as rows.
 //! - `backlog` lets queues that are behind share what one of them read.
-//! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `audit`.
+//! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `release`, `audit`.
 //! - `backup` copies the store while it is worked on.
 //! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
 //! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
@@ -35,6 +35,7 @@ mod queue;
 mod read;
 mod records;
 mod redrive;
+mod release;
 mod retention;
 mod schema;
 mod standing;

@@ -157,6 +157,25 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// A delivery of this event is about to have a row, though none was planned when the event was accepted. Nobody may
+    /// take it for a fresh one, also a read of the store that is under way.
+    pub fn expect_row(&self, sequence: i64) {
+        let mut state = self.state();
+        state.settled_up_to = state.settled_up_to.max(sequence);
+        if state.reading.is_some() {
+            state.settled_during_read.insert(sequence);
+        }
+    }
+
+    /// Counts what was planned of an event that left quarantine, and is due at `due`.
+    pub fn released(&self, change: Change, due: i64) {
+        let mut state = self.state();
+        change.apply(&mut state.figures);
+        state.expect_retry(Some(due));
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Every event up to this one has a row, or is not for this destination. May lag; never runs ahead.
     pub fn frontier(&self) -> i64 {
         self.state().frontier()

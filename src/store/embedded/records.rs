@@ -8,12 +8,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use super::listing::{deliveries, details, events, follow};
-use super::{Embedded, redrive, standing};
+use super::{Embedded, redrive, release, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
-use crate::store::{Audit, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, StoreError};
+use crate::store::{Audit, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
 
 impl Records for Embedded {
     fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
@@ -70,6 +70,14 @@ impl Records for Embedded {
             Ok(redrive::told(&self.shared.queues(), counts, next_due, cursor))
         }
         .boxed()
+    }
+
+    fn held(&self, id: EventId) -> BoxFuture<'_, Result<Option<Held>, StoreError>> {
+        self.lookers.read("reading an event in quarantine", move |connection| release::held(connection, id)).boxed()
+    }
+
+    fn release_event(&self, id: EventId, release: Release) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.run_task("releasing an event from quarantine", move |writer| release::release(writer, id, &release)).boxed()
     }
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {

@@ -63,7 +63,7 @@ pub(super) fn take_up(
     let mut counts: BTreeMap<DestinationKey, u64> = BTreeMap::new();
     let mut changed = Changed::default();
     let mut due = from;
-    let mut entered = Entered { shared: Arc::clone(&writer.shared), lines: Vec::new() };
+    let mut entered = Entered::new(&writer.shared);
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     for (event, destination) in &chosen.deliveries {
         let dead = transaction
@@ -89,7 +89,7 @@ pub(super) fn take_up(
             .execute(params![count, count, destination.0])?;
     }
     transaction.commit()?;
-    entered.lines.clear(); // They stay in line.
+    entered.stay();
     for (destination, count) in &counts {
         if let Some(queue) = writer.shared.queue(*destination) {
             queue.redriven(*count, from.as_millisecond());
@@ -101,14 +101,23 @@ pub(super) fn take_up(
 }
 
 /// Deliveries that were put in line; taken out again if the transaction does not succeed.
-struct Entered {
+pub(super) struct Entered {
     shared: Arc<Shared>,
     lines: Vec<(DestinationKey, OrderKey, bool)>,
 }
 
 impl Entered {
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), lines: Vec::new() }
+    }
+
+    /// The transaction has succeeded: they stay in line.
+    pub fn stay(&mut self) {
+        self.lines.clear();
+    }
+
     /// Whether it has to wait for another of its key.
-    fn enter(&mut self, destination: DestinationKey, order: OrderKey) -> bool {
+    pub fn enter(&mut self, destination: DestinationKey, order: OrderKey) -> bool {
         let waits = self.shared.queue(destination).is_some_and(|queue| queue.enter_line(order));
         self.lines.push((destination, order, waits));
         waits

@@ -41,7 +41,7 @@ impl State {
     /// Empties the window; what it held is read from the store again.
     pub fn let_go_of_window(&mut self) {
         self.cursor = self.frontier();
-        self.settled_up_to = self.newest;
+        self.settled_up_to = self.settled_up_to.max(self.newest);
         self.fresh.clear();
         self.fresh_bytes = 0;
         let waiting: Vec<i64> = self.retries.drain(..).map(|ready| ready.sequence).collect();
