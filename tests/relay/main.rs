@@ -30,6 +30,7 @@ mod image;
 mod kill_steps;
 mod logging;
 mod measuring;
+mod mixed_load;
 mod network;
 mod operating;
 mod ordering;
