@@ -13,11 +13,13 @@
 //!   same 64-bit float back, so that it keeps its last digit;
 //! - of a repeated key the last value counts.
 
+mod exact;
 mod fault;
 mod number;
 mod parser;
 mod text;
 
+pub use self::exact::{Exact, NumberKey};
 pub use self::fault::{Fault, Problem};
 pub use self::number::{is_integer, number};
 use self::parser::Parser;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::{Object, ObjectRepr, ValueKind};
-use serde::ser::{SerializeMap, SerializeSeq};
+use minijinja::value::{Object, ObjectRepr};
+#[cfg(test)]
 use serde::{Serialize, Serializer};
 use serde_json::Number;
 
@@ -18,8 +18,6 @@ pub(super) fn number(number: &Number) -> Value {
     } else if let Some(integer) = number.as_u64() {
         Value::from(integer)
     } else if let Some(integer) = number.as_i128() {
-        Value::from(integer)
-    } else if let Some(integer) = number.as_u128() {
         Value::from(integer)
     } else if json::is_integer(number) {
         Value::from_object(Digits(number.clone()))
@@ -67,36 +65,5 @@ impl Object for Digits {
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
-    }
-}
-
-/// A value as it is written in JSON: [`Digits`] as the number that they are, which minijinja would write as a text.
-pub(super) struct Written<'v>(pub &'v Value);
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(value) = self;
-        let refused = <S::Error as serde::ser::Error>::custom::<minijinja::Error>;
-        match value.kind() {
-            ValueKind::Seq | ValueKind::Iterable => {
-                let mut list = serializer.serialize_seq(value.len())?;
-                for item in value.try_iter().map_err(refused)? {
-                    list.serialize_element(&Written(&item))?;
-                }
-                list.end()
-            }
-            ValueKind::Map => {
-                let mut map = serializer.serialize_map(value.len())?;
-                for key in value.try_iter().map_err(refused)? {
-                    let item = value.get_item(&key).map_err(refused)?;
-                    map.serialize_entry(&key, &Written(&item))?;
-                }
-                map.end()
-            }
-            _ => match Digits::of(value) {
-                Some(number) => number.serialize(serializer),
-                None => value.serialize(serializer),
-            },
-        }
     }
 }

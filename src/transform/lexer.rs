@@ -4,8 +4,6 @@
 //! checks the names of filters, tests and functions only when it renders. The little that is needed to check them
 //! while a file loads is a lexical matter, and Jinja's lexical rules are stable, so they are read here.
 
-use std::ops::Range;
-
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -120,82 +118,4 @@ fn quoted_length(rest: &str, quote: char) -> Option<usize> {
         }
     }
     None
-}
-
-/// The operands of every `~` in a tag, as byte ranges of the text that was read, without string literals (which need
-/// no care). `~` binds tighter than `+` and looser than `*`, so an operand ends at a bracket, a comma, or at any
-/// operator or keyword that binds as loosely as `~` or looser.
-pub(super) fn joined_operands(tokens: &[Token<'_>]) -> Vec<Range<usize>> {
-    let mut operands: Vec<Range<usize>> = Vec::new();
-    for (at, token) in tokens.iter().enumerate() {
-        if !token.is(Kind::Symbol, "~") {
-            continue;
-        }
-        let left = operand_length(tokens, (0..at).rev(), [")]}", "([{"]);
-        let right = operand_length(tokens, at + 1..tokens.len(), ["([{", ")]}"]);
-        for run in [tokens.get(at - left..at), tokens.get(at + 1..at + 1 + right)] {
-            let Some(run) = run else { continue };
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-            if run.len() == 1 && first.kind == Kind::Quoted {
-                continue;
-            }
-            let range = first.start..last.end();
-            if operands.last() != Some(&range) && !operands.contains(&range) {
-                operands.push(range);
-            }
-        }
-    }
-    operands
-}
-
-/// How many tokens of `walk`, which goes away from a `~`, belong to its operand; `brackets` are those that open and
-/// those that close in the direction of the walk.
-fn operand_length(tokens: &[Token<'_>], walk: impl Iterator<Item = usize>, brackets: [&str; 2]) -> usize {
-    let [opening, closing] = brackets;
-    let mut depth = 0_i32;
-    let mut length = 0;
-    for at in walk {
-        let Some(token) = tokens.get(at) else { break };
-        let is_one_of = |brackets: &str| token.kind == Kind::Symbol && brackets.contains(token.text);
-        if is_one_of(opening) {
-            depth += 1;
-        } else if is_one_of(closing) {
-            depth -= 1;
-            if depth < 0 {
-                break;
-            }
-        } else if depth == 0 && ends_operand(tokens, at) {
-            break;
-        }
-        length += 1;
-    }
-    length
-}
-
-fn ends_operand(tokens: &[Token<'_>], at: usize) -> bool {
-    let Some(token) = tokens.get(at) else { return true };
-    let before = |count| at.checked_sub(count).and_then(|at| tokens.get(at));
-    match token.kind {
-        // A sign belongs to its operand; a minus between two operands does not.
-        Kind::Symbol if token.text == "-" => before(1).is_some_and(|before| match before.kind {
-            Kind::Symbol => matches!(before.text, ")" | "]" | "}"),
-            Kind::Name => !at.checked_sub(1).is_some_and(|at| is_word(tokens, at)),
-            Kind::Number | Kind::Quoted => true,
-        }),
-        Kind::Symbol => matches!(token.text, "," | ":" | "=" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "+" | "~"),
-        Kind::Name => {
-            // The words of `x is not in y` belong to the test, unlike those of `x not in y`.
-            let is_before = |count, text| before(count).is_some_and(|token| token.is(Kind::Name, text));
-            let is_of_test = is_before(1, "is") || (is_before(1, "not") && is_before(2, "is"));
-            is_word(tokens, at) && !is_of_test
-        }
-        Kind::Number | Kind::Quoted => false,
-    }
-}
-
-/// Whether a name stands between operands or before one. `data.in` is an attribute.
-fn is_word(tokens: &[Token<'_>], at: usize) -> bool {
-    let is_attribute = at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|token| token.is(Kind::Symbol, "."));
-    let name = tokens.get(at).map_or("", |token| token.text);
-    !is_attribute && matches!(name, "and" | "or" | "not" | "in" | "if" | "elif" | "else" | "do" | "call" | "for" | "set" | "print" | "with")
 }

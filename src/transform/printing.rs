@@ -1,37 +1,38 @@
 //! How values become text: what `{{ }}` prints, and what the filters that read text see.
 //!
 //! minijinja prints as Python does (`None`, `True`, `{'a': 1}`). A webhook's reader expects JSON's spelling, so booleans
-//! print as `true` and `false`, lists and maps as JSON. A null is refused as an undefined name is: nobody wants `None`
-//! in a message, and `default("...", true)` says what to print instead.
+//! print as `true` and `false`, lists and maps as JSON, numbers as JSON's numbers, in `{{ }}` as in `tojson`. A null is
+//! refused as an undefined name is: nobody wants `None` in a message, and `default("...", true)` says what to print instead.
 
 use std::borrow::Cow;
 use std::io;
 
-use minijinja::value::{Kwargs, StringInput, ValueKind};
+use minijinja::value::{Kwargs, StringInput};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
 
-use super::digits::{Digits, Written};
+use super::digits::Digits;
+use super::kind::{Kind, present, refusal};
 use super::template::TEMPLATE_FUEL_MAX;
 
 /// Names that templates cannot use, and payloads cannot provide.
 pub(super) const RESERVED_PREFIX: &str = "__relay_";
 /// Turns a value into the text that printing it would give.
 pub(super) const TEXT_FILTER: &str = "__relay_text";
-/// The same for each item of a list.
-pub(super) const ITEMS_FILTER: &str = "__relay_items";
-/// The filters that read their input as text, and would read a null as `None`.
-pub(super) const TEXT_FILTERS: [&str; 12] =
-    ["upper", "lower", "title", "capitalize", "trim", "replace", "split", "lines", "indent", "string", "escape", "e"];
-/// The filters that read each item of their input as text.
-pub(super) const JOINING_FILTERS: [&str; 1] = ["join"];
-
 /// The name of the escaping of URL templates.
 pub(super) const URL_ESCAPING: &str = "url";
 
 /// The details of errors raised here, told apart by identity of text when they are put into words.
 pub(super) const NULL_PRINTED: &str = "null printed";
+/// Where a filter, an operator or a loop meets it.
+pub(super) const NULL_USED: &str = "null used";
 pub(super) const FUNCTION_PRINTED: &str = "function printed";
+
+/// Whether an error's detail is one of these.
+pub(super) fn is_named(detail: &str) -> bool {
+    matches!(detail, NULL_PRINTED | NULL_USED | FUNCTION_PRINTED)
+}
 
 /// The levels of indentation that `tojson(indent=...)` grants at most, in spaces.
 const INDENT_MAX: usize = 16;
@@ -44,7 +45,6 @@ const JSON_BYTES_MAX: usize = TEMPLATE_FUEL_MAX as usize * JSON_BYTES_PER_FUEL;
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.set_formatter(print);
     environment.add_filter(TEXT_FILTER, |state: &State, value: &Value| text_value(state, value));
-    environment.add_filter(ITEMS_FILTER, item_texts);
     environment.add_filter("tojson", to_json);
     environment.add_filter("urlencode", url_encode);
 }
@@ -69,38 +69,23 @@ fn print(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error
 
 /// The text that a value prints as.
 pub(super) fn text_of<'v>(state: &State, value: &'v Value) -> Result<Cow<'v, str>, Error> {
-    match value.kind() {
-        ValueKind::String => Ok(value.as_str().map_or(Cow::Borrowed(""), Cow::Borrowed)),
+    match Kind::of(value) {
+        Kind::Text => Ok(value.as_str().map_or(Cow::Borrowed(""), Cow::Borrowed)),
         // minijinja's own conversion remembers which name was undefined.
-        ValueKind::Undefined => StringInput::new(state, value).map(|text| Cow::Owned(text.as_str().to_owned())),
-        ValueKind::None => Err(Error::new(ErrorKind::InvalidOperation, NULL_PRINTED)),
-        ValueKind::Bool => Ok(Cow::Borrowed(if value.is_true() { "true" } else { "false" })),
-        ValueKind::Map | ValueKind::Seq | ValueKind::Iterable => json(state, value, None).map(Cow::Owned),
-        ValueKind::Number | ValueKind::Bytes => Ok(Cow::Owned(value.to_string())),
-        _ => match Digits::of(value) {
-            Some(number) => Ok(Cow::Borrowed(number.as_str())),
-            None => Err(Error::new(ErrorKind::InvalidOperation, FUNCTION_PRINTED)),
-        },
+        Kind::Absent => StringInput::new(state, value).map(|text| Cow::Owned(text.as_str().to_owned())),
+        Kind::Null => Err(Error::new(ErrorKind::InvalidOperation, NULL_PRINTED)),
+        Kind::Boolean => Ok(Cow::Borrowed(if value.is_true() { "true" } else { "false" })),
+        Kind::Number if value.is_integer() || Digits::of(value).is_some() => Ok(Cow::Owned(value.to_string())),
+        Kind::Number | Kind::Map | Kind::List => json(state, value, None).map(Cow::Owned),
+        Kind::Other => Err(Error::new(ErrorKind::InvalidOperation, FUNCTION_PRINTED)),
     }
 }
 
-fn text_value(state: &State, value: &Value) -> Result<Value, Error> {
-    match value.kind() {
-        // An undefined value goes on, to the operator or filter that refuses it by name.
-        ValueKind::String | ValueKind::Undefined => Ok(value.clone()),
+/// A value as the text that printing it gives. An absent value goes on, to the operator or filter that refuses it by name.
+pub(super) fn text_value(state: &State, value: &Value) -> Result<Value, Error> {
+    match Kind::of(value) {
+        Kind::Text | Kind::Absent => Ok(value.clone()),
         _ => text_of(state, value).map(Value::from),
-    }
-}
-
-fn item_texts(state: &State, value: &Value) -> Result<Value, Error> {
-    match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable => {
-            // Multiplied, a list can be longer than memory: each item has its price before it is kept.
-            let text = |item: Value| state.consume_fuel(1).and_then(|()| text_value(state, &item));
-            let texts: Result<Vec<Value>, Error> = value.try_iter()?.map(text).collect();
-            texts.map(Value::from)
-        }
-        _ => Ok(value.clone()),
     }
 }
 
@@ -108,6 +93,9 @@ fn item_texts(state: &State, value: &Value) -> Result<Value, Error> {
 fn to_json(state: &State, value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = indent.or(options.get("indent")?);
     options.assert_all_used()?;
+    if Kind::of(value) == Kind::Absent {
+        present(state, value)?;
+    }
     json(state, value, indent)
 }
 
@@ -125,35 +113,67 @@ impl io::Write for Affordable {
     }
 }
 
-fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
+/// A value as JSON. A null is JSON's own; what is absent inside of it, or no number, is refused.
+pub(super) fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut bytes = Affordable(Vec::new());
     let written = match indent {
-        None => Written(value).serialize(&mut serde_json::Serializer::new(&mut bytes)),
+        None => Strict(value).serialize(&mut serde_json::Serializer::new(&mut bytes)),
         Some(width) => {
             let spaces = " ".repeat(width.min(INDENT_MAX));
             let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            Written(value).serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+            Strict(value).serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
         }
     };
     if bytes.0.len() > JSON_BYTES_MAX {
         return Err(Error::from(ErrorKind::OutOfFuel));
     }
-    let text = written.ok().and_then(|()| String::from_utf8(bytes.0).ok());
-    let text = text.ok_or_else(|| Error::from(ErrorKind::BadSerialization))?;
+    written.map_err(|error| refusal(error.to_string()))?;
+    let text = String::from_utf8(bytes.0).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
     state.consume_fuel(u64::try_from(text.len() / JSON_BYTES_PER_FUEL).unwrap_or(u64::MAX))?;
     Ok(text)
+}
+
+/// Serializes what JSON can say, and refuses the rest.
+struct Strict<'v>(&'v Value);
+
+impl Serialize for Strict<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.0;
+        match Kind::of(value) {
+            Kind::Absent => Err(S::Error::custom("a part of this list or object is absent; `default(none)` makes it null")),
+            Kind::Other => Err(S::Error::custom("a function is no JSON")),
+            Kind::List => {
+                let mut list = serializer.serialize_seq(None)?;
+                for item in value.try_iter().map_err(|_| S::Error::custom("this list cannot be read"))? {
+                    list.serialize_element(&Strict(&item))?;
+                }
+                list.end()
+            }
+            Kind::Map => {
+                let mut map = serializer.serialize_map(None)?;
+                for key in value.try_iter().map_err(|_| S::Error::custom("this object cannot be read"))? {
+                    let item = value.get_item(&key).map_err(|_| S::Error::custom("this object cannot be read"))?;
+                    let name = key.as_str().ok_or_else(|| S::Error::custom("the names in an object are texts"))?;
+                    map.serialize_entry(name, &Strict(&item))?;
+                }
+                map.end()
+            }
+            Kind::Number if let Some(number) = Digits::of(value) => number.serialize(serializer),
+            Kind::Number if !value.is_integer() && !f64::try_from(value.clone()).is_ok_and(f64::is_finite) => {
+                Err(S::Error::custom("this is no number that JSON has: something was divided by 0, or is too large"))
+            }
+            Kind::Null | Kind::Boolean | Kind::Number | Kind::Text => value.serialize(serializer),
+        }
+    }
 }
 
 /// `urlencode`: everything but RFC 3986's unreserved characters is percent-encoded; a map becomes `a=1&b=2`. What it
 /// gives is not encoded again in a URL.
 fn url_encode(state: &State, value: &Value) -> Result<Value, Error> {
     let mut encoded = String::new();
-    if value.kind() == ValueKind::Map {
+    if Kind::of(value) == Kind::Map {
         for key in value.try_iter()? {
             let item = value.get_item(&key)?;
-            if item.is_none() {
-                continue;
-            }
             if !encoded.is_empty() {
                 encoded.push('&');
             }

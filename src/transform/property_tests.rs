@@ -242,7 +242,7 @@ proptest! {
         }
     }
 
-    /// The filters that are added around `~` and before others change nothing but the spelling of booleans, lists and nulls.
+    /// The strict form of a template changes nothing but the spelling of booleans and lists, and what it refuses.
     #[test]
     fn what_is_added_to_a_template_does_not_change_it(expression in expressions(), tag in prop::sample::select(vec![
         "{{ E }}", "{%- if E %}yes{% endif %}", "{% set x = E %}{{ x }}", "{% for x in [E] %}{{ x }}{% endfor %}",
@@ -256,16 +256,22 @@ proptest! {
         // Parentheses that were added can make valid what minijinja takes for an ambiguous test; never the reverse. What
         // is refused because it can never render does not render.
         let renders = plain.as_ref().is_ok_and(|plain| plain.render(super::digits::copy(&payload)).is_ok());
-        prop_assert!(!renders || compiled.is_ok(), "{}: {:?}", written, compiled);
+        if let Err(error) = &compiled {
+            prop_assert!(!renders || error.message.contains("can never be rendered, whatever the event"), "{}: {}", written, error);
+        }
         let (Ok(plain), Ok(compiled)) = (plain, compiled) else { return Ok(()) };
         let plain = plain.render(super::digits::copy(&payload));
         let rendered = compiled.render(&templates, &context_of(&payload));
         let spelled = |text: &str| text.to_lowercase().replace([' ', '\'', '"'], "");
         match (plain, rendered) {
-            // A boolean that was joined into text and then compared: `True` is not `true`.
+            // minijinja orders a text behind every number, and here there is no order between them.
+            _ if expression.contains('<') => {}
+            // A boolean that was joined into text or counted as a number, and then compared: `true` is neither `True` nor 1.
             _ if expression.matches(['<', '=']).count() + expression.matches("is ").count() + expression.matches("not ").count() + expression.matches(" in ").count() > 1 => {}
             (Ok(plain), Ok(rendered)) => prop_assert_eq!(spelled(&plain), spelled(&rendered), "{}", written),
-            (plain, rendered) => prop_assert_eq!(plain.is_ok(), rendered.is_ok(), "{}: {:?} {:?}", written, plain, rendered),
+            (Ok(_), Err(refused)) => prop_assert!(!refused.message.contains("invalid operation"), "{}: {}", written, refused),
+            (Err(plain), Ok(rendered)) => prop_assert!(false, "{}: {} {}", written, plain, rendered),
+            (Err(_), Err(_)) => {}
         }
     }
 }

@@ -22,6 +22,18 @@ pub struct ReadPath {
     pub is_explicit: bool,
 }
 
+impl ReadPath {
+    /// The path as a template writes it.
+    pub(super) fn written(&self) -> String {
+        let root = match (self.path.root, self.is_explicit) {
+            (PathRoot::Event, _) => "event.",
+            (PathRoot::Payload, true) => "payload.",
+            (PathRoot::Payload, false) => "",
+        };
+        format!("{root}{}", self.path.names().join("."))
+    }
+}
+
 /// A path as it stands in a tag, from the name that it begins with.
 #[derive(Debug, Clone)]
 pub(super) struct Read {

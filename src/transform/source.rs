@@ -1,18 +1,19 @@
 //! Turns a text of routes.yaml into the source of a minijinja template, in which every `${...}` has become the name of
 //! a reserved global: its value is never parsed, and never stands in a source that an error could quote.
 //!
-//! Two things are added to what was written, because Jinja would print a JSON null as `None`: the operands of `~` and
-//! the input of filters that read text pass through a reserved filter that refuses nulls (see `printing`).
+//! What would take a null or a boolean for something else is changed on the way (see `strict`).
 
 use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
+use super::expression;
 use super::filters::{self, Trial};
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
-use super::printing::{ITEMS_FILTER, JOINING_FILTERS, RESERVED_PREFIX, TEXT_FILTER, TEXT_FILTERS};
+use super::printing::RESERVED_PREFIX;
 use super::reads::Read;
+use super::strict;
 use super::template::TemplateError;
 use super::vocabulary::Mention;
 
@@ -42,6 +43,8 @@ pub(super) struct Source {
     pub(super) reads: Vec<Read>,
     /// The `{{ }}` outside of all blocks that read nothing of an event.
     pub(super) constants: Vec<Constant>,
+    /// The place of the first tag that could not be read, and so is not in its strict form. minijinja will say why.
+    pub(super) unreadable: Option<usize>,
     /// The text before the first tag or comment, values included.
     pub(super) head: String,
     /// Where that first tag or comment begins, in the scalar.
@@ -96,6 +99,20 @@ impl Pieces {
         let count = self.starts.partition_point(|(start, _)| *start <= at);
         let start = count.checked_sub(1).and_then(|index| self.starts.get(index));
         start.map_or(0, |(start, scalar)| scalar + (at - start))
+    }
+
+    /// A range of the text piece by piece, so that each place can be found again.
+    fn within(&self, range: Range<usize>) -> Vec<(usize, &str)> {
+        let mut found = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let next = self.starts.get(self.starts.partition_point(|(start, _)| *start <= at));
+            let stop = next.map_or(range.end, |(start, _)| *start).min(range.end);
+            let Some(piece) = self.text.get(at..stop) else { break };
+            found.push((at, piece));
+            at = stop;
+        }
+        found
     }
 }
 
@@ -162,6 +179,7 @@ impl Reader {
             bound: Vec::new(),
             reads: Vec::new(),
             constants: Vec::new(),
+            unreadable: None,
             head: String::new(),
             head_end: 0,
         };
@@ -231,7 +249,7 @@ impl Reader {
         let reads_before = self.source.reads.len();
         self.note(pieces, &tag, kind == b'%')?;
         let source_before = self.source.text.len();
-        self.copy_tag(pieces, start, &tag);
+        self.copy_tag(pieces, start, &tag, kind == b'%');
         let reads = self.source.reads.get(reads_before..).unwrap_or_default();
         if kind == b'{' && self.blocks == 0 && reads.iter().all(Read::is_never_there) {
             self.source.constants.push(Constant {
@@ -283,29 +301,21 @@ impl Reader {
         Ok(())
     }
 
-    /// Copies a tag, with the reserved filters added where nulls would become text.
-    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>) {
-        let mut additions: Vec<(usize, String)> = Vec::new();
-        for operand in lexer::joined_operands(&tag.tokens) {
-            additions.push((operand.start, "(".to_owned()));
-            additions.push((operand.end, format!(")|{TEXT_FILTER}")));
-        }
-        for pair in tag.tokens.windows(2) {
-            let [pipe, name] = pair else { continue };
-            if pipe.is(Kind::Symbol, "|") && name.kind == Kind::Name {
-                if TEXT_FILTERS.contains(&name.text) {
-                    additions.push((pipe.start, format!("|{TEXT_FILTER}")));
-                } else if JOINING_FILTERS.contains(&name.text) {
-                    additions.push((pipe.start, format!("|{ITEMS_FILTER}")));
-                }
+    /// Copies a tag in its strict form.
+    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) {
+        let edits = match expression::read(&tag.tokens, is_block) {
+            Ok(statement) => strict::edits(&statement),
+            Err(unreadable) => {
+                self.source.unreadable.get_or_insert(pieces.scalar_offset(unreadable.0));
+                Vec::new()
             }
-        }
-        additions.sort_by_key(|(at, _)| *at);
+        };
         let mut at = start;
-        for (place, addition) in additions {
-            self.copy(pieces, at..place);
-            self.source.text.push_str(&addition);
-            at = place;
+        for (place, text) in edits {
+            self.copy(pieces, at..place.start);
+            self.note_written(pieces, place.clone());
+            self.source.text.push_str(&text);
+            at = place.end;
         }
         self.copy(pieces, at..tag.end);
     }
@@ -344,17 +354,20 @@ impl Reader {
         Ok(())
     }
 
-    /// Copies written text into the source, piece by piece so that each place can be found again.
+    /// Copies written text into the source.
     fn copy(&mut self, pieces: &Pieces, range: Range<usize>) {
-        let mut at = range.start;
-        while at < range.end {
-            let next = pieces.starts.get(pieces.starts.partition_point(|(start, _)| *start <= at));
-            let stop = next.map_or(range.end, |(start, _)| *start).min(range.end);
-            let Some(piece) = pieces.text.get(at..stop) else { return };
+        for (at, piece) in pieces.within(range) {
             let Source { text, origin, .. } = &mut self.source;
             origin.add_written(piece, text.len(), pieces.scalar_offset(at));
             text.push_str(piece);
-            at = stop;
+        }
+    }
+
+    /// Notes written text that something else stands for in the source.
+    fn note_written(&mut self, pieces: &Pieces, range: Range<usize>) {
+        for (at, piece) in pieces.within(range) {
+            let Source { text, origin, .. } = &mut self.source;
+            origin.add_written(piece, text.len(), pieces.scalar_offset(at));
         }
     }
 }

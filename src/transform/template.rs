@@ -17,7 +17,7 @@ use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
 use super::reads::{Read, ReadPath};
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
-use super::{RenderError, address, failure, filters, header};
+use super::{RenderError, address, builtins, comparing, failure, filters, functions, header, questions};
 
 /// The work that one rendering may cost: an instruction costs 1, as do 64 bytes of text made or 4 bytes of JSON.
 pub const TEMPLATE_FUEL_MAX: u64 = 500_000;
@@ -65,9 +65,9 @@ impl Templates {
         Ok(())
     }
 
-    fn render(&self, name: &str, origin: &Origin, names: Value) -> Result<String, RenderError> {
-        let rendered = self.environment.get_template(name).and_then(|template| template.render(names));
-        let text = rendered.map_err(|error| failure::while_rendering(&error, origin))?;
+    fn render(&self, name: &str, origin: &Origin, reads: &[ReadPath], names: Value) -> Result<String, RenderError> {
+        let rendered = self.environment.get_template(name).and_then(|template| template.render(&names));
+        let text = rendered.map_err(|error| failure::while_rendering(&error, origin, reads, &names))?;
         if text.len() > RENDERED_BYTES_MAX {
             return Err(RenderError::new(format!("the text would be longer than {RENDERED_BYTES_MAX} bytes")));
         }
@@ -81,7 +81,9 @@ fn environment(fuel: u64) -> Environment<'static> {
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);
     }
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Strict, but for `if`, `and`, `or`, `not`, where what is absent counts as no, as null does: `{% if data.name %}` is
+    // how one asks whether there is a name.
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_reload(false);
     environment.set_fuel(Some(fuel));
     environment.set_recursion_limit(TEMPLATE_DEPTH_MAX);
@@ -96,6 +98,10 @@ fn environment(fuel: u64) -> Environment<'static> {
     });
     printing::install(&mut environment);
     filters::install(&mut environment);
+    comparing::install(&mut environment);
+    questions::install(&mut environment);
+    builtins::install(&mut environment);
+    functions::install(&mut environment);
     environment
 }
 
@@ -182,7 +188,7 @@ impl Template {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, reads, constants, head, head_end } =
+        let Source { text: source, origin, values, mentions, bound, reads, constants, unreadable, head, head_end } =
             source::read(text, templates.values)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
@@ -194,6 +200,9 @@ impl Template {
             .environment
             .add_template_owned(name.clone(), source.clone())
             .map_err(|error| failure::while_compiling(&error, &source, &origin))?;
+        if let Some(offset) = unreadable {
+            return Err(TemplateError::new(offset, "this is not an expression of Jinja that the relay can read"));
+        }
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
         templates.try_constants(&constants, &bound, escape)?;
         *paths = Read::paths(reads, &bound);
@@ -227,14 +236,16 @@ impl Template {
     pub(super) fn text(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Cow<'_, str>, RenderError> {
         match &self.form {
             Form::Literal(text) | Form::LiteralUrl(text, _) | Form::LiteralHeader(text, _) => Ok(Cow::Borrowed(text)),
-            Form::Compiled { name, origin, .. } => templates.render(name, origin, names()).map(Cow::Owned),
+            Form::Compiled { name, origin, .. } => templates.render(name, origin, &self.reads, names()).map(Cow::Owned),
         }
     }
 
     pub(super) fn url(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Url, RenderError> {
         match &self.form {
             Form::LiteralUrl(_, url) => Ok(url.as_ref().clone()),
-            Form::Compiled { name, origin, base: Some(base) } => address::rendered(base, &templates.render(name, origin, names())?),
+            Form::Compiled { name, origin, base: Some(base) } => {
+                address::rendered(base, &templates.render(name, origin, &self.reads, names())?)
+            }
             Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => {
                 Err(RenderError::new("this template was not compiled as a URL"))
             }

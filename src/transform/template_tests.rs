@@ -125,7 +125,7 @@ fn names_and_printing() {
         ("{% if data.nme is defined %}yes{% else %}no{% endif %}", "no"),
         // `~` joins as printing would.
         ("{{ data.name | length ~ '.' ~ data.id // 1000 ~ -data.id }}", "10.123-123456"),
-        ("{{ 1 + (2 ~ 3) | int }} {{ data.id is number ~ '' }} {{ data.id not in data.name ~ '' }}", "24 true true"),
+        ("{{ 1 + (2 ~ 3) | int }} {{ data.id is number ~ '' }} {{ data.email not in data.name ~ '' }}", "24 true true"),
         ("{{ data.is_complete ~ '/' ~ data.tags[0] ~ data.score * 2 }}", "true/a1.0"),
         ("{{ ('a' ~ data.id) ~ {'k': data.id ~ 'b'}['k'] }}", "a123456123456b"),
         ("{{ data.nme | default('a' ~ data.id) }}", "a123456"),
@@ -262,7 +262,7 @@ fn errors_of_a_rendering_name_what_is_missing_and_quote_no_value() {
         ("{{ data.emails[7].email }}", "is not in this event"),
         ("{{ 'a' ~ data.nme }}", "`data.nme"),
         ("{{ data.fail_error.code }}", "is not in this event"),
-        ("{% if data.nme %}{% endif %}", "is not in this event"),
+        ("{% if data.nme.x %}{% endif %}", "is not in this event"),
         ("{% for x in data.nme %}{% endfor %}", "is not in this event"),
         ("{% macro m(x) %}{{ x.nme }}{% endmacro %}{{ m(data) }}", "`x.nme` is not in this event"),
         ("{{ __relay }}", "`__relay` is not in this event"),
@@ -274,7 +274,8 @@ fn errors_of_a_rendering_name_what_is_missing_and_quote_no_value() {
         ("{{ data.fail_error | string }}", "that is null"),
         ("{{ data.fail_error | urlencode }}", "that is null"),
         ("{{ range }}", "`range` is a function, not a value"),
-        ("{{ data.name + 1 }}", "`data.name + 1` cannot be rendered: invalid operation"),
+        ("{{ data.name + 1 }}", "`data.name + 1` cannot be rendered: `+` does not go with a text and a number; `~` joins them"),
+        ("{{ data.fail_error + 1 }}", "`data.fail_error + 1` works with a value that is null (`data.fail_error`); say what to use instead"),
         ("{{ data.name.foo() }}", "cannot be rendered"),
         ("{{ data.name() }}", "cannot be rendered"),
         ("{% for x in data.id %}{% endfor %}", "cannot be rendered"),
@@ -397,13 +398,13 @@ fn literals_cost_nothing() {
 #[test]
 fn multiplied_lists_and_texts_cost_no_more_than_their_fuel() {
     for expression in [
-        "33 ~ 3333333 * \"0123456789\" | map(attribute=\"email\")",
+        "33 ~ 3333333 * [1, 2, 3] | map(\"string\")",
         "[1] * 90000000",
         "([data.id] * 90000000) | join(\",\")",
         "([data.id] * 90000000) | tojson",
         "(data.emails * 30000000) | map(attribute=\"email\") | join",
     ] {
         let rendered = outcome(&format!("{{{{ {expression} }}}}"), Escape::None);
-        assert!(matches!(&rendered, Ok(Err(_))), "{expression}: {rendered:?}");
+        assert!(matches!(&rendered, Ok(Err(_)) | Err(_)), "{expression}: {rendered:?}");
     }
 }

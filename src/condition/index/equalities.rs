@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::super::Scope;
 use super::super::ast::{Key, Path, Root};
-use super::super::compare::{NumberKey, number_key};
 use super::super::evaluate::child;
+use crate::json::{Exact, NumberKey};
 
 /// An equality: the same path (from the same root) and the same value have the same id.
 pub(super) type EqualityId = u32;
@@ -147,7 +147,7 @@ impl Wanted {
         let id = match value {
             Value::Null => *self.null.get_or_insert(new),
             Value::Bool(value) => *self.booleans.get_mut(usize::from(*value))?.get_or_insert(new),
-            Value::Number(number) => *self.numbers.entry(number_key(number)).or_insert(new),
+            Value::Number(number) => *self.numbers.entry(Exact::of(number).key()).or_insert(new),
             Value::String(text) => {
                 self.text_bytes_max = self.text_bytes_max.max(text.len());
                 *self.texts.entry(text.clone()).or_insert(new)
@@ -164,7 +164,7 @@ impl Wanted {
         match value {
             Value::Null => self.null,
             Value::Bool(value) => self.booleans.get(usize::from(*value)).copied().flatten(),
-            Value::Number(number) if !self.numbers.is_empty() => self.numbers.get(&number_key(number)).copied(),
+            Value::Number(number) if !self.numbers.is_empty() => self.numbers.get(&Exact::of(number).key()).copied(),
             Value::String(text) if text.len() <= self.text_bytes_max => self.texts.get(text).copied(),
             _ => None,
         }
