@@ -97,7 +97,9 @@ fn decode_oauth2(decoder: &mut Decoder<'_>, node: &Node) -> Option<ClientCredent
     require(decoder, node, "`oauth2`", &misspelt, &needed);
     let token_url = token_url.and_then(|node| {
         let text = decoder.url_text(node)?;
-        decoder.read_text(node, &text, "a URL", None, token_url_from)
+        let url = decoder.read_text(node, &text, "a URL", None, token_url_from)?;
+        decoder.refuse_closed_host(node, url.host_str()?, url.port_or_known_default()?)?;
+        Some(url)
     });
     let client_id = client_id.and_then(|node| {
         let text = decoder.text(node, "a client's id")?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::condition::SyntaxError;
+use crate::egress::Egress;
 use crate::transform::Templates;
 
 use super::finding::quoted;
@@ -36,6 +37,8 @@ pub(super) struct Decoder<'a> {
     /// The names of values that something else stands in for.
     pub stood_in_for: BTreeSet<String>,
     pub templates: Templates,
+    /// Where requests may go.
+    pub egress: Egress,
     near_searches_left: usize,
 }
 
@@ -48,6 +51,7 @@ impl<'a> Decoder<'a> {
             secrets: Secrets::default(),
             stood_in_for: BTreeSet::new(),
             templates: Templates::new(),
+            egress: Egress::default(),
             near_searches_left: NEAR_SEARCHES_MAX,
         }
     }

@@ -9,6 +9,7 @@ mod batch;
 mod condition;
 mod decode;
 mod destination;
+mod egress;
 mod finding;
 mod flaw;
 mod interpolate;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::condition::Index;
+use crate::egress::Egress;
 use crate::transform::Templates;
 
 pub use auth::Auth;
@@ -70,6 +72,8 @@ pub struct Config {
     pub index: Index,
     /// Where an event goes that no route took.
     pub unmatched: Vec<Target>,
+    /// Where requests may go.
+    pub egress: Egress,
     /// How long events are kept.
     pub retention: Retention,
     /// The file's own tests.
@@ -169,6 +173,7 @@ fn load_with(file_name: &str, text: &str, lookup: Lookup<'_>, missing: Missing) 
             index: Index::new(sections.routes.iter().map(|route| route.when.as_ref())),
             routes: sections.routes,
             unmatched: sections.unmatched,
+            egress: decoder.egress,
             retention: sections.retention,
             tests: sections.tests,
             templates: decoder.templates,
@@ -197,6 +202,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     let destinations = table.take("destinations");
     let routes = table.take("routes");
     let unmatched = table.take("unmatched");
+    let egress = table.take("egress");
     let retention = table.take("retention");
     let tests = table.take("tests");
     let misspelt = table.finish(decoder);
@@ -211,6 +217,11 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         }
     }
     let source = source.and_then(|node| source::decode(decoder, node));
+    // Before the URLs that it is about.
+    let egress = egress.filter(|node| !node.is_null()).map(|node| egress::decode(decoder, node));
+    if let Some(egress) = egress {
+        decoder.egress = egress.unwrap_or_default(); // Where it is broken, an error was reported.
+    }
     let (names, destinations) = destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
     let batched = destinations.iter().filter(|destination| destination.batch.is_some()).map(|destination| destination.name.clone());
     let mut known = route::Destinations::new(names.clone(), batched.collect());

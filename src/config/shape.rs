@@ -149,7 +149,9 @@ pub(super) fn word_at(node: &Node, offset: usize) -> Range<usize> {
 
 fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
     let text = decoder.url_text(node)?;
-    decoder.template(node, &text, Escape::Url)
+    let template = decoder.template(node, &text, Escape::Url)?;
+    decoder.refuse_closed_url(node, &template)?;
+    Some(template)
 }
 
 fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderName, Template)>> {

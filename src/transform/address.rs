@@ -30,6 +30,13 @@ pub(super) struct Base {
     url: Url,
 }
 
+impl Base {
+    /// The URL without what follows the port.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
 /// What the text before a URL template's first tag fixes. `head_end` is the tag's place in the scalar.
 pub(super) fn base(head: &str, head_end: usize) -> Result<Base, TemplateError> {
     let authority = head.find("://").map(|at| at + 3);

@@ -223,6 +223,16 @@ impl Template {
         self.text(templates, || context.names())
     }
 
+    /// Of a URL: the host and the port that every event goes to.
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        let url = match &self.form {
+            Form::LiteralUrl(_, url) => url,
+            Form::Compiled { base: Some(base), .. } => base.url(),
+            Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => return None,
+        };
+        Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+    }
+
     /// The paths of the event that it reads.
     pub fn reads(&self) -> &[ReadPath] {
         &self.reads

@@ -6,6 +6,7 @@
 
 mod auth;
 mod destination;
+mod egress;
 mod kind;
 mod route;
 mod source;
@@ -36,6 +37,11 @@ pub fn routes_file() -> Value {
                 kind::defined("targets")
                     .says("Where an event goes that no route took. Empty: it is kept, counted and shown.")
                     .default(json!([])),
+            ),
+            (
+                "egress",
+                egress::egress()
+                    .says("Where requests may go. Link-local and metadata addresses and the relay's own ports are closed by default, private addresses are open."),
             ),
             ("retention", source::retention().says("How long the past is kept.")),
             ("tests", test_case::tests()),

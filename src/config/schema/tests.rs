@@ -21,6 +21,7 @@ destinations:
     sign: { secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw }, auth: { basic: { username: u, password: p } } }
 routes: [{ name: r, when: data.id, to: [{ destination: a, headers: {} }] }]
 unmatched: [{ destination: a, headers: {} }]
+egress: {}
 retention: {}
 tests: [{ name: t, payload: {}, event: { query: { a: b } }, routes: [r], expect: { a: { headers: {} } } }]
 "#;
@@ -252,7 +253,7 @@ fn the_keys_are_the_loaders() {
 }
 
 /// Where the loader refuses more than the schema does.
-const LOOSER: [(&str, &[&str]); 5] = [
+const LOOSER: [(&str, &[&str]); 6] = [
     (
         "names of what stands elsewhere in the file",
         &["destination", "destinations", "to", "unmatched", "name", "route", "routes", "expect"],
@@ -263,6 +264,7 @@ const LOOSER: [(&str, &[&str]); 5] = [
         "ranges of what has a unit",
         &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "size"],
     ),
+    ("networks and hosts", &["allow", "deny"]),
     ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "burst"]),
 ];
 
@@ -359,6 +361,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
         "values from outside the file",
         &[
             "duration-from-secret-bad",
+            "egress-closed-host",
             "header-value-with-line-break",
             "path-from-variable",
             "url-secret-invalid",
