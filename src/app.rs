@@ -75,7 +75,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| format!("a port has no address: {error}"));
     let (webhooks_address, admin_address) = (address(&webhooks)?, address(&admin)?);
     let (path, version) = (config.source.path.clone(), config.version.clone());
-    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), draining.clone());
+    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), [webhooks_address, admin_address], draining.clone());
     let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));

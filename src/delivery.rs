@@ -244,11 +244,13 @@ pub enum FailureReason {
     Unrenderable,
     /// The relay itself failed: a bug.
     Internal,
+    /// The destination leads to where no request may go; nothing was sent.
+    Egress,
 }
 
 impl FailureReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Timeout,
         Self::Connection,
         Self::Tls,
@@ -260,6 +262,7 @@ impl FailureReason {
         Self::Unsuccessful,
         Self::Unrenderable,
         Self::Internal,
+        Self::Egress,
     ];
 
     /// The label's value.
@@ -276,6 +279,7 @@ impl FailureReason {
             Self::Unsuccessful => "unsuccessful",
             Self::Unrenderable => "unrenderable",
             Self::Internal => "internal",
+            Self::Egress => "egress",
         }
     }
 }

@@ -18,6 +18,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::proxies::bare;
 pub use entry::{Entry, Name, Network, Unreadable};
 use special::{METADATA_NAMES, PRIVATE, SPECIAL};
 
@@ -165,9 +166,4 @@ fn is_own(own: SocketAddr, address: SocketAddr, is_local: impl Fn(IpAddr) -> boo
         return (listens.is_ipv6() || reached.is_ipv4()) && (is_here || is_local(reached));
     }
     listens == reached || (reached.is_unspecified() && listens.is_loopback())
-}
-
-/// Without the brackets that an IPv6 address has in a URL.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|inside| inside.strip_suffix(']')).unwrap_or(host)
 }

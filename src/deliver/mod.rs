@@ -5,6 +5,7 @@ mod gather;
 mod lane;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Destination};
 use crate::delivery::DestinationKey;
+use crate::egress::Guard;
 use crate::metrics::Metrics;
 use crate::rules::Rules;
 use crate::send::Sender;
@@ -35,6 +37,8 @@ pub struct Lanes {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     traces: Traces,
+    /// Where the relay itself listens: no request goes there.
+    own_ports: Arc<[SocketAddr]>,
     lanes: HashMap<DestinationKey, Lane>,
     /// Cancelled: no new attempt begins.
     stop: CancellationToken,
@@ -48,9 +52,15 @@ struct Lane {
 }
 
 impl Lanes {
-    /// No lanes yet. `stop` ends all that will be.
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, traces: Traces, stop: CancellationToken) -> Self {
-        Self { store, metrics, traces, lanes: HashMap::new(), stop, running: TaskTracker::new() }
+    /// No lanes yet. No request will go to `own_ports`, where the relay itself listens. `stop` ends all that will be.
+    pub fn new(
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        traces: Traces,
+        own_ports: impl Into<Arc<[SocketAddr]>>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, metrics, traces, own_ports: own_ports.into(), lanes: HashMap::new(), stop, running: TaskTracker::new() }
     }
 
     /// All that can fail of [`Lanes::apply`]: a sender for each destination of the file, in its order. A destination that
@@ -64,8 +74,10 @@ impl Lanes {
             (settings.destination.name.clone(), settings.sender.clone())
         };
         let old: HashMap<_, Sender> = self.lanes.values().map(of_lane).collect();
+        let egress = Arc::new(Guard::new(config.egress.clone(), Arc::clone(&self.own_ports)));
         let sender = |destination: &Arc<Destination>| {
-            Sender::new(destination, old.get(&destination.name)).map_err(|error| format!("destination `{}`: {error}", destination.name))
+            Sender::new(destination, &egress, old.get(&destination.name))
+                .map_err(|error| format!("destination `{}`: {error}", destination.name))
         };
         config.destinations.iter().map(sender).collect()
     }

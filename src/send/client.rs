@@ -12,6 +12,7 @@ use super::reply::Reply;
 use super::trust::{self, Own};
 use super::words::Trusting;
 use crate::config::Tls;
+use crate::egress::Guard;
 use crate::proxies::Proxies;
 
 /// How often a request is made again at once, on another connection, where its own ended without a word of an answer. An HTTP/1.1
@@ -26,13 +27,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client that keeps `idle_max` unused connections to each server. Proxies are those of the environment.
-    pub fn new(tls: &Tls, own: Own, idle_max: usize, trusting: Trusting) -> Result<Self, String> {
+    /// A client that keeps `idle_max` unused connections to each server, and goes where `egress` lets it; `None`: anywhere. Proxies are
+    /// those of the environment.
+    pub fn new(tls: &Tls, own: Own, idle_max: usize, trusting: Trusting, egress: Option<&Arc<Guard>>) -> Result<Self, String> {
         let tls = trust::client_config(tls, own)?;
         let mut proxy_tls = tls.clone();
         proxy_tls.alpn_protocols.clear();
         let proxies = Proxies::read(&|name| std::env::var(name).ok())?;
-        let connector = Connector { proxies, tls: Arc::new(tls), proxy_tls: Arc::new(proxy_tls), trusting };
+        let connector = Connector { proxies, tls: Arc::new(tls), proxy_tls: Arc::new(proxy_tls), trusting, egress: egress.cloned() };
         Ok(Self { connector: Arc::new(connector), pool: Pool::new(idle_max) })
     }
 

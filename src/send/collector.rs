@@ -27,12 +27,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A client whose requests take at most this time, whatever the other side does.
+    /// A client whose requests may go anywhere, because it is the operator who says where, and take at most this time, whatever the other side does.
     ///
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
     pub fn new(timeout: Duration, tls: &Tls) -> Result<Self, String> {
-        Ok(Self { client: Client::new(tls, Own::Instead, CONNECTIONS, TRUSTING)?, timeout })
+        Ok(Self { client: Client::new(tls, Own::Instead, CONNECTIONS, TRUSTING, None)?, timeout })
     }
 
     /// Makes one request.

@@ -15,9 +15,11 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::Failure;
 use super::message::Origin;
+use super::this_machine;
 use super::trust::HTTP_2;
 use super::tunnel;
 use super::words::{Trusting, io_failure};
+use crate::egress::{Guard, Refusal};
 use crate::proxies::{Proxies, Proxy, bare};
 
 /// Of the addresses of a name so many are tried.
@@ -45,6 +47,8 @@ pub(super) struct Connector {
     /// The same for a proxy that is spoken to over TLS, which is offered HTTP/1.1 only.
     pub proxy_tls: Arc<ClientConfig>,
     pub trusting: Trusting,
+    /// Where connections may lead; `None`: anywhere.
+    pub egress: Option<Arc<Guard>>,
 }
 
 impl Connector {
@@ -56,11 +60,16 @@ impl Connector {
     async fn try_connect(&self, origin: &Origin) -> Result<Connected, Failure> {
         let Origin { is_secure, host, port } = origin;
         let proxy = self.proxies.toward(*is_secure, host, *port);
+        if let Some(egress) = &self.egress {
+            // All that can be known of what a proxy connects to, and before a name that is closed is asked for.
+            egress.host(host, *port, this_machine::has).map_err(|refusal| Failure::refused(&refusal))?;
+        }
         let mut stream: Box<dyn Stream> = match proxy {
-            None => Box::new(tcp(bare(host), *port).await?),
+            None => Box::new(tcp(bare(host), *port, self.egress.as_deref()).await?),
             Some(proxy) => {
                 let by_proxy = |Failure { reason, words }: Failure| Failure { reason, words: format!("the proxy: {words}") };
-                let tcp = tcp(&proxy.host, proxy.port).await.map_err(by_proxy)?;
+                // Where the proxy is, its operator says.
+                let tcp = tcp(&proxy.host, proxy.port, None).await.map_err(by_proxy)?;
                 if proxy.is_secure {
                     Box::new(self.secure(Box::new(tcp), &proxy.host, &self.proxy_tls).await.map_err(by_proxy)?)
                 } else {
@@ -91,23 +100,45 @@ impl Connector {
     }
 }
 
-/// Connects to the first address of a host that takes a connection.
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, Failure> {
-    let addresses = addresses(host, port).await?;
-    let stream = first_of(addresses).await.map_err(|error| Failure::connection(error.to_string()))?;
+/// Connects to the first address of a host that takes a connection and that `egress` leaves open.
+async fn tcp(host: &str, port: u16, egress: Option<&Guard>) -> Result<TcpStream, Failure> {
+    let (addresses, refusal) = open(host, addresses(host, port).await?, egress)?;
+    let words = |error: io::Error| match refusal {
+        None => error.to_string(),
+        Some(refusal) => format!("{error}; not tried was an address of the name because of this: {refusal}"),
+    };
+    let stream = first_of(by_turns(addresses)).await.map_err(|error| Failure::connection(words(error)))?;
     // Heads and short bodies are not to wait for one another.
     stream.set_nodelay(true).map_err(|error| Failure::connection(error.to_string()))?;
     Ok(stream)
 }
 
-/// The addresses of a host, in the order in which they are tried. Whatever the relay connects to on behalf of a destination
-/// comes out of here, be it a receiver, a token server, a collector or a proxy: what may not be connected to is to be taken out here.
+/// Those of a host's addresses that requests may go to, and why others are left out. Each address that is connected to was judged here,
+/// after the name was resolved for this very connection: an answer that changes between two looks gains nothing. A name with open and
+/// closed addresses stays usable by the open ones, as a closed one among them may be an honest mistake and is never connected to.
+fn open(host: &str, addresses: Vec<SocketAddr>, egress: Option<&Guard>) -> Result<(Vec<SocketAddr>, Option<Refusal>), Failure> {
+    let Some(egress) = egress else { return Ok((addresses, None)) };
+    let mut refusal = None;
+    let mut open = addresses;
+    open.retain(|address| {
+        let judged = egress.address(host, *address, this_machine::has);
+        let is_open = judged.is_ok();
+        refusal = refusal.take().or(judged.err());
+        is_open
+    });
+    match refusal {
+        Some(refusal) if open.is_empty() => Err(Failure::refused(&refusal)),
+        refusal => Ok((open, refusal)),
+    }
+}
+
+/// The addresses of a host. Whatever the relay connects to comes out of here, be it a receiver, a token server, a collector or a proxy.
 async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let found = lookup_host((host, port)).await.map_err(|error| Failure::connection(format!("dns error: {error}")))?;
-    let found = by_turns(found.collect());
+    let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() { Err(Failure::connection("dns error: the name has no address")) } else { Ok(found) }
 }
 

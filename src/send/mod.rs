@@ -9,6 +9,7 @@ mod failure;
 mod message;
 mod pool;
 mod reply;
+mod this_machine;
 mod tokens;
 mod trust;
 mod tunnel;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 
 use crate::config::{Auth, Destination, Tls};
 use crate::delivery::{Attempt, AttemptResult, FailureReason, MessageId};
+use crate::egress::Guard;
 use crate::envelope;
 use crate::oauth2::NoToken;
 use crate::retry::parse_retry_after;
@@ -54,25 +56,26 @@ pub struct Sender {
 struct Connections {
     timeout: Duration,
     tls: Tls,
+    egress: Arc<Guard>,
 }
 
 impl Sender {
     /// A client of the destination's own, so that it waits for nobody else's connections, and without any connections yet. The token
     /// of the destination's `old` sender is kept where it depends on nothing that changed: it is not asked for anew because a timeout
-    /// is another.
+    /// is another. `egress` says where its requests, and those for tokens, may go.
     ///
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
-    pub fn new(destination: &Destination, old: Option<&Self>) -> Result<Self, String> {
+    pub fn new(destination: &Destination, egress: &Arc<Guard>, old: Option<&Self>) -> Result<Self, String> {
         let Destination { timeout, concurrency, tls, .. } = destination;
-        let made_for = Arc::new(Connections { timeout: *timeout, tls: tls.clone() });
+        let made_for = Arc::new(Connections { timeout: *timeout, tls: tls.clone(), egress: Arc::clone(egress) });
         let client = match old {
-            Some(old) if old.made_for.tls == *tls => old.client.anew(*concurrency),
-            _ => Client::new(tls, Own::Instead, *concurrency, TRUSTING)?,
+            Some(old) if old.made_for.tls == *tls && old.made_for.egress == *egress => old.client.anew(*concurrency),
+            _ => Client::new(tls, Own::Instead, *concurrency, TRUSTING, Some(egress))?,
         };
         let tokens = match (&destination.auth, old.and_then(|old| old.tokens.as_ref())) {
-            (Some(Auth::OAuth2(credentials)), Some(old)) if old.serve(credentials, tls) => Some(Arc::clone(old)),
-            (Some(Auth::OAuth2(credentials)), _) => Some(Arc::new(Tokens::new(Arc::clone(credentials), tls.clone())?)),
+            (Some(Auth::OAuth2(credentials)), Some(old)) if old.serve(credentials, tls, egress) => Some(Arc::clone(old)),
+            (Some(Auth::OAuth2(credentials)), _) => Some(Arc::new(Tokens::new(Arc::clone(credentials), tls.clone(), egress)?)),
             (Some(Auth::Basic(_)) | None, _) => None,
         };
         Ok(Self { client, made_for, tokens })

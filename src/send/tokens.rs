@@ -8,6 +8,7 @@ use http::{HeaderValue, Method};
 use tokio::sync::Mutex;
 
 use crate::config::{Secrets, Tls};
+use crate::egress::Guard;
 use crate::oauth2::{self, ClientCredentials, Grant, NoToken};
 use crate::success::ReplyEnd;
 
@@ -26,6 +27,7 @@ const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Tokens {
     credentials: Arc<ClientCredentials>,
     tls: Tls,
+    egress: Arc<Guard>,
     client: Client,
     /// Held while a token is asked for: whoever comes meanwhile waits for that answer.
     state: Mutex<State>,
@@ -64,15 +66,15 @@ impl Token {
 }
 
 impl Tokens {
-    pub fn new(credentials: Arc<ClientCredentials>, tls: Tls) -> Result<Self, String> {
+    pub fn new(credentials: Arc<ClientCredentials>, tls: Tls, egress: &Arc<Guard>) -> Result<Self, String> {
         // The server may be as private as the destination, or a public one. It is asked minutes apart, so no connection is kept.
-        let client = Client::new(&tls, Own::Beside, 0, TRUSTING)?;
-        Ok(Self { credentials, tls, client, state: Mutex::default() })
+        let client = Client::new(&tls, Own::Beside, 0, TRUSTING, Some(egress))?;
+        Ok(Self { credentials, tls, egress: Arc::clone(egress), client, state: Mutex::default() })
     }
 
     /// Whether these are tokens for these credentials, asked for in this way.
-    pub fn serve(&self, credentials: &ClientCredentials, tls: &Tls) -> bool {
-        *self.credentials == *credentials && self.tls == *tls
+    pub fn serve(&self, credentials: &ClientCredentials, tls: &Tls, egress: &Arc<Guard>) -> bool {
+        *self.credentials == *credentials && self.tls == *tls && self.egress == *egress
     }
 
     /// A token that is good, and is not the one that the destination `refused`.

@@ -22,6 +22,7 @@ mod delivering_failures;
 mod delivering_rules;
 mod deploying;
 mod dry_run;
+mod egress;
 mod failing_disk;
 mod full_disk;
 mod holding;
