@@ -171,7 +171,7 @@ pub enum AttemptResult {
     Replied {
         /// The HTTP status.
         status: u16,
-        /// `Retry-After` as a time, where the reply had one that could be read.
+        /// Until when the reply asked to wait, where it said so in a way that can be read. One that is not ahead names no wait.
         retry_after: Option<Timestamp>,
         /// The reply's first bytes, known secrets masked.
         reply: Bytes,
@@ -184,6 +184,20 @@ pub enum AttemptResult {
     Failed(FailureReason, String),
     /// The request could not be made from the event: nothing was sent.
     NotRendered(String),
+    /// The destination answered, and nothing of that is kept but the kind of what went wrong; `None` if it was delivered.
+    Unkept(Option<FailureReason>),
+}
+
+/// What of a destination's replies is kept with its deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// The status and the first [`REPLY_BYTES_KEPT`] bytes.
+    #[default]
+    Full,
+    /// The status.
+    Status,
+    /// Nothing: of a reply that was no success the kind alone.
+    None,
 }
 
 impl AttemptResult {
@@ -191,7 +205,7 @@ impl AttemptResult {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Replied { status, .. } => Some(*status),
-            Self::CredentialsRefused(_) | Self::Failed(..) | Self::NotRendered(_) => None,
+            Self::CredentialsRefused(_) | Self::Failed(..) | Self::NotRendered(_) | Self::Unkept(_) => None,
         }
     }
 
@@ -200,14 +214,15 @@ impl AttemptResult {
         match self {
             Self::Replied { shortcoming, .. } => shortcoming.as_deref(),
             Self::CredentialsRefused(error) | Self::Failed(_, error) | Self::NotRendered(error) => Some(error),
+            Self::Unkept(failure) => failure.map(FailureReason::label),
         }
     }
 
-    /// The kind of what went wrong; `None` if it was delivered.
+    /// The kind of what went wrong, as far as the status tells; `None` if it was delivered.
     pub fn failure(&self) -> Option<FailureReason> {
         match self {
             Self::Replied { status: 200..=299, shortcoming: None, .. } => None,
-            Self::Replied { status: 200..=299, .. } => Some(FailureReason::Unsuccessful),
+            Self::Replied { status: 200..=299 | 304, .. } => Some(FailureReason::Unsuccessful),
             Self::Replied { status: 300..=399, .. } => Some(FailureReason::Redirect),
             Self::Replied { status: 401 | 403 | 407, .. } | Self::CredentialsRefused(_) => Some(FailureReason::Credentials),
             Self::Replied { status: 429, .. } => Some(FailureReason::Throttled),
@@ -215,6 +230,7 @@ impl AttemptResult {
             Self::Replied { .. } => Some(FailureReason::ServerError),
             Self::Failed(reason, _) => Some(*reason),
             Self::NotRendered(_) => Some(FailureReason::Unrenderable),
+            Self::Unkept(failure) => *failure,
         }
     }
 }
@@ -234,11 +250,11 @@ pub enum FailureReason {
     ClientError,
     /// 5xx, or a status that HTTP does not know.
     ServerError,
-    /// 429.
+    /// 429, or what the destination's `retry.on` names, or a 403 with a Retry-After.
     Throttled,
-    /// 3xx: not followed.
+    /// Another 3xx: not followed.
     Redirect,
-    /// 2xx, but the destination's `success` does not hold.
+    /// 2xx, but the destination's `success` does not hold; or 304.
     Unsuccessful,
     /// The request could not be made from the event.
     Unrenderable,
@@ -315,7 +331,7 @@ pub struct Settlement {
     pub attempt: Attempt,
     /// What follows.
     pub outcome: Outcome,
-    /// Attempts that count against the limit, this one included unless the destination refused the credentials.
+    /// Attempts that count against the limit, this one included unless the destination refused the credentials or throttled.
     pub attempts: u32,
     /// Members of a batch that could not be rendered, by their places in the order of acceptance, and why: dead, whatever
     /// becomes of the others.
@@ -326,6 +342,21 @@ impl Settlement {
     /// Of one delivery.
     pub fn new(claim: Claim, attempt: Attempt, outcome: Outcome, attempts: u32) -> Self {
         Self { claim, attempt, outcome, attempts, left_out: Vec::new() }
+    }
+
+    /// Leaves of the reply what is to be kept. `failure` is the kind of what went wrong.
+    pub fn keep(&mut self, replies: Replies, failure: Option<FailureReason>) {
+        let AttemptResult::Replied { status, reply, .. } = &mut self.attempt.result else { return };
+        match replies {
+            Replies::Full => {}
+            Replies::Status => *reply = Bytes::new(),
+            Replies::None => {
+                if let (Outcome::Dead(reason), Some(failure)) = (&mut self.outcome, failure) {
+                    *reason = reason.replace(&format!("status {status}"), failure.label());
+                }
+                self.attempt.result = AttemptResult::Unkept(failure);
+            }
+        }
     }
 
     /// The events whose outcome this is: of a batch all but those that were left out.

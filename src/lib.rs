@@ -1,7 +1,8 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
 //! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`vitals`], [`fault`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
-//! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`], [`circuit`].
+//! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
+//! [`retry_after`], [`circuit`], [`pace`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
@@ -29,8 +30,10 @@ pub mod deliver;
 pub mod egress;
 pub mod envelope;
 pub mod oauth2;
+pub mod pace;
 pub mod proxies;
 pub mod retry;
+pub mod retry_after;
 pub mod send;
 pub mod signature;
 pub mod success;

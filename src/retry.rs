@@ -14,12 +14,14 @@ use crate::delivery::{Attempt, AttemptResult, FailureReason, Outcome};
 pub struct Verdict {
     /// What becomes of the delivery.
     pub outcome: Outcome,
-    /// Until when nothing at all is sent to the destination: it asked for that by Retry-After.
+    /// Until when nothing at all is sent to the destination: it asked for rest.
     pub hold_until: Option<Timestamp>,
     /// What the circuit breaker learns.
     pub signal: Signal,
     /// Whether the attempt counts against the limit of attempts.
     pub counts: bool,
+    /// The kind of what went wrong, by this policy; `None` if it was delivered.
+    pub failure: Option<FailureReason>,
 }
 
 /// Where a delivery stands when an attempt is judged.
@@ -39,78 +41,116 @@ pub struct Progress {
 
 /// Judges an attempt by the destination's policy.
 pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
-    match &attempt.result {
-        AttemptResult::NotRendered(error) => Verdict {
-            outcome: Outcome::Dead(format!("the request cannot be made: {error}")),
-            hold_until: None,
-            signal: Signal::Nothing,
-            counts: true,
-        },
-        // It says nothing of the destination.
-        AttemptResult::Failed(FailureReason::Internal, error) => again(policy, progress, None, error, Signal::Nothing),
-        AttemptResult::Failed(_, error) => again(policy, progress, None, error, Signal::Failure),
-        // No event can be to blame, so none pays for it.
-        AttemptResult::CredentialsRefused(_) => uncounted(policy, progress),
-        AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), .. } => {
-            again(policy, progress, None, &format!("status {status}, but {reason}"), Signal::Failure)
+    let case = Case { policy, progress };
+    let verdict = match &attempt.result {
+        AttemptResult::NotRendered(error) => {
+            Verdict { signal: Signal::Nothing, ..case.dead(format!("the request cannot be made: {error}")) }
         }
-        AttemptResult::Replied { status, retry_after, .. } => replied(policy, progress, *status, *retry_after),
-    }
-}
-
-fn replied(policy: &Retry, progress: Progress, status: u16, retry_after: Option<Timestamp>) -> Verdict {
-    let words = format!("status {status}");
-    match status {
-        200..=299 => Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success, counts: true },
-        401 | 403 | 407 => refused(policy, progress, &words),
-        // A throttle with a time is no fault: the hold does all that is needed.
-        429 if retry_after.is_some() => again(policy, progress, retry_after, &words, Signal::Nothing),
-        429 | 503 => again(policy, progress, retry_after, &words, Signal::Failure),
-        408 | 425 | 500..=599 => again(policy, progress, None, &words, Signal::Failure),
-        410 => Verdict {
-            outcome: Outcome::Dead("status 410: the destination is gone for good".to_owned()),
-            hold_until: None,
-            signal: Signal::Gone,
-            counts: true,
-        },
-        300..=399 => dead(format!("{words}: redirects are not followed")),
-        _ => dead(format!("{words}: not worth repeating")),
-    }
-}
-
-/// An answer, so the destination is up; but this event will never please it.
-fn dead(reason: String) -> Verdict {
-    Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success, counts: true }
-}
-
-/// The credentials were refused. If they were good a moment ago, it is this event that the destination refuses, and
-/// the attempt counts as any other. If not, it speaks of the relay's configuration: however long a wrong token is
-/// there, it costs no event, neither by attempts nor by the deadline, and the open circuit keeps attempts few.
-fn refused(policy: &Retry, progress: Progress, words: &str) -> Verdict {
-    if progress.credentials_trusted {
-        return again(policy, progress, None, words, Signal::Refused);
-    }
-    uncounted(policy, progress)
-}
-
-fn uncounted(policy: &Retry, progress: Progress) -> Verdict {
-    let next = later(progress.now, backoff(policy, 1, progress.jitter));
-    Verdict { outcome: Outcome::Retry(next), hold_until: None, signal: Signal::Refused, counts: false }
-}
-
-fn again(policy: &Retry, progress: Progress, retry_after: Option<Timestamp>, words: &str, signal: Signal) -> Verdict {
-    let hold_until = retry_after.map(|at| at.min(later(progress.now, policy.max)));
-    // A short Retry-After does not shorten the back-off, or a busy destination would burn all attempts in seconds.
-    let pause = later(progress.now, backoff(policy, progress.attempts, progress.jitter));
-    let next = hold_until.map_or(pause, |until| until.max(pause));
-    let outcome = if progress.attempts >= policy.attempts {
-        Outcome::Dead(format!("given up after {} attempts, the last: {words}", progress.attempts))
-    } else if next > later(progress.since, policy.deadline) {
-        Outcome::Dead(format!("given up at the deadline of {}, the last: {words}", humantime::format_duration(policy.deadline)))
-    } else {
-        Outcome::Retry(next)
+        // It says nothing of the destination.
+        AttemptResult::Failed(FailureReason::Internal, error) => case.again(None, error, Signal::Nothing),
+        AttemptResult::Failed(_, error) => case.again(None, error, Signal::Failure),
+        // Made of an attempt after it was judged.
+        AttemptResult::Unkept(_) => case.again(None, "a reply that was not kept", Signal::Failure),
+        // No event can be to blame, so none pays for it.
+        AttemptResult::CredentialsRefused(_) => case.uncounted(None),
+        AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), retry_after, .. } => {
+            case.again(retry_after.map(|at| case.within_limits(at)), &format!("status {status}, but {reason}"), Signal::Failure)
+        }
+        AttemptResult::Replied { status, retry_after, .. } => case.replied(*status, retry_after.map(|at| case.within_limits(at))),
     };
-    Verdict { outcome, hold_until, signal, counts: true }
+    Verdict { failure: verdict.failure.or_else(|| attempt.result.failure()), ..verdict }
+}
+
+/// What an attempt is judged by, apart from what was seen.
+struct Case<'a> {
+    policy: &'a Retry,
+    progress: Progress,
+}
+
+impl Case<'_> {
+    /// A reply's time is kept for at most the longest wait. One that is not ahead (`Retry-After: 0`, a date that is over) asks
+    /// to come again without saying when: then the first step of the back-off is waited, and never nothing.
+    fn within_limits(&self, asked: Timestamp) -> Timestamp {
+        let Progress { now, .. } = self.progress;
+        if asked <= now { later(now, self.policy.first) } else { asked.min(later(now, self.policy.max)) }
+    }
+
+    /// By the status, and by the time at which the reply asked to come again, if it did: that means again, whatever the
+    /// status. It speaks of the destination as a whole where the status does (a throttle, maintenance, the sender's
+    /// credentials), and of this delivery alone where it speaks of what was sent.
+    fn replied(&self, status: u16, asked: Option<Timestamp>) -> Verdict {
+        let words = format!("status {status}");
+        match (status, asked) {
+            (200..=299, _) => {
+                Verdict { outcome: Outcome::Delivered, hold_until: None, signal: Signal::Success, counts: true, failure: None }
+            }
+            (_, Some(until)) if self.policy.is_throttle(status) || status == 403 => self.throttled(until, &words),
+            (_, None) if self.policy.is_throttle(status) => self.throttled_without_time(&words),
+            (401 | 403 | 407, _) => self.refused(asked, &words),
+            (503, _) => Verdict { hold_until: asked, ..self.again(asked, &words, Signal::Failure) },
+            (408 | 421 | 425 | 500.., _) => self.again(asked, &words, Signal::Failure),
+            (_, Some(_)) => self.again(asked, &words, Signal::Success),
+            (410, None) => Verdict { signal: Signal::Gone, ..self.dead("status 410: the destination is gone for good".to_owned()) },
+            (304, None) => self.dead("status 304: the destination says that nothing was modified, and took nothing".to_owned()),
+            (300..=399, None) => self.dead(format!("{words}: redirects are not followed")),
+            _ => self.dead(format!("{words}: not worth repeating")),
+        }
+    }
+
+    /// An answer, so the destination is up; but this event will never please it.
+    fn dead(&self, reason: String) -> Verdict {
+        Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success, counts: true, failure: None }
+    }
+
+    /// A throttle with a time is no fault of anybody's: the hold does all that is needed, so neither attempts nor back-off are
+    /// used up. The deadline goes on, so that a destination that throttles for ever keeps nothing for ever.
+    fn throttled(&self, until: Timestamp, words: &str) -> Verdict {
+        let outcome = self.at(until, words);
+        Verdict { outcome, hold_until: Some(until), signal: Signal::Nothing, counts: false, failure: Some(FailureReason::Throttled) }
+    }
+
+    /// A throttle that says nothing of time: the delivery is repeated as after any failure, and the others wait for the
+    /// first step of the back-off, or each of them would use up an attempt to hear the same.
+    fn throttled_without_time(&self, words: &str) -> Verdict {
+        let hold_until = Some(later(self.progress.now, self.policy.first));
+        Verdict { hold_until, failure: Some(FailureReason::Throttled), ..self.again(hold_until, words, Signal::Failure) }
+    }
+
+    /// The credentials were refused. If they were good a moment ago, it is this event that the destination refuses, and
+    /// the attempt counts as any other. If not, it speaks of the relay's configuration: however long a wrong token is
+    /// there, it costs no event, neither by attempts nor by the deadline, and the open circuit keeps attempts few.
+    fn refused(&self, asked: Option<Timestamp>, words: &str) -> Verdict {
+        let verdict = if self.progress.credentials_trusted { self.again(asked, words, Signal::Refused) } else { self.uncounted(asked) };
+        Verdict { hold_until: asked, ..verdict }
+    }
+
+    fn uncounted(&self, asked: Option<Timestamp>) -> Verdict {
+        let pause = later(self.progress.now, backoff(self.policy, 1, self.progress.jitter));
+        let outcome = Outcome::Retry(asked.map_or(pause, |at| at.max(pause)));
+        Verdict { outcome, hold_until: None, signal: Signal::Refused, counts: false, failure: None }
+    }
+
+    /// After the back-off, and not before the reply's time: a short one does not shorten the back-off, or a busy destination
+    /// would use up all attempts in seconds.
+    fn again(&self, asked: Option<Timestamp>, words: &str, signal: Signal) -> Verdict {
+        let Progress { attempts, now, jitter, .. } = self.progress;
+        let pause = later(now, backoff(self.policy, attempts, jitter));
+        let outcome = if attempts >= self.policy.attempts {
+            Outcome::Dead(format!("given up after {attempts} attempts, the last: {words}"))
+        } else {
+            self.at(asked.map_or(pause, |at| at.max(pause)), words)
+        };
+        Verdict { outcome, hold_until: None, signal, counts: true, failure: None }
+    }
+
+    /// Again at this time, unless the deadline comes first.
+    fn at(&self, next: Timestamp, words: &str) -> Outcome {
+        if next > later(self.progress.since, self.policy.deadline) {
+            let deadline = humantime::format_duration(self.policy.deadline);
+            return Outcome::Dead(format!("given up at the deadline of {deadline}, the last: {words}"));
+        }
+        Outcome::Retry(next)
+    }
 }
 
 /// Exponential back-off with full jitter: anywhere between nothing and `first * factor^(attempts - 1)`, at most `max`.
@@ -124,157 +164,5 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Reads a `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3).
-pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(later(now, Duration::from_secs(u64::from(seconds))));
-    }
-    jiff::fmt::rfc2822::parse(value).ok().map(|date| date.timestamp()).filter(|at| *at > now)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    const POLICY: Retry = Retry {
-        attempts: 3,
-        first: Duration::from_secs(5),
-        factor: 2.0,
-        max: Duration::from_secs(12),
-        deadline: Duration::from_secs(3600),
-    };
-
-    fn now() -> Timestamp {
-        "2026-01-02T03:04:05Z".parse().unwrap()
-    }
-
-    fn seconds(count: i64) -> Timestamp {
-        now() + jiff::SignedDuration::from_secs(count)
-    }
-
-    fn progress(attempts: u32) -> Progress {
-        Progress { attempts, since: now(), now: now(), credentials_trusted: true, jitter: 1.0 }
-    }
-
-    fn attempt(result: AttemptResult) -> Attempt {
-        Attempt { started_at: now(), latency: Duration::ZERO, result }
-    }
-
-    fn status(status: u16, retry_after: Option<Timestamp>) -> Attempt {
-        attempt(AttemptResult::Replied { status, retry_after, reply: Bytes::new(), shortcoming: None })
-    }
-
-    #[test]
-    fn every_status_has_its_meaning() {
-        for (code, delivered, retried, signal) in [
-            (200, true, false, Signal::Success),
-            (204, true, false, Signal::Success),
-            (301, false, false, Signal::Success),
-            (400, false, false, Signal::Success),
-            (404, false, false, Signal::Success),
-            (422, false, false, Signal::Success),
-            (410, false, false, Signal::Gone),
-            (401, false, true, Signal::Refused),
-            (403, false, true, Signal::Refused),
-            (407, false, true, Signal::Refused),
-            (408, false, true, Signal::Failure),
-            (425, false, true, Signal::Failure),
-            (429, false, true, Signal::Failure),
-            (500, false, true, Signal::Failure),
-            (599, false, true, Signal::Failure),
-        ] {
-            let verdict = judge(&POLICY, &status(code, None), progress(1));
-            assert_eq!(verdict.outcome == Outcome::Delivered, delivered, "{code}");
-            assert_eq!(matches!(verdict.outcome, Outcome::Retry(_)), retried, "{code}");
-            assert_eq!(verdict.signal, signal, "{code}");
-        }
-    }
-
-    #[test]
-    fn back_off_grows_with_full_jitter_up_to_its_maximum() {
-        let failed = attempt(AttemptResult::Failed(FailureReason::Connection, "refused".to_owned()));
-        let policy = Retry { attempts: 10, ..POLICY };
-        for (attempts, ceiling) in [(1, 5), (2, 10), (3, 12), (9, 12)] {
-            assert_eq!(judge(&policy, &failed, progress(attempts)).outcome, Outcome::Retry(seconds(ceiling)));
-            let none = Progress { jitter: 0.0, ..progress(attempts) };
-            assert_eq!(judge(&policy, &failed, none).outcome, Outcome::Retry(now()));
-        }
-    }
-
-    #[test]
-    fn attempts_and_deadline_end_it() {
-        let failed = attempt(AttemptResult::Failed(FailureReason::Connection, "connection refused".to_owned()));
-        let Outcome::Dead(reason) = judge(&POLICY, &failed, progress(3)).outcome else { panic!("still alive") };
-        assert_eq!(reason, "given up after 3 attempts, the last: connection refused");
-        let late = Progress { now: seconds(3599), ..progress(1) };
-        let Outcome::Dead(reason) = judge(&POLICY, &failed, late).outcome else { panic!("still alive") };
-        assert_eq!(reason, "given up at the deadline of 1h, the last: connection refused");
-    }
-
-    #[test]
-    fn a_wrong_token_costs_no_event() {
-        let late = Progress { now: seconds(1_000_000), credentials_trusted: false, ..progress(1000) };
-        for code in [401, 403, 407] {
-            let verdict = judge(&POLICY, &status(code, None), late);
-            assert_eq!(verdict.outcome, Outcome::Retry(seconds(1_000_005)), "{code}");
-            assert!(!verdict.counts, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_token_server_that_refuses_the_relay_costs_no_event_even_where_the_destination_was_pleased_before() {
-        let refused = attempt(AttemptResult::CredentialsRefused("invalid_client".to_owned()));
-        let late = Progress { now: seconds(1_000_000), ..progress(1000) };
-        let verdict = judge(&POLICY, &refused, late);
-        assert_eq!((verdict.outcome, verdict.counts), (Outcome::Retry(seconds(1_000_005)), false));
-        assert_eq!(verdict.signal, Signal::Refused);
-    }
-
-    #[test]
-    fn a_2xx_that_falls_short_is_a_failure_and_nothing_else_is_changed_by_it() {
-        let short = |status| {
-            let shortcoming = Some("`success` does not hold on the reply".to_owned());
-            attempt(AttemptResult::Replied { status, retry_after: Some(seconds(100)), reply: Bytes::new(), shortcoming })
-        };
-        let verdict = judge(&POLICY, &short(202), progress(1));
-        assert_eq!((verdict.outcome, verdict.hold_until), (Outcome::Retry(seconds(5)), None));
-        assert_eq!((verdict.signal, verdict.counts), (Signal::Failure, true));
-        let Outcome::Dead(reason) = judge(&POLICY, &short(200), progress(3)).outcome else { panic!("still alive") };
-        assert_eq!(reason, "given up after 3 attempts, the last: status 200, but `success` does not hold on the reply");
-        assert_eq!(judge(&POLICY, &short(404), progress(1)), judge(&POLICY, &status(404, Some(seconds(100))), progress(1)));
-    }
-
-    #[test]
-    fn one_event_that_is_refused_where_others_are_not_is_given_up_as_any_other() {
-        assert!(judge(&POLICY, &status(403, None), progress(1)).counts);
-        assert!(matches!(judge(&POLICY, &status(403, None), progress(3)).outcome, Outcome::Dead(_)));
-    }
-
-    #[test]
-    fn a_short_retry_after_does_not_shorten_the_back_off() {
-        let verdict = judge(&POLICY, &status(429, Some(seconds(1))), progress(1));
-        assert_eq!((verdict.outcome, verdict.hold_until), (Outcome::Retry(seconds(5)), Some(seconds(1))));
-    }
-
-    #[test]
-    fn retry_after_wins_holds_the_destination_and_is_capped() {
-        let verdict = judge(&POLICY, &status(429, Some(seconds(7))), progress(1));
-        assert_eq!((verdict.outcome, verdict.hold_until, verdict.signal), (Outcome::Retry(seconds(7)), Some(seconds(7)), Signal::Nothing));
-        let verdict = judge(&POLICY, &status(503, Some(seconds(100_000))), progress(1));
-        assert_eq!((verdict.hold_until, verdict.signal), (Some(seconds(12)), Signal::Failure));
-        let verdict = judge(&POLICY, &status(500, Some(seconds(7))), progress(1));
-        assert_eq!(verdict.hold_until, None, "only 429 and 503 speak of the whole destination");
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(parse_retry_after(" 120 ", now()), Some(seconds(120)));
-        assert_eq!(parse_retry_after("Fri, 02 Jan 2026 03:05:05 GMT", now()), Some(seconds(60)));
-        assert_eq!(parse_retry_after("Fri, 02 Jan 2026 03:00:00 GMT", now()), None, "past");
-        for nonsense in ["", "soon", "-1", "1.5", "99999999999"] {
-            assert_eq!(parse_retry_after(nonsense, now()), None, "{nonsense}");
-        }
-    }
-}
+mod tests;

@@ -1,13 +1,15 @@
 //! `destinations`, and `defaults` for all of them.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
 
 use crate::condition::Condition;
+use crate::delivery::Replies;
 use crate::signature::SigningKey;
 use crate::transform::Selection;
 
@@ -47,6 +49,8 @@ pub struct Destination {
     pub batch: Option<Batch>,
     /// What must hold on the JSON reply of a 2xx for it to count; `None`: every 2xx counts.
     pub success: Option<Condition>,
+    /// What of its replies is kept.
+    pub replies: Replies,
     /// The secrets that requests are signed with; none: they are not signed.
     pub sign: Vec<SigningKey>,
     /// How the relay shows who it is, unless a route gives `authorization` by hand.
@@ -68,7 +72,7 @@ pub struct RateLimit {
 }
 
 /// When a failed attempt is repeated: after `first`, then `factor` times as long each time, up to `max`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     /// All attempts, the first included.
     pub attempts: u32,
@@ -80,6 +84,15 @@ pub struct Retry {
     pub max: Duration,
     /// After the event was accepted; then the delivery is dead.
     pub deadline: Duration,
+    /// Statuses by which this destination says 'later' in its own way: each is read as a 429.
+    pub on: Vec<u16>,
+}
+
+impl Retry {
+    /// Whether a status means that the destination gets too much at once.
+    pub fn is_throttle(&self, status: u16) -> bool {
+        status == StatusCode::TOO_MANY_REQUESTS.as_u16() || self.on.contains(&status)
+    }
 }
 
 /// When a destination is left alone for a while.
@@ -99,6 +112,7 @@ impl Default for Retry {
             factor: 2.5,
             max: Duration::from_secs(4 * 60 * 60),
             deadline: Duration::from_secs(3 * 24 * 60 * 60),
+            on: Vec::new(),
         }
     }
 }
@@ -140,6 +154,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let order_by = layers.take("order_by");
     let batch_node = layers.take("batch");
     let success = layers.take("success");
+    let replies = layers.take("replies");
     let sign = layers.take("sign");
     let auth = layers.take_both("auth");
     let tls = layers.take("tls");
@@ -164,6 +179,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let order_by = order_by.map(|node| decoder.selection(node));
     let batch = batch_node.filter(|node| !node.is_null()).map(|node| batch::decode(decoder, node));
     let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
+    let replies = replies.map(|node| decode_replies(decoder, node));
     let sign = sign.map(|node| auth::decode_sign(decoder, node));
     let tls = tls.map(|node| tls::decode(decoder, node));
     let auth = decode_auth(decoder, auth, own);
@@ -182,6 +198,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         order_by: optional(order_by)?,
         batch: optional(batch)?,
         success: optional(success)?,
+        replies: optional(replies)?.unwrap_or_default(),
         sign: optional(sign)?.unwrap_or_default(),
         auth: auth?,
         tls: optional(tls)?.unwrap_or_default(),
@@ -283,6 +300,19 @@ fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {
     })
 }
 
+/// What `replies` may be, as it is written.
+pub(super) const REPLIES: [(&str, Replies); 3] = [("full", Replies::Full), ("status", Replies::Status), ("none", Replies::None)];
+
+fn decode_replies(decoder: &mut Decoder<'_>, node: &Node) -> Option<Replies> {
+    let names = REPLIES.map(|(name, _)| name);
+    decoder.read(node, "what is kept of replies", |text| {
+        REPLIES.iter().find(|(name, _)| *name == text).map(|(_, replies)| *replies).ok_or_else(|| Unreadable {
+            reason: "is not what can be kept of replies".into(),
+            hint: format!("{}: the status and the first KiB, the status alone, or nothing", listed(&names)),
+        })
+    })
+}
+
 fn decode_rate_limit(decoder: &mut Decoder<'_>, node: &Node) -> Option<RateLimit> {
     let (rate, burst) = if matches!(node.content, Content::Mapping(_)) {
         let mut table = decoder.table(node, "`rate_limit`")?;
@@ -315,6 +345,7 @@ fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2])
     let factor = layers.take("factor");
     let max = layers.take("max");
     let deadline = layers.take("deadline");
+    let on = layers.take("on").filter(|node| !node.is_null());
     layers.finish(decoder);
 
     let default = Retry::default();
@@ -323,12 +354,14 @@ fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2])
     let factor = factor.map(|node| decoder.number(node, 1.0..=FACTOR_MAX));
     let longest = max.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
     let deadline = deadline.map(|node| decoder.duration(node, MILLISECOND..=DEADLINE_MAX));
+    let on = on.map(|node| decode_statuses(decoder, node));
     let retry = Retry {
         attempts: optional(attempts)?.unwrap_or(default.attempts),
         first: optional(first_wait)?.unwrap_or(default.first),
         factor: optional(factor)?.unwrap_or(default.factor),
         max: optional(longest)?.unwrap_or(default.max),
         deadline: optional(deadline)?.unwrap_or(default.deadline),
+        on: optional(on)?.unwrap_or(default.on),
     };
     if let Some(node) = max.or(first)
         && retry.max < retry.first
@@ -341,6 +374,42 @@ fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2])
         return None;
     }
     Some(retry)
+}
+
+/// Each may be given once. A 2xx is never among them: it means that the event has arrived.
+fn decode_statuses(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<u16>> {
+    let nodes = decoder.list(node, "statuses")?;
+    let mut statuses: Vec<u16> = Vec::new();
+    let mut sound = true;
+    for node in nodes {
+        let status = decoder.read(node, "a status", status);
+        match status {
+            Some(status) if statuses.contains(&status) => {
+                decoder.report.error(node.span.clone(), format!("the status {status} is given twice")).hint("take one of them out");
+                sound = false;
+            }
+            Some(status) => statuses.push(status),
+            None => sound = false,
+        }
+    }
+    sound.then_some(statuses)
+}
+
+/// What `retry.on` may name.
+pub(super) const RETRIED_STATUSES: RangeInclusive<u32> = 300..=999;
+
+fn status(text: &str) -> Result<u16, Unreadable> {
+    let hint = "a status that means 'later' here, such as `404` or `302`";
+    let unreadable = |reason: &str, hint: &str| Unreadable { reason: reason.into(), hint: hint.into() };
+    let status: u16 = text.parse().map_err(|_| unreadable("is not a status", hint))?;
+    match status {
+        _ if RETRIED_STATUSES.contains(&status.into()) => Ok(status),
+        200..=299 => Err(unreadable(
+            "means that the event has arrived",
+            "where a 2xx can mean no, `success` tells by its reply: `success: $.ok == true`",
+        )),
+        _ => Err(unreadable("is not a status that ends a request", "`300` to `999`")),
+    }
 }
 
 fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Circuit> {

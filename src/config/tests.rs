@@ -175,7 +175,8 @@ fn what_is_left_out_has_defaults() {
             first: Duration::from_secs(5),
             factor: 2.5,
             max: Duration::from_secs(4 * 3600),
-            deadline: Duration::from_secs(3 * 86_400)
+            deadline: Duration::from_secs(3 * 86_400),
+            on: Vec::new()
         }
     );
     assert_eq!(destination.circuit, Circuit { failures: 10, cooldown: Duration::from_secs(30) });
@@ -183,6 +184,23 @@ fn what_is_left_out_has_defaults() {
         config.retention,
         Retention { delivered: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400), size: 10 << 30 }
     );
+}
+
+#[test]
+fn statuses_of_retry_on_are_a_destination_s_own_or_those_of_defaults() {
+    let text = "source: { path: /, api_keys: [k] }
+defaults: { retry: { on: [404, 302], attempts: 3 } }
+destinations:
+  theirs: { url: 'http://d/' }
+  own: { url: 'http://d/', retry: { on: [403] } }
+  none: { url: 'http://d/', retry: { on: [] } }
+routes: [{ name: all, to: [theirs, own, none] }]
+";
+    let config = config(text);
+    let on: Vec<_> = config.destinations.iter().map(|destination| (destination.retry.on.clone(), destination.retry.attempts)).collect();
+    assert_eq!(on, [(vec![404, 302], 3), (vec![403], 3), (vec![], 3)]);
+    assert!(config.destinations[1].retry.is_throttle(403) && config.destinations[1].retry.is_throttle(429));
+    assert!(!config.destinations[1].retry.is_throttle(404));
 }
 
 #[test]

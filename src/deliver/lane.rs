@@ -17,10 +17,11 @@ use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
 use crate::circuit::{Breaker, CircuitState, Permission, Standing};
 use crate::config::RateLimit;
-use crate::delivery::{Claim, DestinationKey, Outcome, Settlement};
+use crate::delivery::{Claim, DestinationKey, FailureReason, Outcome, Settlement};
 use crate::event::EventId;
 use crate::fault;
 use crate::metrics::DestinationMetrics;
+use crate::pace::{Pace, Room};
 use crate::retry::{self, Progress, Verdict};
 use crate::store::Store;
 use crate::traces::{AttemptRecord, Traces};
@@ -46,8 +47,8 @@ pub(super) struct Lane {
     stop: CancellationToken,
     breaker: Breaker,
     limiter: Option<Limiter>,
-    /// The destination asked for rest until then (Retry-After).
-    hold_until: Option<Instant>,
+    /// Its rests, and how fast it is sent to after one.
+    pace: Pace,
     in_flight: JoinSet<Attempted>,
     gathering: Gathering,
     /// A batch could not be written; it is tried again then.
@@ -96,7 +97,7 @@ impl Lane {
             stop,
             breaker,
             limiter: None,
-            hold_until: None,
+            pace: Pace::default(),
             in_flight: JoinSet::new(),
             gathering: Gathering::default(),
             batches_paused_until: None,
@@ -155,19 +156,18 @@ impl Lane {
 
     /// How many deliveries may be claimed now, or until when none may.
     fn next(&mut self, now: Instant) -> Next {
-        if let Some(until) = self.hold_until {
-            if now < until {
-                return Next::Wait(Some(until));
-            }
-            self.hold_until = None;
+        if self.pace.wake(now) {
             self.show_standing();
         }
-        let concurrency = self.settings.borrow().destination.concurrency;
-        let free = match self.breaker.permission(now) {
-            Permission::Free => concurrency.saturating_sub(self.in_flight.len()),
-            Permission::Probe => usize::from(self.in_flight.is_empty()),
-            Permission::NotBefore(until) => return Next::Wait(Some(until)),
-            Permission::NotBeforeResumed => return Next::Wait(None),
+        let concurrency = match self.breaker.permission(now) {
+            Permission::Free => self.settings.borrow().destination.concurrency,
+            Permission::Probe => 1,
+            Permission::NotBefore(until) => return Next::Wait(Some(self.pace.rests_until().map_or(until, |rest| rest.max(until)))),
+            Permission::NotBeforeResumed => return Next::Wait(self.pace.rests_until()),
+        };
+        let free = match self.pace.room(now, self.in_flight.len(), concurrency) {
+            Room::Attempts(free) => free,
+            Room::NotBefore(until) => return Next::Wait(Some(until)),
         };
         if free == 0 {
             return Next::Wait(None);
@@ -215,20 +215,19 @@ impl Lane {
         let (now, clock) = (Instant::now(), Timestamp::now());
         self.breaker.adopt(circuit, now, clock);
         let longest = self.settings.borrow().destination.retry.max;
-        self.hold_until =
-            hold_until.filter(|until| *until > clock).and_then(|until| now.checked_add(until_then(until, clock).min(longest)));
+        self.pace.adopt(hold_until.filter(|until| *until > clock).and_then(|until| now.checked_add(until_then(until, clock).min(longest))));
         self.show_standing();
     }
 
     fn show_standing(&self) {
         let circuit = self.breaker.state(Instant::now(), Timestamp::now());
-        self.metrics.standing(circuit, self.hold_until.is_some());
+        self.metrics.standing(circuit, self.pace.rests_until().is_some());
     }
 
     /// Lets the store keep how the destination stands.
     async fn note_standing(&self) {
         let (now, clock) = (Instant::now(), Timestamp::now());
-        let hold_until = self.hold_until.and_then(|until| clock.checked_add(until.saturating_duration_since(now)).ok());
+        let hold_until = self.pace.rests_until().and_then(|until| clock.checked_add(until.saturating_duration_since(now)).ok());
         let standing = Standing { circuit: self.breaker.state(now, clock), hold_until };
         if let Err(error) = self.store.note_standing(self.key, standing).await {
             tracing::warn!(%error, "how a destination stands is not kept over a restart");
@@ -271,15 +270,24 @@ impl Lane {
         if let Some(limiter) = &mut self.limiter {
             limiter.token_in_hand = false;
         }
+        self.pace.begun(Instant::now());
         let settings = self.settings.borrow().clone();
         self.in_flight.spawn(attempt::watched(settings, claim, self.traces.clone(), Arc::clone(&self.vitals)));
         self.metrics.begun();
     }
 
     /// Says in figures, logs and traces what an attempt led to. `event` names it.
-    fn tell(&self, destination: &str, route: &str, event: EventId, settlement: &Settlement, record: Option<Box<AttemptRecord>>) {
+    fn tell(
+        &self,
+        destination: &str,
+        route: &str,
+        event: EventId,
+        settlement: &Settlement,
+        failure: Option<FailureReason>,
+        record: Option<Box<AttemptRecord>>,
+    ) {
         let Settlement { attempt, outcome, .. } = settlement;
-        self.metrics.attempt(&attempt.result, outcome, attempt.latency);
+        self.metrics.attempt(failure, outcome, attempt.latency);
         attempt::log(destination, route, event, settlement, record.as_ref().map(|record| record.span()));
         if let Some(record) = record {
             self.traces.attempted(*record, destination, route, settlement);
@@ -302,14 +310,16 @@ impl Lane {
         let attempts = claim.attempts_made.saturating_add(1);
         let credentials_trusted = self.breaker.credentials_trusted();
         let progress = Progress { attempts, since: claim.since, now, credentials_trusted, jitter: rand::random() };
-        let Verdict { outcome, hold_until, signal, counts } = retry::judge(&destination.retry, &attempt, progress);
-        let held_before = self.hold_until;
-        if let Some(hold_until) = hold_until {
-            self.hold_until = Instant::now().checked_add(until_then(hold_until, now)).max(self.hold_until);
+        let Verdict { outcome, hold_until, signal, counts, failure } = retry::judge(&destination.retry, &attempt, progress);
+        let held_before = self.pace.rests_until();
+        let instant = Instant::now();
+        if let Some(until) = hold_until.and_then(|until| instant.checked_add(until_then(until, now))) {
+            self.pace.rest(until, destination.retry.max, instant);
         }
+        self.pace.ended(hold_until.is_none() && attempt.result.status().is_some(), instant);
         let was_open = self.breaker.is_open();
-        let changed = self.breaker.record(signal, Instant::now());
-        if (changed || self.hold_until != held_before) && !self.stop.is_cancelled() {
+        let changed = self.breaker.record(signal, instant);
+        if (changed || self.pace.rests_until() != held_before) && !self.stop.is_cancelled() {
             self.show_standing();
         }
         if was_open != self.breaker.is_open() {
@@ -318,17 +328,19 @@ impl Lane {
         }
         let attempts = if counts { attempts } else { claim.attempts_made };
         let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
-        let settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
+        let mut settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
         if settlement.outcome == Outcome::Delivered {
             settlement.events().for_each(|event| self.metrics.arrived(now.duration_since(event.received_at)));
         }
         for mut one in left_out {
             let (event, route, record) = (one.event.id, Arc::clone(&one.route), one.record.take());
-            self.tell(&destination.name, &route, event, &one.settlement(&settlement), record);
+            let settlement = one.settlement(&settlement);
+            self.tell(&destination.name, &route, event, &settlement, settlement.attempt.result.failure(), record);
         }
-        self.tell(&destination.name, &route, event, &settlement, record);
+        self.tell(&destination.name, &route, event, &settlement, failure, record);
+        settlement.keep(destination.replies, failure);
         self.store.settle(settlement).await;
-        let held_longer = self.hold_until.is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
+        let held_longer = self.pace.rests_until().is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
         if changed || held_longer {
             self.note_standing().await;
         }

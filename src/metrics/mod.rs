@@ -15,7 +15,7 @@ use prometheus::{
 use self::families::{Family, families};
 pub use self::scrape::Snapshot;
 use crate::circuit::CircuitState;
-use crate::delivery::{AttemptResult, FailureReason, Outcome};
+use crate::delivery::{FailureReason, Outcome};
 use crate::vitals::Vitals;
 
 /// From 100 us to 10 s: a webhook's answer, a commit.
@@ -168,15 +168,15 @@ pub struct DestinationMetrics {
 const HELD_REASONS: [&str; 4] = ["circuit", "gone", "paused", "retry_after"];
 
 impl DestinationMetrics {
-    /// Counts an attempt.
-    pub fn attempt(&self, result: &AttemptResult, outcome: &Outcome, latency: Duration) {
+    /// Counts an attempt; `failure` is the kind of what went wrong.
+    pub fn attempt(&self, failure: Option<FailureReason>, outcome: &Outcome, latency: Duration) {
         self.attempt_seconds.observe(latency.as_secs_f64());
         match outcome {
             Outcome::Delivered => self.delivered.inc(),
             Outcome::Retry(_) => self.retried.inc(),
             Outcome::Dead(_) => self.dead.inc(),
         }
-        if let Some(reason) = result.failure() {
+        if let Some(reason) = failure {
             self.failures[reason as usize].inc();
         }
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 
 use crate::config::{Auth, Destination, Tls};
@@ -27,7 +27,7 @@ use crate::delivery::{Attempt, AttemptResult, FailureReason, MessageId};
 use crate::egress::Guard;
 use crate::envelope;
 use crate::oauth2::NoToken;
-use crate::retry::parse_retry_after;
+use crate::retry_after::rest_asked_for;
 use crate::success;
 use crate::trace_context::Span;
 use crate::transform::Request;
@@ -138,11 +138,8 @@ impl Sender {
             }
         };
         let status = answer.status;
-        let retry_after = answer
-            .headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| parse_retry_after(value, Timestamp::now()));
+        let throttled = destination.retry.is_throttle(status.as_u16());
+        let retry_after = rest_asked_for(&answer.headers, throttled, Timestamp::now());
         let success = destination.success.as_ref().filter(|_| status.is_success());
         let (mut reply, shortcoming) = match success {
             Some(success) => {

@@ -58,6 +58,7 @@ pub(super) fn destination(method: Method, shape: Shape) -> Destination {
         concurrency: 16,
         rate_limit: None,
         retry: Retry::default(),
+        replies: crate::delivery::Replies::default(),
         circuit: Circuit::default(),
         order_by: None,
         batch: None,

@@ -107,7 +107,7 @@ async fn an_open_breaker_and_a_hold_survive_a_kill() {
 async fn an_outage_gets_a_probe_a_cooldown_and_then_the_whole_backlog_at_the_allowed_rate() {
     let receiver = Receiver::always(Answer::status(503)).await;
     let keys =
-        "concurrency: 4, rate_limit: 200/s, retry: { first: 1ms, factor: 1, attempts: 5 }, circuit: { failures: 4, cooldown: 200ms }";
+        "concurrency: 4, rate_limit: 200/s, retry: { first: 1ms, factor: 1, attempts: 12 }, circuit: { failures: 4, cooldown: 200ms }";
     let relay = Setup::to(&receiver, keys).start().await;
     let started = std::time::Instant::now();
     for number in 0..300 {

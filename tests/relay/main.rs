@@ -50,6 +50,7 @@ mod secret_in_url;
 mod securing;
 mod succeeding;
 mod surviving;
+mod throttling;
 mod tokens;
 mod tracing;
 mod unusual_json;

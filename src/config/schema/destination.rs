@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::config::batch;
 use crate::config::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
-    Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+    REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
 use crate::config::shape::RESERVED_HEADERS;
 use crate::config::units::shown_duration;
@@ -44,6 +44,12 @@ pub(super) fn destination() -> Schema {
                 .says("What must hold on the JSON reply of a 2xx for it to count, as in `when`; else the attempt failed and is retried. Left out: every 2xx counts.")
                 .with("pattern", json!(format!(r"{NO_VALUE}[\s\S]*\S")))
                 .examples([json!("$.ok == true")]),
+        ),
+        (
+            "replies",
+            kind::one_of(&REPLIES.map(|(name, _)| name))
+                .says("What is kept of replies, to be shown with deliveries: `full`, the status and the first KiB; `status` alone; or `none` of it.")
+                .default("full"),
         ),
         ("sign", auth::sign().says("Signs requests as Standard Webhooks says, so that the receiver can verify them.")),
         ("auth", auth::auth().says("How the relay shows who it is, in place of a header `authorization`.")),
@@ -109,6 +115,15 @@ fn retry() -> Schema {
             duration(&(MILLISECOND..=DEADLINE_MAX))
                 .says("After the event was accepted; then the delivery goes to the dead letters.")
                 .default(shown_duration(default.deadline)),
+        ),
+        (
+            "on",
+            kind::list(integer(&RETRIED_STATUSES))
+                .with("uniqueItems", json!(true))
+                .says(
+                    "Statuses by which the destination says 'later' in its own way. Each is read as a 429: neither as refused nor as gone.",
+                )
+                .examples([json!([404, 302])]),
         ),
     ])
     .or_nothing()

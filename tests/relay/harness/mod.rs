@@ -9,6 +9,7 @@ pub mod dashboard;
 mod faults;
 mod http2;
 mod image;
+mod limiter;
 mod link;
 mod machine;
 mod metrics;
@@ -32,6 +33,7 @@ pub use self::command::{Ran, binary, relay_as_nobody, run, run_as_nobody, run_wi
 pub use self::faults::Faults;
 pub use self::http2::{Asked, Http2Answer, Http2Receiver};
 pub use self::image::Image;
+pub use self::limiter::Limiter;
 pub use self::link::{Fault, Link};
 pub use self::machine::Machine;
 pub use self::metrics::Metrics;
