@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`vitals`], [`fault`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`vitals`], [`fault`], [`visible`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
@@ -56,4 +56,5 @@ pub mod json;
 pub mod listing;
 pub mod problem;
 pub mod trace_context;
+pub mod visible;
 pub mod vitals;

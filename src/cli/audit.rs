@@ -29,7 +29,7 @@ impl Audited {
             show(account, self.json);
         }
         for stray in &audit.strays {
-            eprintln!("wiza-relay: {stray}");
+            out::note(format_args!("wiza-relay: {stray}"));
         }
         if !self.json {
             out::line(verdict(&audit));
@@ -45,7 +45,7 @@ fn show(account: &Account, json: bool) {
     let right = delivered + dead + outstanding;
     if json {
         let (waiting, parked) = if *active { (outstanding, &0) } else { (&0, outstanding) };
-        out::line(json!({
+        out::json(&json!({
             "destination": destination, "balances": account.balances(), "planned": planned, "redriven": redriven, "delivered": delivered,
             "dead": dead, "waiting": waiting, "parked": parked, "dead_letters": dead_kept, "dead_letters_found": dead_rows,
         }));

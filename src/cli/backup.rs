@@ -41,7 +41,7 @@ impl Backup {
         if let Err(error) = written {
             return Ending::Failed(format!("{}: {error}", self.to.display()));
         }
-        eprintln!("backed up: {verdict}");
+        out::note(format_args!("backed up: {verdict}"));
         if balances { Ending::Good } else { Ending::No }
     }
 }

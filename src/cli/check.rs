@@ -32,7 +32,7 @@ impl Check {
         let errors = load::count(&file.loaded.findings, Severity::Error);
         let warnings = load::count(&file.loaded.findings, Severity::Warning);
         if self.json {
-            out::line(json!({"ok": errors == 0, "findings": file.loaded.findings}));
+            out::json(&json!({"ok": errors == 0, "findings": file.loaded.findings}));
         } else {
             file.show_findings();
             match &file.loaded.config {

@@ -1,7 +1,6 @@
 //! `wiza-relay destinations`, `pause` and `resume`: how destinations stand, and holding one back by hand.
 
 use clap::Args;
-use serde_json::json;
 
 use super::listing::{Output, column};
 use super::{Ending, block_on, out};
@@ -65,7 +64,7 @@ fn set(name: String, verb: &'static str, Output { json, remote }: Output) -> End
         let set = async {
             let state: DestinationState = remote.connect()?.post(&["api", "destinations", &name, verb], None).await?;
             if json {
-                out::line(json!(state));
+                out::json(&state);
                 return Ok(Ending::Good);
             }
             let DestinationState { waiting, parked, .. } = state;
@@ -82,7 +81,7 @@ fn set(name: String, verb: &'static str, Output { json, remote }: Output) -> End
 
 fn show(state: &DestinationState, json: bool) {
     if json {
-        out::line(json!(state));
+        out::json(&state);
         return;
     }
     let since = [("probe at", &state.open_until), ("held until", &state.hold_until)];

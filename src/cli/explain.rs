@@ -51,9 +51,9 @@ impl Explain {
         };
         let explanation = explain::explain(&config, &event, Timestamp::now());
         if self.json {
-            out::line(to_json(&config, &explanation));
+            out::json(&to_json(&config, &explanation));
         } else {
-            out::print(text::render(&config, &event, &explanation, load::in_colour(&std::io::stdout())));
+            out::styled(text::render(&config, &event, &explanation, load::in_colour(&std::io::stdout())));
         }
         Ending::Good
     }

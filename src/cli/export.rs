@@ -22,7 +22,7 @@ impl Export {
             return Ending::Failed(format!("standard output: {error}"));
         }
         let write = |event: &embedded::ExportedEvent| {
-            out::line(serde_json::to_string(event)?);
+            out::json(event);
             Ok(())
         };
         let exported = match embedded::export(&self.store, write) {
@@ -30,13 +30,13 @@ impl Export {
             Err(error) => return Ending::Failed(error.to_string()),
         };
         for lost in &exported.lost {
-            eprintln!("cannot be read: {lost}");
+            out::note(format_args!("cannot be read: {lost}"));
         }
-        eprintln!(
+        out::note(format_args!(
             "{} exported, {} of them damaged",
             counted(usize::try_from(exported.events).unwrap_or(usize::MAX), "event"),
             exported.damaged
-        );
+        ));
         if exported.lost.is_empty() && exported.damaged == 0 { Ending::Good } else { Ending::No }
     }
 }

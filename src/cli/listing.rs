@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::remote::Remote;
 use super::{Ending, block_on, out};
 use crate::listing::Page;
+use crate::visible;
 
 /// Items asked for at a time.
 const PAGE_ITEMS: usize = 500;
@@ -102,7 +103,7 @@ impl List {
         if self.follow {
             let heading = || heading::<T>(json);
             relay.follow(&["api", T::PATH, "follow"], &query, heading, |item| show_followed::<T>(item, json)).await?;
-            eprintln!("the relay has stopped");
+            out::note("the relay has stopped");
             return Ok(());
         }
         let mut left = if self.limit == 0 { usize::MAX } else { self.limit };
@@ -124,7 +125,7 @@ impl List {
                 None => break,
                 Some(_) if left == 0 => {
                     if !json {
-                        eprintln!("the newest {}; there may be more: --limit 0 lists all", self.limit);
+                        out::note(format_args!("the newest {}; there may be more: --limit 0 lists all", self.limit));
                     }
                     break;
                 }
@@ -132,7 +133,7 @@ impl List {
             }
         }
         if none && !json {
-            eprintln!("{}", T::NONE);
+            out::note(T::NONE);
         }
         Ok(())
     }
@@ -151,12 +152,12 @@ fn heading<T: Listed>(json: bool) {
 }
 
 fn show<T: Listed>(item: &T, json: bool) {
-    if json { out::line(serde_json::to_string(item).unwrap_or_default()) } else { out::line(item.line()) }
+    if json { out::json(item) } else { out::line(visible::one_line(&item.line())) }
 }
 
 fn show_followed<T: Listed>(item: Value, json: bool) {
     if let Some(count) = item.get("missed") {
-        eprintln!("too much happens at once: {count} commits are not shown");
+        out::note(format_args!("too much happens at once: {count} commits are not shown"));
     } else if let Ok(item) = serde_json::from_value::<T>(item) {
         show(&item, json);
     }
@@ -166,7 +167,7 @@ fn show_followed<T: Listed>(item: Value, json: bool) {
 async fn show_one(path: &[&str], Output { json, remote }: Output) -> Result<(), String> {
     let mut item: Value = remote.connect()?.get(path, &[]).await?;
     if json {
-        out::line(item);
+        out::json(&item);
         return Ok(());
     }
     let body = item.as_object_mut().and_then(|item| item.shift_remove("body")).unwrap_or_default();
@@ -174,10 +175,10 @@ async fn show_one(path: &[&str], Output { json, remote }: Output) -> Result<(), 
         out::print(field(name, value));
     }
     out::line("body:");
-    out::line(match &body {
-        Value::String(text) => text.clone(),
-        body => serde_json::to_string_pretty(body).unwrap_or_default(),
-    });
+    match &body {
+        Value::String(text) => out::line(text),
+        body => out::styled(format_args!("{}\n", visible::json(&serde_json::to_string_pretty(body).unwrap_or_default()))),
+    }
     Ok(())
 }
 
@@ -185,13 +186,13 @@ async fn show_one(path: &[&str], Output { json, remote }: Output) -> Result<(), 
 fn field(name: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => format!("{name}: {text}\n"),
+        Value::String(text) => format!("{name}: {}\n", visible::one_line(text)),
         Value::Array(items) if items.is_empty() => String::new(),
         Value::Array(items) if items.iter().all(Value::is_string) => {
             let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            format!("{name}: {}\n", names.join(", "))
+            format!("{name}: {}\n", visible::one_line(&names.join(", ")))
         }
-        Value::Array(items) => items.iter().fold(format!("{name}:\n"), |text, item| text + "  " + &words(item) + "\n"),
+        Value::Array(items) => items.iter().fold(format!("{name}:\n"), |text, item| text + "  " + &visible::one_line(&words(item)) + "\n"),
         other => format!("{name}: {other}\n"),
     }
 }

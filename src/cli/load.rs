@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::out;
 use crate::config::{self, Config, Finding, Loaded, Severity};
 use crate::rules_file::RulesFile;
 
@@ -32,7 +33,7 @@ pub(super) fn read_for_dry_run(path: &Path) -> Result<File, String> {
     let text = RulesFile::new(path).read()?;
     let loaded = config::load_for_dry_run(&path.display().to_string(), &text, &variable);
     if !loaded.stood_in_for.is_empty() {
-        eprintln!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", "));
+        out::note(format_args!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
     }
     Ok(File { text, loaded })
 }
@@ -67,7 +68,7 @@ pub(super) fn in_colour(stream: &impl IsTerminal) -> bool {
 pub(super) fn show_findings(findings: &[Finding], text: &str) {
     let colour = in_colour(&std::io::stderr());
     for finding in findings {
-        eprintln!("{}", finding.render(text, colour));
+        out::styled_note(finding.render(text, colour));
     }
 }
 

@@ -121,7 +121,7 @@ pub fn main() -> ExitCode {
 }
 
 fn say(reason: &str, code: u8) -> ExitCode {
-    eprintln!("wiza-relay: {reason}");
+    out::note(format_args!("wiza-relay: {reason}"));
     ExitCode::from(code)
 }
 

@@ -10,6 +10,9 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use super::out;
+use crate::visible;
+
 /// Turns log lines into sentences on standard output.
 pub(super) struct Narrator {
     colour: bool,
@@ -21,11 +24,12 @@ impl Narrator {
     }
 
     fn say(&self, style: Style, actor: &str, words: &str) {
+        let (actor, words) = (visible::one_line(actor), visible::one_line(words));
         let time = Zoned::now().strftime("%H:%M:%S%.3f").to_string();
         if self.colour {
-            println!("{time}  {style}{actor:<13}{style:#} {words}");
+            out::styled(format_args!("{time}  {style}{actor:<13}{style:#} {words}\n"));
         } else {
-            println!("{time}  {actor:<13} {words}");
+            out::styled(format_args!("{time}  {actor:<13} {words}\n"));
         }
     }
 }

@@ -82,9 +82,9 @@ async fn warn_of_those_held(relay: &Relay, answer: &RedriveAnswer) -> Result<(),
         states.iter().filter(|state| answer.destinations.iter().any(|found| found.destination == state.name))
     {
         if !active {
-            eprintln!("{name} is not in routes.yaml: they are parked until it is there again");
+            out::note(format_args!("{name} is not in routes.yaml: they are parked until it is there again"));
         } else if circuit == "gone" || circuit == "paused" {
-            eprintln!("{name} is {circuit}: they wait for `wiza-relay resume {name}`");
+            out::note(format_args!("{name} is {circuit}: they wait for `wiza-relay resume {name}`"));
         }
     }
     Ok(())
@@ -93,7 +93,7 @@ async fn warn_of_those_held(relay: &Relay, answer: &RedriveAnswer) -> Result<(),
 /// `2 dead deliveries`, or `2 deliveries sent again, ...`, and by destination.
 fn tell(answer: &RedriveAnswer, json: bool, before: &str, after: &str) {
     if json {
-        out::line(json!(answer));
+        out::json(answer);
         return;
     }
     let noun = if answer.total == 1 { "delivery" } else { "deliveries" };

@@ -1,7 +1,6 @@
 //! `wiza-relay events release`: events leave quarantine and are routed by the rules in effect now.
 
 use clap::Args;
-use serde_json::json;
 
 use super::listing::Output;
 use super::{Ending, block_on, out};
@@ -27,10 +26,10 @@ impl Release {
         let mut ending = Ending::Good;
         for id in self.ids {
             match relay.post::<ReleaseAnswer>(&["api", "events", &id, "release"], None).await {
-                Ok(answer) if json => out::line(json!(answer)),
+                Ok(answer) if json => out::json(&answer),
                 Ok(answer) => out::line(told(&answer)),
                 Err(reason) => {
-                    eprintln!("wiza-relay: {reason}");
+                    out::note(format_args!("wiza-relay: {reason}"));
                     ending = Ending::No;
                 }
             }

@@ -16,6 +16,7 @@ use super::{Ending, out};
 use crate::config::{self, Config, Payload, Severity, TestCase};
 use crate::rule_test::{self, Difference};
 use crate::rules_file::RulesFile;
+use crate::visible;
 
 /// What the name of a file of tests ends with.
 const TESTS_SUFFIX: &str = ".test.yaml";
@@ -91,7 +92,7 @@ impl Test {
                 .iter()
                 .map(|run| json!({ "name": run.name, "passed": run.passed(), "diff": (!run.passed()).then(|| run.diff()) }))
                 .collect();
-            out::line(json!({ "passed": passed, "failed": failed, "cases": cases }));
+            out::json(&json!({ "passed": passed, "failed": failed, "cases": cases }));
         } else {
             show(&runs, passed, failed);
         }
@@ -192,17 +193,18 @@ fn show(runs: &[Run], passed: usize, failed: usize) {
     let (good, bad) = (paint(AnsiColor::Green), paint(AnsiColor::Red));
     for run in runs {
         if run.passed() {
-            out::line(format_args!("{good}ok{good:#}    {}", run.name));
+            out::styled(format_args!("{good}ok{good:#}    {}\n", visible::one_line(&run.name)));
             continue;
         }
-        out::line(format_args!("{bad}FAIL{bad:#}  {}  ({}:{})", run.name, run.file.display(), run.line));
+        let (name, file) = (visible::one_line(&run.name), run.file.display().to_string());
+        out::styled(format_args!("{bad}FAIL{bad:#}  {name}  ({}:{})\n", visible::one_line(&file), run.line));
         for line in run.diff().lines() {
             let style = match line.trim_start().chars().next() {
                 Some('-') if line.starts_with(' ') => good,
                 Some('+') if line.starts_with(' ') => bad,
                 _ => Style::new(),
             };
-            out::line(format_args!("        {style}{line}{style:#}"));
+            out::styled(format_args!("        {style}{}{style:#}\n", visible::one_line(line)));
         }
     }
     out::line(format_args!("\n{passed} passed, {failed} failed{}", if failed == 0 { "" } else { "   (- wanted, + found)" }));

@@ -352,7 +352,14 @@ pub(super) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) ->
     let lower = word.to_lowercase();
     let length = lower.chars().count();
     let limit = |candidate: &str| candidate.chars().count().max(3) / 3;
+    let candidates: Vec<&str> = candidates.collect();
+    // `retries` is more like `replies` by its letters, and means `retry`.
+    let is_plural = |candidate: &&&str| candidate.strip_suffix('y').is_some_and(|stem| lower.strip_prefix(stem) == Some("ies"));
+    if let Some(singular) = candidates.iter().find(is_plural) {
+        return Some(singular);
+    }
     candidates
+        .into_iter()
         // The difference in length alone is that distance at least.
         .filter(|candidate| candidate.len() <= NEAR_BYTES_MAX && candidate.chars().count().abs_diff(length) <= limit(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))

@@ -6,6 +6,8 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar;
 
+use crate::visible::{self, is_obeyed};
+
 /// The widest excerpt of a source line that is shown, in terminal columns. Longer lines are cut around the caret.
 const EXCERPT_COLUMNS_MAX: usize = 120;
 /// What of a cut line is shown left of the caret, in terminal columns.
@@ -82,7 +84,7 @@ impl Finding {
             );
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "{gutter} {margin} ={gutter:#} {bold}help{bold:#}: {hint}");
+            let _ = writeln!(out, "{gutter} {margin} ={gutter:#} {bold}help{bold:#}: {}", visible::lines(hint));
         }
         out
     }
@@ -115,6 +117,7 @@ impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { file, line, column, severity: word, message, .. } = self.finding;
         let Self { severity, bold, .. } = self;
+        let (file, message) = (visible::one_line(file), visible::lines(message));
         write!(f, "{file}:{line}:{column}:{bold:#} {severity}{word}{severity:#}{bold}: {message}")
     }
 }
@@ -172,14 +175,18 @@ impl Excerpt {
 
 /// The terminal columns that `push_visible` uses for a character.
 fn columns(character: char) -> usize {
-    if character == '\t' { TAB.len() } else { character.width().unwrap_or(1) }
+    match character {
+        '\t' => TAB.len(),
+        _ if is_obeyed(character) => 1,
+        _ => character.width().unwrap_or(1),
+    }
 }
 
 fn push_visible(text: &mut String, character: char) {
     match character {
         '\t' => text.push_str(TAB),
-        // A terminal would obey these.
-        _ if character.width().is_none() => text.push('\u{fffd}'),
+        // A terminal would obey these, or show the rest in another order.
+        _ if is_obeyed(character) => text.push('\u{fffd}'),
         _ => text.push(character),
     }
 }
@@ -193,7 +200,7 @@ pub(super) fn quoted(value: &str) -> String {
             text.push_str("...");
             break;
         }
-        if character.is_control() {
+        if is_obeyed(character) {
             text.extend(character.escape_default());
         } else {
             text.push(character);

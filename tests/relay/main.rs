@@ -48,6 +48,7 @@ mod restart;
 mod retention;
 mod secret_in_url;
 mod securing;
+mod showing;
 mod succeeding;
 mod surviving;
 mod throttling;

@@ -11,6 +11,7 @@ use crate::envelope::WEBHOOK_SIGNATURE;
 use crate::event::Event;
 use crate::explain::{Decided, Delivery, Explanation, Verdict};
 use crate::transform::Request;
+use crate::visible;
 
 /// The longest value that is shown of a path, in characters.
 const VALUE_CHARACTERS_MAX: usize = 100;
@@ -29,7 +30,7 @@ impl Paint {
 
     fn words(&self, style: Style, words: &str) -> String {
         let style = self.style(style);
-        format!("{style}{words}{style:#}")
+        format!("{style}{}{style:#}", visible::one_line(words))
     }
 }
 
@@ -65,7 +66,9 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
         Decided::Matched => (paint.words(GOOD, "match"), String::new()),
         Decided::NotMatched => (paint.words(BAD, "no   "), String::new()),
         Decided::Undecided => (paint.words(BAD, "no   "), " (its condition takes too many steps on this event)".to_owned()),
-        Decided::Skipped(by) => (paint.words(QUIET, "skip "), format!(" (`{by}` matched before it and stops the walk)")),
+        Decided::Skipped(by) => {
+            (paint.words(QUIET, "skip "), format!(" (`{}` matched before it and stops the walk)", visible::one_line(by)))
+        }
     };
     let _ = writeln!(out, "{mark}  {}{words}", paint.words(STRONG, verdict.route));
     let skipped = matches!(verdict.decision, Decided::Skipped(_));
@@ -87,6 +90,7 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
 /// What the condition wants of a term, on one line: the term, or that it does not hold.
 fn wanted(finding: &Finding) -> String {
     let term = finding.condition.split_whitespace().collect::<Vec<_>>().join(" ");
+    let term = visible::one_line(&term).into_owned();
     let is_bare = finding.path.as_ref() == Some(&finding.condition) || ["match(", "search("].iter().any(|name| term.starts_with(name));
     match (finding.negated, is_bare) {
         (false, _) => term,
@@ -127,7 +131,7 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
     let request = match request {
         Ok(request) => request,
         Err(error) => {
-            let _ = writeln!(out, "  {} {}", paint.words(BAD, "cannot be rendered:"), config.secrets.mask(error));
+            let _ = writeln!(out, "  {} {}", paint.words(BAD, "cannot be rendered:"), visible::one_line(&config.secrets.mask(error)));
             let _ = writeln!(out, "  It would go to the dead letters with this reason.");
             return;
         }
@@ -142,13 +146,13 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
     }
     let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
     let body = match crate::json::parse(body.as_bytes()) {
-        Ok(value) => serde_json::to_string_pretty(&value).unwrap_or(body),
+        Ok(value) => visible::json(&serde_json::to_string_pretty(&value).unwrap_or(body)).into_owned(),
         Err(_) => body,
     };
     if !body.is_empty() {
         let _ = writeln!(out);
         for line in body.lines() {
-            let _ = writeln!(out, "  {line}");
+            let _ = writeln!(out, "  {}", visible::lines(line));
         }
     }
 }
