@@ -32,8 +32,8 @@ def receiving():
         ),
         lines(
             "Connections",
-            "Open webhook connections, and their share of `--max-connections`. At the limit further ones wait in the "
-            "kernel's queue, and Wiza may time out.",
+            "Open webhook connections, and their share of `--max-connections`. At the limit an idle one is closed "
+            "for each that comes. Where none is idle, webhooks wait, and Wiza may time out.",
             "WizaRelayConnectionsNearLimit",
             query(f"sum({relay('connections')})", "open"),
             query(f"max({relay('connections')} / {relay('connections_limit')})", "of the limit"),

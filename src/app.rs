@@ -10,12 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Admin, AdminToken, Reload};
+use crate::admin::{Admin, Reload, Tokens};
 use crate::books;
 use crate::config::Config;
 use crate::deliver::Lanes;
 use crate::listen::{self, Happened, Limits};
-use crate::metrics::{Metrics, WebhookOutcome};
+use crate::metrics::{ClosedFor, Metrics, Port, WebhookOutcome};
 use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
@@ -42,8 +42,8 @@ pub struct Parts {
     pub webhooks: TcpListener,
     /// Where metrics, health and the API are.
     pub admin: TcpListener,
-    /// What the API asks for; without one it is open on loopback only.
-    pub admin_token: Option<AdminToken>,
+    /// What the API asks for; without any it is open on loopback only.
+    pub tokens: Arc<Tokens>,
     /// Connections at a time on the webhook port.
     pub connections_max: usize,
     /// How often the relay checks its books; zero: never.
@@ -67,7 +67,7 @@ const LAST_SPANS_WAIT_MIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
-    let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, admin_token, connections_max, .. } = parts;
+    let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, tokens, connections_max, .. } = parts;
     let (audit_interval, grace) = (parts.audit_interval, parts.grace);
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
@@ -82,7 +82,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let reloads = reloader.run(rules_file, reload_requests, draining.clone());
     let reloading = tokio::spawn(async move { watched.watch(Part::Reloader, "what reloads the rules", reloads).await });
     let receiver = Receiver::router(Arc::clone(&store), Arc::clone(&rules), Arc::clone(&metrics), traces.clone(), draining.clone());
-    let webhook_server = spawn_server(Port::Webhooks { connections_max }, webhooks, receiver, &metrics, draining.clone());
+    let webhook_server = spawn_server(Port::Webhooks, webhooks, receiver, connections_max, &metrics, draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();
     let admin_router = Admin {
@@ -91,12 +91,16 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules: Arc::clone(&rules),
         rules_status,
         reload,
-        token: admin_token,
+        tokens: Arc::clone(&tokens),
         address: admin_address,
         draining: draining.clone(),
     }
     .router();
-    let admin_server = spawn_server(Port::Admin, admin, admin_router, &metrics, stopped.clone());
+    let admin_server = spawn_server(Port::Admin, admin, admin_router, ADMIN_CONNECTIONS_MAX, &metrics, stopped.clone());
+    let watched = Arc::clone(&metrics.vitals);
+    let tokens = AbortOnDropHandle::new(tokio::spawn(async move {
+        watched.watch(Part::Reloader, "what reads the files of tokens again", tokens.keep_current()).await;
+    }));
     // Only now is it so.
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -115,7 +119,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
     service_manager::stopping();
-    drop(books);
+    drop((books, tokens));
     draining.cancel();
     let grace_ends = Instant::now() + grace;
     let drained = async {
@@ -139,29 +143,39 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     Ok(())
 }
 
-/// One of the two ports.
-enum Port {
-    Webhooks { connections_max: usize },
-    Admin,
-}
-
-/// Serves a port in a task of its own. A listener that panics takes the port with it: whoever connects is refused, and health says why.
-fn spawn_server(port: Port, listener: TcpListener, router: Router, metrics: &Arc<Metrics>, stop: CancellationToken) -> JoinHandle<()> {
+/// Serves a port in a task of its own, and counts what happens to its connections. A listener that panics takes the port with it:
+/// whoever connects is refused, and health says why.
+fn spawn_server(
+    port: Port,
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    metrics: &Arc<Metrics>,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
     let vitals = Arc::clone(&metrics.vitals);
-    let (name, connections_max, observe): (_, _, Arc<dyn Fn(Happened) + Send + Sync>) = match port {
-        Port::Webhooks { connections_max } => {
-            let metrics = Arc::clone(metrics);
-            metrics.counted.connections_limit.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
-            let observe = move |happened| match happened {
-                Happened::Opened => metrics.counted.connections.inc(),
-                Happened::Closed => metrics.counted.connections.dec(),
-                Happened::HeadersLate => metrics.webhook(WebhookOutcome::Timeout),
-            };
-            ("the listener of the webhook port", connections_max, Arc::new(observe))
-        }
-        Port::Admin => ("the listener of the admin port", ADMIN_CONNECTIONS_MAX, Arc::new(|_| {})),
+    let (name, counts_connections) = match port {
+        Port::Webhooks => ("the listener of the webhook port", true),
+        Port::Admin => ("the listener of the admin port", false),
     };
-    let limits = Limits { connections_max, observe, vitals: Arc::clone(&vitals) };
+    if counts_connections {
+        metrics.counted.connections_limit.set(i64::try_from(connections_max).unwrap_or(i64::MAX));
+    }
+    let metrics = Arc::clone(metrics);
+    let observe = move |happened| match happened {
+        Happened::Opened if counts_connections => metrics.counted.connections.inc(),
+        Happened::Closed if counts_connections => metrics.counted.connections.dec(),
+        Happened::Opened | Happened::Closed => {}
+        Happened::HeadersLate => {
+            metrics.connection_closed(port, ClosedFor::SlowHeaders);
+            if port == Port::Webhooks {
+                metrics.webhook(WebhookOutcome::Timeout);
+            }
+        }
+        Happened::Silent => metrics.connection_closed(port, ClosedFor::Silent),
+        Happened::SentAway => metrics.connection_closed(port, ClosedFor::Crowded),
+    };
+    let limits = Limits { connections_max, observe: Arc::new(observe), vitals: Arc::clone(&vitals) };
     tokio::spawn(async move {
         vitals.watch(Part::Listener, name, listen::serve(listener, router, limits, stop)).await;
     })

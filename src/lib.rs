@@ -1,6 +1,7 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`vitals`], [`fault`], [`visible`]. *Pure*: [`verify`], [`condition`], [`config`], [`route`], [`rules`], [`explain`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`]. *Pure*: [`verify`], [`guesses`],
+//! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
@@ -48,10 +49,12 @@ pub mod rules_file;
 pub mod service_manager;
 pub mod traces;
 
+pub mod asker;
 pub mod delivery;
 pub mod durations;
 pub mod event;
 pub mod fault;
+pub mod guesses;
 pub mod json;
 pub mod listing;
 pub mod problem;

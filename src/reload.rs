@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Reload, Reloaded};
+use crate::asker::Asker;
 use crate::config::{self, Config, Finding, Loaded, Severity};
 use crate::deliver::Lanes;
 use crate::fault;
@@ -33,8 +34,11 @@ const REQUESTS_MAX: usize = 8;
 /// Findings of an invalid file that are logged.
 const FINDINGS_LOGGED_MAX: usize = 20;
 
-/// A request for a reload, and where its answer goes.
-pub type Request = oneshot::Sender<Reloaded>;
+/// A request for a reload.
+pub struct Request {
+    asker: Asker,
+    reply: oneshot::Sender<Reloaded>,
+}
 
 /// The one who changes the rules.
 pub struct Reloader {
@@ -92,31 +96,32 @@ impl Reloader {
                 _ = poll.tick() => None,
             };
             let reloaded = match &file {
-                Some(file) => self.watched_reload(file, &mut seen, request.is_some()).await,
+                Some(file) => self.watched_reload(file, &mut seen, request.as_ref().map(|request| &request.asker)).await,
                 None => Some(Reloaded::Failed("these rules came from no file".to_owned())),
             };
             if let (Some(request), Some(reloaded)) = (request, reloaded) {
-                let _ = request.send(reloaded);
+                let _ = request.reply.send(reloaded);
             }
         }
     }
 
     /// Reloads the file. A panic must not take the lanes with it, which this task owns: deliveries go on by the rules that lanes have.
-    async fn watched_reload(&mut self, file: &RulesFile, seen: &mut String, asked: bool) -> Option<Reloaded> {
+    async fn watched_reload(&mut self, file: &RulesFile, seen: &mut String, asked_by: Option<&Asker>) -> Option<Reloaded> {
         let vitals = Arc::clone(&self.metrics.vitals);
-        match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, asked)).await {
+        match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, asked_by)).await {
             Some(reloaded) => reloaded,
             None => {
                 let reason = "the relay itself failed while it took the rules, which is a bug; restart it".to_owned();
-                self.refuse(reason.clone());
+                self.refuse(reason.clone(), asked_by.unwrap_or(&Asker::FILE_CHANGE));
                 Some(Reloaded::Failed(reason))
             }
         }
     }
 
-    /// Reads the file. Without `asked`, one that says what it said when it was `seen` last is not looked at further.
-    async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked: bool) -> Option<Reloaded> {
+    /// Reads the file. Where nobody `asked`, one that says what it said when it was `seen` last is not looked at further.
+    async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked_by: Option<&Asker>) -> Option<Reloaded> {
         fault::point("reloader");
+        let (asked, by) = (asked_by.is_some(), asked_by.unwrap_or(&Asker::FILE_CHANGE));
         let current = self.current.load_full();
         let reader = file.clone();
         let old = seen.clone();
@@ -134,7 +139,7 @@ impl Reloader {
                 // A file that is gone for a moment, between two writes, is looked for again.
                 let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
                 if !known || asked {
-                    self.refuse(reason.clone());
+                    self.refuse(reason.clone(), by);
                 }
                 seen.clear();
                 return Some(Reloaded::Failed(reason));
@@ -146,7 +151,7 @@ impl Reloader {
             let reason = told(&findings);
             let known = same_text && self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
             if !known || asked {
-                self.refuse(reason);
+                self.refuse(reason, by);
                 log(findings.iter().filter(|finding| finding.severity == Severity::Error));
             }
             return Some(Reloaded::Invalid(findings));
@@ -157,23 +162,25 @@ impl Reloader {
             Ok(rules) => {
                 self.current.store(rules);
                 self.note(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None });
-                tracing::info!(rules = version, changed, "the rules were reloaded");
+                let (from, forwarded_for) = (by.address(), &by.claims);
+                tracing::info!(rules = version, changed, by = by.by, from, forwarded_for, "the rules were reloaded");
                 if changed {
                     log(&findings);
                 }
                 Some(Reloaded::Applied { version, changed, findings })
             }
             Err(reason) => {
-                self.refuse(reason.clone());
+                self.refuse(reason.clone(), by);
                 seen.clear(); // Whatever stood in the way may be gone at the next look.
                 Some(Reloaded::Failed(reason))
             }
         }
     }
 
-    fn refuse(&self, reason: String) {
+    fn refuse(&self, reason: String, by: &Asker) {
         self.metrics.reloaded(false);
-        tracing::error!(error = reason, "the rules were not reloaded; the old ones go on");
+        let (from, forwarded_for) = (by.address(), &by.claims);
+        tracing::error!(error = reason, by = by.by, from, forwarded_for, "the rules were not reloaded; the old ones go on");
         let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
         self.note(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) });
     }
@@ -187,12 +194,12 @@ impl Reloader {
 /// A way to ask for a reload, and where the requests arrive.
 pub fn requests() -> (Reload, mpsc::Receiver<Request>) {
     let (sender, receiver) = mpsc::channel::<Request>(REQUESTS_MAX);
-    let reload = move || -> futures_util::future::BoxFuture<'static, Reloaded> {
+    let reload = move |asker: Asker| -> futures_util::future::BoxFuture<'static, Reloaded> {
         let sender = sender.clone();
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let lost = || Reloaded::Failed("the relay is stopping".to_owned());
-            match sender.send(reply).await {
+            match sender.send(Request { asker, reply }).await {
                 Ok(()) => answer.await.unwrap_or_else(|_| lost()),
                 Err(_) => lost(),
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Values};
 
 /// Bytes of a routes.yaml at most.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -16,12 +16,26 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct RulesFile {
     path: PathBuf,
+    secrets_from: Option<PathBuf>,
 }
 
 impl RulesFile {
     /// The file at this path; it is opened anew whenever it is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), secrets_from: None }
+    }
+
+    /// Takes the values of its `${NAME}` from the files of this folder, if there is one, and not from the environment.
+    pub fn with_secrets_from(self, folder: Option<PathBuf>) -> Self {
+        Self { secrets_from: folder, ..self }
+    }
+
+    /// Calls `work` with the place where the values of its `${NAME}` are.
+    pub fn with_values<T>(&self, work: impl FnOnce(Values<'_>) -> T) -> T {
+        match &self.secrets_from {
+            Some(folder) => work(Values::In(folder)),
+            None => work(Values::Of(&|name| std::env::var(name).ok())),
+        }
     }
 
     /// Where it is.
@@ -49,9 +63,14 @@ impl RulesFile {
         })
     }
 
-    /// Validates its text; variables are those of the environment.
+    /// Validates its text.
     pub fn load(&self, text: &str) -> Loaded {
-        config::load(&self.path.display().to_string(), text, &|name| std::env::var(name).ok())
+        self.with_values(|values| config::load_from(&self.path.display().to_string(), text, values))
+    }
+
+    /// Validates its text for a dry run, which needs no secrets.
+    pub fn load_for_dry_run(&self, text: &str) -> Loaded {
+        self.with_values(|values| config::load_from_for_dry_run(&self.path.display().to_string(), text, values))
     }
 
     /// Tells of changes until the result is dropped. Watches the folder and not the file: an editor that replaces the file,

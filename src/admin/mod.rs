@@ -6,25 +6,29 @@ mod guard;
 mod probes;
 mod problem;
 mod reload;
+mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
-use axum::middleware;
+use axum::response::Response;
 use axum::routing::post;
+use axum::{Extension, Router, middleware};
+use http::{HeaderValue, header};
 use tokio_util::sync::CancellationToken;
 
 use self::api::Api;
+use crate::asker::Asker;
 use crate::metrics::Metrics;
 use crate::rules::{CurrentRules, CurrentStatus};
 use crate::store::{Records, Store};
 
 pub use api::{Counted, DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest, ReleaseAnswer};
-pub use guard::{AdminToken, Guard};
+pub use guard::Guard;
 pub use probes::Probes;
 pub use reload::{Reload, Reloaded};
+pub use token::{AdminToken, Kept, Tokens, both};
 
 /// What the admin port shows and does.
 pub struct Admin {
@@ -39,7 +43,7 @@ pub struct Admin {
     /// A way to ask for a reload.
     pub reload: Reload,
     /// What has to be shown by whoever wants more than metrics and health.
-    pub token: Option<AdminToken>,
+    pub tokens: Arc<Tokens>,
     /// Where the port listens: on loopback no token is needed.
     pub address: SocketAddr,
     /// Cancelled while the relay stops.
@@ -49,15 +53,31 @@ pub struct Admin {
 impl Admin {
     /// The admin port's handler.
     pub fn router(self) -> Router {
-        let Self { store, metrics, rules, rules_status, reload, token, address, draining } = self;
-        let guard = Arc::new(Guard::new(token, address));
-        let reloading = Router::new()
-            .route("/-/reload", post(|State(reload): State<Reload>| async move { reload::answer(reload().await) }))
-            .with_state(reload);
-        let kept = api::router(Api { store: Arc::clone(&store), rules, metrics: Arc::clone(&metrics), draining: draining.clone() })
-            .merge(reloading)
-            .layer(middleware::from_fn_with_state(guard, guard::check));
+        let Self { store, metrics, rules, rules_status, reload, tokens, address, draining } = self;
+        let guard = Arc::new(Guard::new(tokens, address, Arc::clone(&metrics)));
+        let reloading = Router::new().route("/-/reload", post(reload_now)).with_state(reload);
+        let api = Api {
+            store: Arc::clone(&store),
+            rules,
+            metrics: Arc::clone(&metrics),
+            draining: draining.clone(),
+            followers: api::followers(),
+        };
+        let kept = api::router(api).merge(reloading).layer(middleware::from_fn_with_state(guard, guard::check));
         let store: Arc<dyn Store> = store;
-        Probes { store, metrics, rules: rules_status, draining }.router().merge(kept)
+        let probes = Probes { store, metrics, rules: rules_status, draining };
+        probes.router().merge(kept).layer(middleware::map_response(for_nobody_else))
     }
+}
+
+async fn reload_now(State(reload): State<Reload>, Extension(asker): Extension<Asker>) -> Response {
+    reload::answer(reload(asker).await)
+}
+
+/// What the port answers may be personal data: no cache keeps it, and no browser takes it for something else than it is.
+async fn for_nobody_else(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

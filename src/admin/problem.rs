@@ -1,5 +1,7 @@
 //! Errors of the admin port in the form of RFC 9457.
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -14,11 +16,13 @@ pub(super) struct Problem {
     detail: String,
     /// Further members.
     members: Vec<(&'static str, Value)>,
+    /// When it is worth asking again.
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), members: Vec::new() }
+        Self { status, detail: detail.into(), members: Vec::new(), retry_after: None }
     }
 
     /// Something that was asked for in a way that makes no sense.
@@ -44,6 +48,11 @@ impl Problem {
         self.members.push((name, value));
         self
     }
+
+    /// Says when to come again.
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
 }
 
 impl From<StoreError> for Problem {
@@ -63,6 +72,10 @@ impl IntoResponse for Problem {
         let mut response = problem(self.status, &self.detail, self.members);
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"wiza-relay admin\""));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never too early.
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().saturating_add(1)));
         }
         response
     }

@@ -8,10 +8,11 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::problem::{Problem, json_text};
+use crate::asker::Asker;
 use crate::config::Finding;
 
-/// Asks for a reload and waits for what came of it.
-pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Reloaded> + Send + Sync>;
+/// Asks for a reload, says who wants it, and waits for what came of it.
+pub type Reload = Arc<dyn Fn(Asker) -> BoxFuture<'static, Reloaded> + Send + Sync>;
 
 /// What came of a reload.
 #[derive(Debug, Clone)]

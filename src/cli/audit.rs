@@ -15,7 +15,7 @@ pub(super) struct Audited {
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
     /// One JSON object a destination and line.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     json: bool,
 }
 

@@ -15,17 +15,19 @@ pub(super) struct Check {
     /// The file to check.
     #[arg(default_value = "routes.yaml", env = "WIZA_RELAY_CONFIG")]
     file: PathBuf,
+    #[command(flatten)]
+    secrets: load::Secrets,
     /// Also check that the store in this folder can be opened by this version.
     #[arg(long, env = "WIZA_RELAY_STORE")]
     store: Option<PathBuf>,
     /// Print one JSON object instead of text.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     json: bool,
 }
 
 impl Check {
     pub fn run(self) -> Ending {
-        let file = match load::read(&self.file) {
+        let file = match load::read(&self.secrets.of(&self.file)) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };

@@ -39,7 +39,7 @@ const OUTAGE_EVERY: usize = 21;
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Play every sample once, check that everything arrived, say what happened and exit.
-    #[arg(long, env = "WIZA_RELAY_ONCE")]
+    #[arg(long)]
     once: bool,
 }
 
@@ -95,7 +95,7 @@ impl Demo {
             traces: Traces::off(),
             webhooks,
             admin,
-            admin_token: None,
+            tokens: Arc::default(),
             connections_max: 64,
             audit_interval: Duration::ZERO,
             grace: Duration::from_secs(5),

@@ -21,6 +21,8 @@ pub(super) struct Explain {
     /// The rules.
     #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    secrets: load::Secrets,
     /// What follows the source's path in the URL: `event.path`.
     #[arg(long, default_value = "", value_name = "PATH")]
     path: String,
@@ -28,13 +30,13 @@ pub(super) struct Explain {
     #[arg(long, default_value = "", value_name = "QUERY")]
     query: String,
     /// Print one JSON object instead of text.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     json: bool,
 }
 
 impl Explain {
     pub fn run(self) -> Ending {
-        let file = match load::read_for_dry_run(&self.config) {
+        let file = match load::read_for_dry_run(&self.secrets.of(&self.config)) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };

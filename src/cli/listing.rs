@@ -17,19 +17,19 @@ const PAGE_ITEMS: usize = 500;
 #[derive(Debug, Args)]
 pub(super) struct Filters {
     /// Of this destination.
-    #[arg(long, env = "WIZA_RELAY_DESTINATION", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub destination: Option<String>,
     /// Of this route.
-    #[arg(long, env = "WIZA_RELAY_ROUTE", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub route: Option<String>,
     /// Received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
-    #[arg(long, env = "WIZA_RELAY_SINCE", value_name = "TIME")]
+    #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Received before then.
-    #[arg(long, env = "WIZA_RELAY_UNTIL", value_name = "TIME")]
+    #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// Only where the body, the path, the query or the id of the event holds this text.
-    #[arg(long, env = "WIZA_RELAY_SEARCH", value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
 }
 
@@ -37,15 +37,15 @@ pub(super) struct Filters {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Only in this status. Of events: routed, unmatched, quarantined; of deliveries: waiting, retrying, delivered, dead, parked.
-    #[arg(long, env = "WIZA_RELAY_STATUS", value_name = "STATUS")]
+    #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     #[command(flatten)]
     filters: Filters,
     /// How many at most, the newest first; 0: all.
-    #[arg(long, env = "WIZA_RELAY_LIMIT", default_value_t = 100, value_name = "COUNT")]
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
     limit: usize,
     /// Go on with what happens from now on, until Ctrl-C.
-    #[arg(long, env = "WIZA_RELAY_FOLLOW")]
+    #[arg(long)]
     follow: bool,
     #[command(flatten)]
     output: Output,
@@ -64,7 +64,7 @@ pub(super) struct Show {
 #[derive(Debug, Args)]
 pub(super) struct Output {
     /// One JSON object a line.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     pub json: bool,
     #[command(flatten)]
     pub remote: Remote,

@@ -1,16 +1,32 @@
 //! Reading a routes.yaml from disk, and showing what was found in it.
 
 use std::io::{IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use clap::Args;
 
 use super::out;
-use crate::config::{self, Config, Finding, Loaded, Severity};
+use crate::config::{Config, Finding, Loaded, Severity};
 use crate::rules_file::RulesFile;
 
 /// Bytes of a payload at most: more than the relay ever takes.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
+
+/// Where the values of `${NAME}` are.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Secrets {
+    /// Take the values of `${NAME}` from the files of this folder, as Kubernetes mounts a Secret, and none from the environment.
+    #[arg(long, env = "WIZA_RELAY_SECRETS_FROM", value_name = "FOLDER")]
+    secrets_from: Option<PathBuf>,
+}
+
+impl Secrets {
+    /// The rules at this path, which take their values from there.
+    pub fn of(&self, path: &Path) -> RulesFile {
+        RulesFile::new(path).with_secrets_from(self.secrets_from.clone())
+    }
+}
 
 /// A file that was read.
 pub(super) struct File {
@@ -18,29 +34,24 @@ pub(super) struct File {
     pub loaded: Loaded,
 }
 
-/// Reads and validates a file; variables are those of the environment.
+/// Reads and validates a file.
 ///
 /// # Errors
 /// Where the file cannot be read at all.
-pub(super) fn read(path: &Path) -> Result<File, String> {
-    let text = RulesFile::new(path).read()?;
-    let loaded = RulesFile::new(path).load(&text);
+pub(super) fn read(file: &RulesFile) -> Result<File, String> {
+    let text = file.read()?;
+    let loaded = file.load(&text);
     Ok(File { text, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
-pub(super) fn read_for_dry_run(path: &Path) -> Result<File, String> {
-    let text = RulesFile::new(path).read()?;
-    let loaded = config::load_for_dry_run(&path.display().to_string(), &text, &variable);
+pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
+    let text = file.read()?;
+    let loaded = file.load_for_dry_run(&text);
     if !loaded.stood_in_for.is_empty() {
         out::note(format_args!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
     }
     Ok(File { text, loaded })
-}
-
-/// A variable of the environment.
-pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// The bytes of a payload; `-` is standard input.

@@ -137,3 +137,64 @@ fn block_on(work: impl Future<Output = Ending>) -> Ending {
         Err(error) => Ending::Failed(format!("cannot start threads: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What variables may say to a command other than `serve`: where rules, secrets, a store and a relay are, and how to show oneself
+    /// there. Never what is done, to what, or without being asked.
+    const WAYS: [&str; 8] = [
+        "WIZA_RELAY_CONFIG",
+        "WIZA_RELAY_SECRETS_FROM",
+        "WIZA_RELAY_STORE",
+        "WIZA_RELAY_ADMIN_URL",
+        "WIZA_RELAY_ADMIN_TOKEN",
+        "WIZA_RELAY_ADMIN_TOKEN_FILE",
+        "WIZA_RELAY_URL",
+        "WIZA_API_KEY",
+    ];
+
+    /// Calls `look` with every command's name, those within commands too, and each of its arguments.
+    fn every_argument(command: &clap::Command, name: &str, look: &mut impl FnMut(&str, &clap::Arg)) {
+        for argument in command.get_arguments() {
+            look(name, argument);
+        }
+        for within in command.get_subcommands() {
+            every_argument(within, format!("{name} {}", within.get_name()).trim(), look);
+        }
+    }
+
+    #[test]
+    fn variables_stand_in_for_flags_of_serve_and_for_ways_to_a_relay_and_for_nothing_that_acts() {
+        let mut seen = 0;
+        every_argument(&Arguments::command(), "", &mut |command, argument| {
+            let Some(variable) = argument.get_env().and_then(|variable| variable.to_str()) else { return };
+            seen += 1;
+            if command == "serve" {
+                let flag = argument.get_long().unwrap().replace('-', "_").to_uppercase();
+                assert_eq!(variable, format!("WIZA_RELAY_{flag}"));
+            } else {
+                assert!(WAYS.contains(&variable), "`{command}` reads {variable} for {argument}");
+                assert!(argument.get_action().takes_values(), "`{command}`: {variable} would switch {argument} on");
+            }
+        });
+        assert!(seen > 20, "{seen}");
+    }
+
+    #[test]
+    fn every_flag_of_serve_has_a_variable() {
+        every_argument(&Arguments::command(), "", &mut |command, argument| {
+            if command == "serve" && argument.get_long().is_some_and(|flag| flag != "help") {
+                assert!(argument.get_env().is_some(), "{argument}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_commands_fit_together() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -16,21 +16,21 @@ pub(super) struct Redrive {
     #[arg(value_name = "ID", conflicts_with_all = ["destination", "route", "since", "until", "search", "all"])]
     ids: Vec<String>,
     /// All that are dead, whatever their destination.
-    #[arg(long, env = "WIZA_RELAY_ALL")]
+    #[arg(long)]
     all: bool,
     #[command(flatten)]
     filters: Filters,
     /// How many become due a second, so that new events are not crowded out; 0: all at once.
-    #[arg(long, env = "WIZA_RELAY_RATE", default_value_t = 50, value_name = "COUNT")]
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
     rate: u32,
     /// Only say how many there are.
-    #[arg(long, env = "WIZA_RELAY_DRY_RUN")]
+    #[arg(long)]
     dry_run: bool,
     /// Do not ask before it is done.
-    #[arg(long, env = "WIZA_RELAY_YES", short)]
+    #[arg(long, short)]
     yes: bool,
     /// Answer as one JSON object.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     json: bool,
     #[command(flatten)]
     remote: Remote,

@@ -1,11 +1,17 @@
 //! Talking to a running relay's admin port.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::Host;
+
+use super::out;
+use crate::admin::{AdminToken, both};
 
 /// How long a relay may take to answer: a listing looks at the store for a second at most.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,9 +26,12 @@ pub(super) struct Remote {
     /// The relay's admin port.
     #[arg(long, env = "WIZA_RELAY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
     admin_url: Url,
-    /// What the relay was given as --admin-token.
+    /// The token of the relay: the admin token, or to look only, the viewer token.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     admin_token: Option<String>,
+    /// A file that holds the token; it is read for each request.
+    #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 }
 
 /// A relay that is asked.
@@ -32,12 +41,50 @@ pub(super) struct Relay {
 }
 
 impl Remote {
+    /// Says so where the token would be seen by others on its way.
+    ///
     /// # Errors
-    /// Where this machine's TLS set-up cannot be used.
+    /// Where this machine's TLS set-up cannot be used, or what was given makes no sense.
     pub fn connect(self) -> Result<Relay, String> {
-        let builder = reqwest::Client::builder().connect_timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        if self.admin_token.is_some() && self.admin_token_file.is_some() {
+            return Err(both("admin-token"));
+        }
+        if !self.admin_url.username().is_empty() || self.admin_url.password().is_some() {
+            return Err(
+                "--admin-url: a URL with a user or a password is shown in messages; the token goes into --admin-token-file".to_owned()
+            );
+        }
+        let has_token = self.admin_token.is_some() || self.admin_token_file.is_some();
+        if has_token && self.admin_url.scheme() == "http" && !is_this_machine(&self.admin_url) {
+            out::note(format_args!(
+                "warning: the admin token goes to {} unencrypted; use https, or a tunnel to 127.0.0.1 (ssh -L, kubectl port-forward)",
+                self.admin_url
+            ));
+        }
+        // No proxy, whatever the environment says: over plain HTTP it would read the token and what is answered.
+        let builder = reqwest::Client::builder().no_proxy().connect_timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
         let client = builder.build().map_err(|error| error.to_string())?;
         Ok(Relay { remote: self, client })
+    }
+
+    fn token(&self) -> Result<Option<String>, String> {
+        match &self.admin_token_file {
+            Some(file) => {
+                let token = AdminToken::read(file).map_err(|reason| format!("--admin-token-file: {reason}"))?;
+                Ok(Some(token.expose().to_owned()))
+            }
+            None => Ok(self.admin_token.clone()),
+        }
+    }
+}
+
+/// Whether what is sent there stays on this machine.
+pub(super) fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::from(address).to_canonical().is_loopback(),
+        None => false,
     }
 }
 
@@ -105,7 +152,8 @@ impl Relay {
     }
 
     async fn answer(&self, mut request: reqwest::RequestBuilder) -> Result<Response, String> {
-        if let Some(token) = &self.remote.admin_token {
+        let token = self.remote.token()?;
+        if let Some(token) = &token {
             request = request.bearer_auth(token);
         }
         let response = request.send().await.map_err(|error| self.lost(&error))?;
@@ -114,7 +162,7 @@ impl Relay {
             return Ok(response);
         }
         let hint = match status.as_u16() {
-            401 if self.remote.admin_token.is_none() => "; give it by --admin-token or WIZA_RELAY_ADMIN_TOKEN",
+            401 if token.is_none() => "; give it by --admin-token-file, or by WIZA_RELAY_ADMIN_TOKEN",
             _ => "",
         };
         let detail = problem(response).await;

@@ -20,7 +20,7 @@ use super::{Ending, block_on, out};
 pub(super) struct Send {
     /// What to send, one after the other: a sample's name (valid, risky, unfound, failed, billing, phone, full), or a
     /// file with a JSON payload. Without it: all samples.
-    #[arg(long, env = "WIZA_RELAY_SAMPLE", value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     sample: Vec<String>,
     /// Where to: the relay's webhook URL; a deeper path and a query are welcome.
     #[arg(long, env = "WIZA_RELAY_URL", default_value = "http://127.0.0.1:8080/webhooks/wiza")]
@@ -29,16 +29,16 @@ pub(super) struct Send {
     #[arg(long, env = "WIZA_API_KEY", hide_env_values = true)]
     api_key: String,
     /// How many webhooks; by default one of each sample.
-    #[arg(long, env = "WIZA_RELAY_COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Webhooks a second; by default as fast as they are answered.
-    #[arg(long, env = "WIZA_RELAY_RATE")]
+    #[arg(long)]
     rate: Option<NonZeroU32>,
     /// Connections.
-    #[arg(long, env = "WIZA_RELAY_CONCURRENCY", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     concurrency: u32,
     /// Send every payload as it is. By default each gets a `data.id` of its own, so that none is a duplicate.
-    #[arg(long, env = "WIZA_RELAY_SAME")]
+    #[arg(long)]
     same: bool,
 }
 

@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ending, block_on, load, logs};
-use crate::admin::{AdminToken, Reload};
+use crate::admin::{Kept, Reload, Tokens};
 use crate::app::{self, Parts};
+use crate::asker::Asker;
 use crate::config::Config;
 use crate::durations;
 use crate::metrics::{Metrics, seconds};
 use crate::open_files;
 use crate::reload;
-use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
 use crate::traces::{Settings, Traces};
 use crate::vitals;
@@ -27,6 +27,8 @@ pub(super) struct Serve {
     /// The rules.
     #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    secrets: load::Secrets,
     /// Where webhooks come in.
     #[arg(long, env = "WIZA_RELAY_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -37,6 +39,15 @@ pub(super) struct Serve {
     /// --admin is on loopback, and closed if it is not.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     admin_token: Option<String>,
+    /// A file that holds the admin token instead. It is read again while the relay runs, so that a new token needs no restart.
+    #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// A second token, which may look at everything and change nothing.
+    #[arg(long, env = "WIZA_RELAY_VIEWER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    viewer_token: Option<String>,
+    /// A file that holds the viewer token instead, read again as the admin token's is.
+    #[arg(long, env = "WIZA_RELAY_VIEWER_TOKEN_FILE", value_name = "FILE")]
+    viewer_token_file: Option<PathBuf>,
     /// The folder that keeps events. On a disk of its own it cannot be filled by others.
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
@@ -78,15 +89,15 @@ impl Serve {
     }
 
     fn begin(self, in_json: bool) -> Ending {
-        let admin_token = match self.admin_token.as_deref().map(AdminToken::new).transpose() {
-            Ok(token) => token,
-            Err(reason) => return Ending::Misused(format!("--admin-token: {reason}")),
+        let tokens = match self.tokens() {
+            Ok(tokens) => tokens,
+            Err(reason) => return Ending::Misused(reason),
         };
         let traces = match Settings::from_variables(&|name| std::env::var(name).ok()) {
             Ok(traces) => traces,
             Err(reason) => return Ending::Misused(reason),
         };
-        let file = match load::read(&self.config) {
+        let file = match load::read(&self.secrets.of(&self.config)) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };
@@ -101,17 +112,23 @@ impl Serve {
                 return Ending::Failed(format!("{} has {}; nothing was started", self.config.display(), load::counted(errors, "error")));
             }
         };
-        block_on(self.serve(config, admin_token, traces))
+        block_on(self.serve(config, tokens, traces))
     }
 
-    async fn serve(self, config: Config, admin_token: Option<AdminToken>, traces: Option<Settings>) -> Ending {
-        match self.start(config, admin_token, traces).await {
+    fn tokens(&self) -> Result<Tokens, String> {
+        let admin = Kept::from_flags("admin-token", self.admin_token.as_deref(), self.admin_token_file.clone())?;
+        let viewer = Kept::from_flags("viewer-token", self.viewer_token.as_deref(), self.viewer_token_file.clone())?;
+        Tokens::new(admin, viewer)
+    }
+
+    async fn serve(self, config: Config, tokens: Tokens, traces: Option<Settings>) -> Ending {
+        match self.start(config, tokens, traces).await {
             Ok(()) => Ending::Good,
             Err(reason) => Ending::Failed(reason),
         }
     }
 
-    async fn start(self, config: Config, admin_token: Option<AdminToken>, traces: Option<Settings>) -> Result<(), String> {
+    async fn start(self, config: Config, tokens: Tokens, traces: Option<Settings>) -> Result<(), String> {
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         // Ports before the store: a second relay by mistake fails before it touches anything.
         let webhooks = listen(self.listen, "--listen").await?;
@@ -124,14 +141,14 @@ impl Serve {
         reload_on_hangup(Arc::clone(&ask))?;
         let parts = Parts {
             config,
-            rules_file: Some(RulesFile::new(self.config)),
+            rules_file: Some(self.secrets.of(&self.config)),
             reload: (ask, requests),
             store: Arc::new(store),
             metrics,
             traces,
             webhooks,
             admin,
-            admin_token,
+            tokens: Arc::new(tokens),
             connections_max,
             audit_interval: self.audit_interval,
             grace: self.grace,
@@ -177,7 +194,7 @@ fn reload_on_hangup(ask: Reload) -> Result<(), String> {
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("cannot watch for signals: {error}"))?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            ask().await; // What came of it was logged.
+            ask(Asker::SIGNAL).await; // What came of it was logged.
         }
     });
     Ok(())

@@ -29,6 +29,8 @@ pub(super) struct Test {
     /// More tests: files, or folders with `*.test.yaml`. Those beside the rules are always read.
     #[arg(value_name = "TESTS")]
     tests: Vec<PathBuf>,
+    #[command(flatten)]
+    secrets: load::Secrets,
     /// Run only the tests whose name holds these words.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
@@ -36,7 +38,7 @@ pub(super) struct Test {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Print one JSON object instead of text.
-    #[arg(long, env = "WIZA_RELAY_JSON")]
+    #[arg(long)]
     json: bool,
 }
 
@@ -100,7 +102,8 @@ impl Test {
     }
 
     fn run_all(&self) -> Result<Vec<Run>, Ending> {
-        let file = load::read_for_dry_run(&self.file).map_err(Ending::Misused)?;
+        let rules = self.secrets.of(&self.file);
+        let file = load::read_for_dry_run(&rules).map_err(Ending::Misused)?;
         if load::count(&file.loaded.findings, Severity::Error) > 0 {
             file.show_findings();
         }
@@ -110,7 +113,7 @@ impl Test {
         let mut runs = self.run_cases(&config, &self.file, &config.tests);
         for path in self.more_files()? {
             let text = RulesFile::new(&path).read().map_err(Ending::Misused)?;
-            let loaded = config::load_tests(&path.display().to_string(), &text, &load::variable, &config);
+            let loaded = rules.with_values(|values| config::load_tests(&path.display().to_string(), &text, values, &config));
             load::show_findings(&loaded.findings, &text);
             let errors = load::count(&loaded.findings, Severity::Error);
             let tests = loaded

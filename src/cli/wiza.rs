@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::out;
+use super::remote::is_this_machine;
 use crate::json;
 use crate::receive::AUTH_HEADER;
 use crate::verify;
@@ -87,7 +89,16 @@ impl Wiza {
     /// # Errors
     /// Where no client can be made.
     pub fn new(url: reqwest::Url, api_key: &str) -> Result<Self, String> {
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if url.scheme() == "http" {
+            // Over plain HTTP a proxy would read the key; through a tunnel it cannot.
+            builder = builder.no_proxy();
+            if !is_this_machine(&url) {
+                let to = url.authority();
+                out::note(format_args!("warning: the API key's hash, which is a password, goes to {to} unencrypted; use https"));
+            }
+        }
+        let client = builder
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)

@@ -11,7 +11,9 @@ use crate::egress::Egress;
 use crate::transform::Templates;
 
 use super::finding::quoted;
-use super::interpolate::{Lookup, Missing, interpolate};
+#[cfg(test)]
+use super::interpolate::Lookup;
+use super::interpolate::{Missing, Values, replace};
 use super::report::{Draft, Report};
 use super::secrets::Secrets;
 use super::text::{Part, Text};
@@ -31,7 +33,7 @@ const LISTED_MAX: usize = 20;
 /// What all sections read with.
 pub(super) struct Decoder<'a> {
     pub report: Report<'a>,
-    lookup: Lookup<'a>,
+    values: Values<'a>,
     missing: Missing,
     pub secrets: Secrets,
     /// The names of values that something else stands in for.
@@ -43,10 +45,15 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    #[cfg(test)]
     pub fn new(report: Report<'a>, lookup: Lookup<'a>, missing: Missing) -> Self {
+        Self::with(report, Values::Of(lookup), missing)
+    }
+
+    pub fn with(report: Report<'a>, values: Values<'a>, missing: Missing) -> Self {
         Self {
             report,
-            lookup,
+            values,
             missing,
             secrets: Secrets::default(),
             stood_in_for: BTreeSet::new(),
@@ -103,7 +110,7 @@ impl<'a> Decoder<'a> {
 
     /// A scalar's parsed string with `${...}` replaced.
     pub fn interpolated(&mut self, node: &Node, scalar: &str) -> Option<Text> {
-        let result = interpolate(scalar, self.lookup, self.missing);
+        let result = replace(scalar, self.values, self.missing);
         self.stood_in_for.extend(result.stood_in_for);
         for secret in &result.secrets {
             self.secrets.add(secret);

@@ -1,23 +1,35 @@
 //! `${...}` in a string: `${NAME}`, `${NAME:-default}`, `${file:/path}`, and `$${` for a literal `${`.
 
-use std::fs::File;
-use std::io::Read;
-use std::ops::Range;
+mod files;
 
+use std::ops::Range;
+use std::path::Path;
+
+pub(super) use self::files::read_file;
 use super::finding::quoted;
 use super::flaw::{self, Flaw};
 use super::text::{Part, Secret, Text};
 
 /// What the name of a value begins with that comes from a file.
-pub(super) const FILE_PREFIX: &str = "file:";
-/// What a `${file:...}` may hold.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
+const FILE_PREFIX: &str = "file:";
+/// What names of variables begin with that are settings of the relay itself, its tokens among them. Rules never see their
+/// values: whoever writes rules could send them anywhere.
+const OWN_PREFIXES: [&str; 2] = ["WIZA_RELAY_", "OTEL_"];
 
 /// What is reported of one string. Nobody reads more.
 const PROBLEMS_MAX: usize = 10;
 
 /// Gives the value of a variable, where it is set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where the value of a `${NAME}` is looked for.
+#[derive(Clone, Copy)]
+pub enum Values<'a> {
+    /// There: in the relay, in the environment.
+    Of(Lookup<'a>),
+    /// In this folder, as the file of that name, and nowhere else: rules then see nothing of the environment.
+    In(&'a Path),
+}
 
 /// What becomes of a `${...}` without a value and without a default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +63,7 @@ pub(super) struct Problem {
 }
 
 /// Replaces each `${...}` of a scalar's parsed string.
-pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) -> Interpolated {
+pub(super) fn replace(scalar: &str, values: Values<'_>, missing: Missing) -> Interpolated {
     let mut result = Interpolated::default();
     // Where the stretch that is being collected begins.
     let mut written = 0;
@@ -78,7 +90,7 @@ pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) ->
         };
         let close = inside + length;
         result.push_written(scalar, written..open);
-        match resolve(scalar.get(inside..close).unwrap_or_default(), lookup) {
+        match resolve(scalar.get(inside..close).unwrap_or_default(), values) {
             Ok(Resolved { secret, from_outside, doubt }) => {
                 if from_outside {
                     result.secrets.push(secret.clone());
@@ -105,6 +117,12 @@ pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) ->
     }
     result.push_written(scalar, written..scalar.len());
     result
+}
+
+/// The same, with the values of a function.
+#[cfg(test)]
+pub(super) fn interpolate(scalar: &str, lookup: Lookup<'_>, missing: Missing) -> Interpolated {
+    replace(scalar, Values::Of(lookup), missing)
 }
 
 impl Interpolated {
@@ -149,19 +167,15 @@ fn stand_in(name: &str, at_start: bool) -> String {
 }
 
 /// The value of what stands between the braces.
-fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
+fn resolve(inside: &str, values: Values<'_>) -> Result<Resolved, Unresolved> {
     if let Some(path) = inside.strip_prefix(FILE_PREFIX) {
         if !path.starts_with('/') {
             let message = format!("{} is not an absolute path", quoted(path));
             return Err(Unresolved::Wrong { message, hint: "write the whole path: `${file:/run/secrets/name}`".into() });
         }
-        let value = read_file(path).map_err(|reason| Unresolved::Missing {
-            name: inside.to_owned(),
-            message: format!("cannot read {}: {reason}", quoted(path)),
-            hint: "the relay needs the file, readable, when it loads the rules".into(),
-        })?;
+        let value = read_file(Path::new(path)).map_err(|reason| files::unreadable(inside, Path::new(path), &reason))?;
         let empty = "put the value into it, on one line".to_owned();
-        return from_outside(inside, &format!("the file {}", quoted(path)), value, empty);
+        return from_outside(Secret::in_file(inside, value, path.into()), &format!("the file {}", quoted(path)), empty);
     }
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -172,28 +186,29 @@ fn resolve(inside: &str, lookup: Lookup<'_>) -> Result<Resolved, Unresolved> {
         let message = format!("the default of {} holds another `${{`", quoted(&format!("${{{name}}}")));
         return Err(Unresolved::Wrong { message, hint: "a default is plain text".into() });
     }
+    let found = match values {
+        Values::Of(lookup) => lookup(name).map(|value| Secret::new(name, value)),
+        Values::In(folder) => files::find(folder, name)?,
+    };
     // As in a shell, `:-` also covers a variable that is set but empty.
-    match (lookup(name).filter(|value| default.is_none() || !value.is_empty()), default) {
-        (Some(value), _) => from_outside(
-            name,
-            &format!("the variable {}", quoted(name)),
-            value,
-            format!("set it; where it may be empty, write `${{{name}:-}}`"),
-        ),
+    match (found.filter(|secret| default.is_none() || !secret.expose().is_empty()), default) {
+        (Some(secret), _) => {
+            let shown = match &secret.file {
+                Some(file) => format!("the file {}", quoted(&file.display().to_string())),
+                None => format!("the variable {}", quoted(name)),
+            };
+            from_outside(secret, &shown, format!("set it; where it may be empty, write `${{{name}:-}}`"))
+        }
         (None, Some(default)) => Ok(Resolved { secret: Secret::new(name, default), from_outside: false, doubt: None }),
-        (None, None) => Err(Unresolved::Missing {
-            name: name.to_owned(),
-            message: format!("the variable {} is not set", quoted(name)),
-            hint: format!("set it in the relay's environment, or give a default: `${{{name}:-...}}`"),
-        }),
+        (None, None) => Err(not_there(name, values)),
     }
 }
 
 /// A value as it came, unless something is wrong with it. `shown` is what it came from, `empty` what to do where that is empty.
-fn from_outside(name: &str, shown: &str, value: String, empty: String) -> Result<Resolved, Unresolved> {
-    let doubt = match flaw::find(&value) {
+fn from_outside(secret: Secret, shown: &str, empty: String) -> Result<Resolved, Unresolved> {
+    let doubt = match flaw::find(secret.expose()) {
         Some(Flaw::Empty(message)) => {
-            return Err(Unresolved::Missing { name: name.to_owned(), message: format!("{shown} {message}"), hint: empty });
+            return Err(Unresolved::Missing { name: secret.name, message: format!("{shown} {message}"), hint: empty });
         }
         Some(Flaw::Foreign { message, hint }) => {
             return Err(Unresolved::Wrong { message: format!("{shown} {message}"), hint: hint.into() });
@@ -201,12 +216,33 @@ fn from_outside(name: &str, shown: &str, value: String, empty: String) -> Result
         Some(Flaw::Blank { message, hint }) => Some((format!("{shown} {message}"), hint.to_owned())),
         None => None,
     };
-    Ok(Resolved { secret: Secret::new(name, value), from_outside: true, doubt })
+    Ok(Resolved { secret, from_outside: true, doubt })
+}
+
+fn not_there(name: &str, values: Values<'_>) -> Unresolved {
+    let (message, hint) = match values {
+        Values::Of(_) => (
+            format!("the variable {} is not set", quoted(name)),
+            format!("set it in the relay's environment, or give a default: `${{{name}:-...}}`"),
+        ),
+        Values::In(folder) => (
+            format!("there is no file {} in {}", quoted(name), folder.display()),
+            format!("with --secrets-from values come from that folder only: add the file, or give a default: `${{{name}:-...}}`"),
+        ),
+    };
+    Unresolved::Missing { name: name.to_owned(), message, hint }
 }
 
 fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
     let fits =
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && name.chars().next().is_some_and(|first| !first.is_ascii_digit());
+    if let Some(prefix) = OWN_PREFIXES.into_iter().find(|prefix| is_prefix(prefix, name))
+        && fits
+    {
+        let message = format!("{} is a setting of the relay itself, and rules never see it", quoted(name));
+        let hint = format!("a value for rules needs a name that does not begin with `{prefix}`: what rules see can be sent anywhere");
+        return Err(Unresolved::Wrong { message, hint });
+    }
     if fits {
         return Ok(());
     }
@@ -221,21 +257,8 @@ fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
     Err(Unresolved::Wrong { message: what, hint })
 }
 
-/// A file's text without one trailing line break; else why it cannot be had.
-pub(super) fn read_file(path: &str) -> Result<String, String> {
-    // Not everything that opens also ends: only files are read, no pipes or devices.
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is not a file".into());
-    }
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it is larger than {} KiB", FILE_BYTES_MAX / 1024));
-    }
-    let trimmed = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
-    Ok(trimmed.unwrap_or(&text).to_owned())
+fn is_prefix(prefix: &str, name: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]
@@ -370,8 +393,70 @@ mod tests {
         assert!(problem(&format!("${{file:{}}}", file.path().display())).message.contains("larger than 64 KiB"));
         assert!(problem("${file:secret}").message.contains("not an absolute path"));
         assert!(problem("${file:/no/such/file}").message.contains("cannot read"));
-        assert!(problem("${file:/dev/zero}").message.contains("not a file"));
+        assert!(problem("${file:/dev/zero}").message.contains("/proc, /sys and /dev"));
         assert!(problem("${file:/tmp}").message.contains("not a file"));
+    }
+
+    #[test]
+    fn the_relays_own_settings_are_no_values_for_rules() {
+        let every = |_: &str| Some("a-secret".to_owned());
+        for name in ["WIZA_RELAY_ADMIN_TOKEN", "WIZA_RELAY_", "wiza_relay_store", "OTEL_EXPORTER_OTLP_HEADERS", "Otel_X"] {
+            for scalar in [format!("${{{name}}}"), format!("x${{{name}:-}}y")] {
+                for missing in [Missing::IsAnError, Missing::IsStoodInFor] {
+                    let result = interpolate(&scalar, &every, missing);
+                    assert!(result.problems[0].message.contains("is a setting of the relay itself"), "{:?}", result.problems);
+                    assert_eq!(result.secrets, [], "{scalar}");
+                }
+            }
+        }
+        for name in ["WIZA_API_KEY", "WIZA_RELAY", "MY_OTEL_TOKEN", "OTEL"] {
+            assert_eq!(interpolate(&format!("${{{name}}}"), &every, Missing::IsAnError).text.expose(), "a-secret");
+        }
+    }
+
+    #[test]
+    fn what_the_system_shows_as_files_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/proc/self/environ", &link).unwrap();
+        let climbing = format!("{}/../../proc/self/environ", folder.path().display());
+        for path in ["/proc/self/environ", "/proc/1/environ", "//proc//self/./environ", "/sys/kernel/uevent_seqnum", "/dev/null"] {
+            let message = problem(&format!("${{file:{path}}}")).message;
+            assert!(message.contains("cannot read"), "{message}");
+        }
+        for path in [link.to_str().unwrap(), &climbing, "/proc/self/environ"] {
+            let scalar = format!("${{file:{path}}}");
+            for missing in [Missing::IsAnError, Missing::IsStoodInFor] {
+                let problems = interpolate(&scalar, &lookup, missing).problems;
+                assert!(problems.len() == 1 && problems[0].message.contains("/proc, /sys and /dev"), "{path}: {problems:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_of_secrets_stands_in_the_place_of_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_folder = |scalar: &str| replace(scalar, Values::In(folder.path()), Missing::IsAnError);
+        std::fs::write(folder.path().join("TOKEN"), "s3cret\n").unwrap();
+        std::fs::write(folder.path().join("EMPTY"), "").unwrap();
+        std::fs::create_dir(folder.path().join("FOLDER")).unwrap();
+        std::os::unix::fs::symlink("TOKEN", folder.path().join("LINKED")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/environ", folder.path().join("ENVIRON")).unwrap();
+        assert_eq!(in_folder("${TOKEN} ${LINKED} ${EMPTY:-x} ${NO:-y}").text.expose(), "s3cret s3cret x y");
+        assert_eq!(in_folder("${TOKEN} ${NO:-y}").secrets[0].file, Some(folder.path().join("TOKEN")));
+        for (scalar, expected) in [
+            ("${PATH}", "there is no file `PATH` in"),
+            ("${FOLDER}", "it is not a file"),
+            ("${FOLDER:-x}", "it is not a file"),
+            ("${ENVIRON}", "/proc, /sys and /dev"),
+            ("${../TOKEN}", "not a variable's name"),
+            ("${WIZA_RELAY_ADMIN_TOKEN}", "a setting of the relay itself"),
+        ] {
+            let problems = in_folder(scalar).problems;
+            assert!(problems.len() == 1 && problems[0].message.contains(expected), "{scalar}: {problems:?}");
+        }
+        let stood_in_for = replace("${NO}", Values::In(folder.path()), Missing::IsStoodInFor);
+        assert_eq!(stood_in_for.stood_in_for, ["NO"]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use auth::Auth;
 pub use batch::Batch;
 pub use destination::{Circuit, Destination, RateLimit, Retry};
 pub use finding::{Finding, Severity};
-pub use interpolate::Lookup;
+pub use interpolate::{Lookup, Values};
 pub use retention::Retention;
 pub use route::{Route, Target};
 pub use secrets::{MASKED_BYTES_MIN, Secrets};
@@ -120,14 +120,24 @@ pub struct Loaded {
 
 /// Reads the text of a routes.yaml. `lookup` gives the values of variables (in the relay: of its environment).
 pub fn load(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
-    load_with(file_name, text, lookup, Missing::IsAnError)
+    load_from(file_name, text, Values::Of(lookup))
+}
+
+/// The same, with values from there.
+pub fn load_from(file_name: &str, text: &str, values: Values<'_>) -> Loaded {
+    load_with(file_name, text, values, Missing::IsAnError)
 }
 
 /// The same for `explain` and `test`, which send nothing: a variable or a secret's file that is not there is no error,
 /// because rules are written and tested where nobody has the secrets. Something else stands in for its value, and
 /// wherever it is shown, `${NAME}` is.
 pub fn load_for_dry_run(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
-    load_with(file_name, text, lookup, Missing::IsStoodInFor)
+    load_from_for_dry_run(file_name, text, Values::Of(lookup))
+}
+
+/// The same, with values from there.
+pub fn load_from_for_dry_run(file_name: &str, text: &str, values: Values<'_>) -> Loaded {
+    load_with(file_name, text, values, Missing::IsStoodInFor)
 }
 
 /// What came of a file that holds nothing but `tests`.
@@ -140,8 +150,8 @@ pub struct LoadedTests {
 }
 
 /// Reads a `*.test.yaml`: tests of the rules in `config`, which was loaded for a dry run.
-pub fn load_tests(file_name: &str, text: &str, lookup: Lookup<'_>, config: &Config) -> LoadedTests {
-    let mut decoder = Decoder::new(Report::new(file_name, text), lookup, Missing::IsStoodInFor);
+pub fn load_tests(file_name: &str, text: &str, values: Values<'_>, config: &Config) -> LoadedTests {
+    let mut decoder = Decoder::with(Report::new(file_name, text), values, Missing::IsStoodInFor);
     let tests = decode_tests(&mut decoder, &config.destinations, &config.routes);
     let has_errors = decoder.report.has_errors();
     LoadedTests { tests: tests.filter(|_| !has_errors), findings: decoder.report.finish() }
@@ -162,8 +172,8 @@ fn decode_tests(decoder: &mut Decoder<'_>, destinations: &[Arc<Destination>], ro
     test_case::decode_all(decoder, tests?, &names)
 }
 
-fn load_with(file_name: &str, text: &str, lookup: Lookup<'_>, missing: Missing) -> Loaded {
-    let mut decoder = Decoder::new(Report::new(file_name, text), lookup, missing);
+fn load_with(file_name: &str, text: &str, values: Values<'_>, missing: Missing) -> Loaded {
+    let mut decoder = Decoder::with(Report::new(file_name, text), values, missing);
     let config = decode(&mut decoder);
     let has_errors = decoder.report.has_errors();
     Loaded {

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use url::Url;
 
-use super::interpolate::{self, FILE_PREFIX};
+use super::interpolate;
 use super::text::Secret;
 use canonical::Canonical;
 
@@ -24,7 +24,7 @@ const BASE64_CHARACTERS_MIN: usize = 6;
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     secrets: Vec<Secret>,
-    /// Those among the values that came from a file (`${file:...}`), short ones too.
+    /// Those among the values that came from a file (`${file:...}`, `--secrets-from`), short ones too.
     from_files: Vec<Secret>,
     /// Made when the first text is masked: a reply of every delivery is.
     finder: OnceLock<Option<Finder>>,
@@ -40,7 +40,7 @@ impl Secrets {
 
     pub(super) fn add(&mut self, secret: &Secret) {
         let value = secret.expose();
-        if secret.name.starts_with(FILE_PREFIX) && self.from_files.iter().all(|known| known.name != secret.name) {
+        if secret.file.is_some() && self.from_files.iter().all(|known| known.name != secret.name) {
             self.from_files.push(secret.clone());
         }
         if value.len() < MASKED_BYTES_MIN || self.secrets.iter().any(|known| known.expose() == value) {
@@ -50,10 +50,10 @@ impl Secrets {
         self.finder = OnceLock::new();
     }
 
-    /// Whether a file behind a `${file:...}` holds something else now, or cannot be read any more.
+    /// Whether a file that a value came from holds something else now, or cannot be read any more.
     pub fn files_changed(&self) -> bool {
         self.from_files.iter().any(|secret| {
-            let path = secret.name.strip_prefix(FILE_PREFIX).unwrap_or_default();
+            let Some(path) = &secret.file else { return false };
             interpolate::read_file(path).ok().as_deref() != Some(secret.expose())
         })
     }

@@ -1,6 +1,7 @@
 //! Strings of routes.yaml in which `${...}` was replaced.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -32,12 +33,19 @@ pub struct Secret {
     /// What stood between the braces: a variable's name, or `file:` and a path.
     pub name: String,
     value: SecretString,
+    /// The file that it was read from, if it was.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Secret {
     /// A value and the name under which it may be shown.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: SecretString::from(value.into()) }
+        Self { name: name.into(), value: SecretString::from(value.into()), file: None }
+    }
+
+    /// The same, of a value that was read from this file.
+    pub(super) fn in_file(name: impl Into<String>, value: impl Into<String>, file: PathBuf) -> Self {
+        Self { file: Some(file), ..Self::new(name, value) }
     }
 
     /// The value itself, for the one place that needs it.

@@ -4,7 +4,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::Happened;
+use super::phase::Phase;
+use super::{Happened, Timeouts};
 
 /// What a client gets whose headers did not come in time.
 const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -20,45 +20,13 @@ const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: clo
 /// How long the other side may take to make room for more of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How many requests have begun and ended; shared by a connection and its service. HTTP/1.1 has one at a time.
-#[derive(Clone)]
-pub(super) struct Phase(Arc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    begun: AtomicU64,
-    ended: AtomicU64,
-}
-
-impl Phase {
-    pub fn new() -> Self {
-        Self(Arc::default())
-    }
-
-    /// The headers are complete.
-    pub fn request_begins(&self) {
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The answer is known; what is read from now on belongs to the next request.
-    pub fn request_ends(&self) {
-        self.0.ended.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn begun(&self) -> u64 {
-        self.0.begun.load(Ordering::Relaxed)
-    }
-
-    fn in_request(&self) -> bool {
-        self.0.ended.load(Ordering::Relaxed) < self.begun()
-    }
-}
-
 /// The connection.
 pub(super) struct Watched {
     stream: TcpStream,
     phase: Phase,
-    timeout: Duration,
+    timeouts: Timeouts,
+    /// Runs until the first byte of the connection.
+    silent: Option<Pin<Box<Sleep>>>,
     /// Runs from the first byte of a request's headers to their end.
     deadline: Option<Pin<Box<Sleep>>>,
     /// The request that the deadline is for: as many had begun before it.
@@ -69,8 +37,9 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub fn new(stream: TcpStream, phase: Phase, timeout: Duration, observe: Arc<dyn Fn(Happened) + Send + Sync>) -> Self {
-        Self { stream, phase, timeout, deadline: None, deadline_of: 0, observe, stalled: None }
+    pub fn new(stream: TcpStream, phase: Phase, timeouts: Timeouts, observe: Arc<dyn Fn(Happened) + Send + Sync>) -> Self {
+        let silent = Some(Box::pin(tokio::time::sleep(timeouts.first_byte)));
+        Self { stream, phase, timeouts, silent, deadline: None, deadline_of: 0, observe, stalled: None }
     }
 }
 
@@ -90,9 +59,19 @@ impl AsyncRead for Watched {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if read.is_pending()
+            && let Some(silent) = &mut this.silent
+            && silent.as_mut().poll(context).is_ready()
+        {
+            (this.observe)(Happened::Silent);
+            // Without a word: whoever has opened it for later would take an answer for that of the request to come.
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let result = ready!(read);
+        this.silent = None;
         if buffer.filled().len() > before && !this.phase.in_request() && this.deadline.is_none() {
-            this.deadline = Some(Box::pin(tokio::time::sleep_until(Instant::now() + this.timeout)));
+            this.deadline = Some(Box::pin(tokio::time::sleep_until(Instant::now() + this.timeouts.headers)));
             this.deadline_of = this.phase.begun();
         }
         Poll::Ready(result)

@@ -40,6 +40,8 @@ families! {
         connections: IntGauge,
         /// Connections for webhooks at a time, at most.
         connections_limit: IntGauge,
+        /// Connections that the relay closed, by port and reason.
+        connections_closed_total: IntCounterVec["port", "reason"],
         /// Seconds from a webhook's headers to its 200.
         ack_seconds: Histogram in FAST_BUCKETS,
         /// Attempts to deliver, by what they led to.
@@ -66,6 +68,8 @@ families! {
         audit_last_balanced: IntGaugeVec[],
         /// When the relay last walked its store, in Unix seconds; absent until it has.
         audit_last_timestamp_seconds: GaugeVec[],
+        /// Requests for the API or reload that were refused, by reason.
+        admin_refused_total: IntCounterVec["reason"],
         /// Spans of recorded traces, by what became of them.
         spans_total: IntCounterVec["outcome"],
         /// Whether the last load of routes.yaml succeeded (1) or not (0).
@@ -121,6 +125,84 @@ impl WebhookOutcome {
             Self::TooLarge => "too_large",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Every value of `admin_refused_total{reason}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminRefusal {
+    /// No token was shown, or several.
+    NoToken,
+    /// A token that is none of the relay's.
+    WrongToken,
+    /// The same, after too many from one address.
+    Limited,
+    /// The viewer token, for something that changes something.
+    Viewer,
+    /// Without a token, something that does not come from this machine, or with one, from another site's page.
+    Foreign,
+    /// The port listens beyond this machine, and there is no token.
+    Closed,
+}
+
+impl AdminRefusal {
+    const ALL: [Self; 6] = [Self::NoToken, Self::WrongToken, Self::Limited, Self::Viewer, Self::Foreign, Self::Closed];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::WrongToken => "wrong_token",
+            Self::Limited => "limited",
+            Self::Viewer => "viewer",
+            Self::Foreign => "foreign",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Every value of `connections_closed_total{port}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Where webhooks come in.
+    Webhooks,
+    /// Where metrics, health and the API are.
+    Admin,
+}
+
+impl Port {
+    const ALL: [Self; 2] = [Self::Webhooks, Self::Admin];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Webhooks => "webhooks",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Every value of `connections_closed_total{reason}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedFor {
+    /// It said nothing.
+    Silent,
+    /// Its request's headers took too long.
+    SlowHeaders,
+    /// It was idle, and all connections were taken.
+    Crowded,
+}
+
+impl ClosedFor {
+    const ALL: [Self; 3] = [Self::Silent, Self::SlowHeaders, Self::Crowded];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::SlowHeaders => "slow_headers",
+            Self::Crowded => "crowded",
         }
     }
 }
@@ -224,6 +306,14 @@ impl Metrics {
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         let counted = Counted::register(&registry)?;
+        for port in Port::ALL {
+            for reason in ClosedFor::ALL {
+                counted.connections_closed_total.with_label_values(&[port.label(), reason.label()]);
+            }
+        }
+        for reason in AdminRefusal::ALL {
+            counted.admin_refused_total.with_label_values(&[reason.label()]);
+        }
         for outcome in SpanOutcome::ALL {
             counted.spans_total.with_label_values(&[outcome.label()]);
         }
@@ -275,6 +365,16 @@ impl Metrics {
         if unmatched {
             self.counted.unmatched_total.inc();
         }
+    }
+
+    /// Counts a request that the admin port refused.
+    pub fn admin_refused(&self, reason: AdminRefusal) {
+        self.counted.admin_refused_total.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// Counts a connection that the relay closed.
+    pub fn connection_closed(&self, port: Port, reason: ClosedFor) {
+        self.counted.connections_closed_total.with_label_values(&[port.label(), reason.label()]).inc();
     }
 
     /// Counts spans.

@@ -2,9 +2,9 @@
 
 mod answer;
 mod body;
-mod wrong_keys;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,10 +21,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use self::answer::Answer;
-use self::wrong_keys::WrongKeys;
 use crate::config::Source;
 use crate::event::{Event, EventId, parse_payload};
 use crate::fault;
+use crate::guesses::Guesses;
 use crate::metrics::{Metrics, WebhookOutcome, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
@@ -38,13 +38,16 @@ pub const AUTH_HEADER: &str = "x-auth-key";
 /// Webhooks that are being stored at a time, at most: each is in memory, and its sender may have gone.
 const KEPT_AT_ONCE_MAX: usize = 4096;
 
+/// Wrong keys a minute from one address; the next gets 429.
+const WRONG_KEYS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
 /// What receiving needs.
 pub struct Receiver {
     store: Arc<dyn Store>,
     rules: CurrentRules,
     metrics: Arc<Metrics>,
     traces: Traces,
-    wrong_keys: WrongKeys,
+    wrong_keys: Guesses,
     /// Room for webhooks that are being stored.
     room: Arc<Semaphore>,
     /// Cancelled: answer 503 from now on.
@@ -65,7 +68,7 @@ impl Receiver {
             rules,
             metrics,
             traces,
-            wrong_keys: WrongKeys::new(),
+            wrong_keys: Guesses::new(WRONG_KEYS_PER_MINUTE, Instant::now()),
             room: Arc::new(Semaphore::new(KEPT_AT_ONCE_MAX)),
             draining,
         });
@@ -113,13 +116,18 @@ impl Receiver {
         let Some(rest) = below(&source.path, head.uri.path()) else {
             // The same comparison, so that the path says nothing that the key would not.
             let authentic = verify::is_authentic(key, &source.api_key_hashes);
-            return Err(if authentic { self.misdirected(source) } else { Answer::WrongPath });
+            if authentic {
+                return Err(self.misdirected(source));
+            }
+            // A right key gets another answer here too, so this is no place to guess without a limit.
+            let is_guess = head.headers.contains_key(AUTH_HEADER);
+            return Err(if is_guess { self.wrong_key(address, began, Answer::WrongPath) } else { Answer::WrongPath });
         };
         if head.method != http::Method::POST {
             return Err(Answer::WrongMethod);
         }
         if !verify::is_authentic(key, &source.api_key_hashes) {
-            return Err(self.wrong_keys.count(address.ip()).map_or_else(Answer::Limited, |()| Answer::Unauthorized));
+            return Err(self.wrong_key(address, began, Answer::Unauthorized));
         }
         if self.draining.is_cancelled() {
             return Err(Answer::Unavailable(Unavailable::Closing));
@@ -219,6 +227,11 @@ impl Receiver {
         for route in decision.undecided.iter().filter_map(name) {
             tracing::warn!(event_id = %id, route, "the condition took too many steps on this event and counts as not matched");
         }
+    }
+
+    /// Counts a wrong key: `answer`, or that there were too many from this address.
+    fn wrong_key(&self, address: SocketAddr, now: Instant, answer: Answer) -> Answer {
+        self.wrong_keys.count(address.ip(), now).map_or_else(Answer::Limited, |()| answer)
     }
 
     fn misdirected(&self, source: &Source) -> Answer {

@@ -1,12 +1,13 @@
 //! Senders who mean ill. Whatever they do, good webhooks get their 200 meanwhile, and nothing that was not meant for
 //! the relay becomes an event.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::harness::{API_KEY, Raw, Receiver, Relay, Setup, gzip, reveal, sha256_hex};
+use crate::harness::{API_KEY, Raw, Receiver, Relay, Setup, eventually, gzip, reveal, sha256_hex};
 
 /// Posts good webhooks while an attack runs, and makes sure that each is accepted.
 async fn meanwhile(relay: &Relay, attack: impl Future<Output = ()> + Send + 'static) {
@@ -46,6 +47,163 @@ async fn slow_headers_and_bodies_on_many_connections_hold_up_nobody() {
         drop(futures_util::future::join_all(slow).await);
     })
     .await;
+    relay.finish().await;
+}
+
+/// Connections that say nothing, or something that is not a whole request.
+async fn silent(address: SocketAddr, from: [u8; 4], count: usize, beginning: &str) -> Vec<Raw> {
+    let mut silent = Vec::new();
+    for _ in 0..count {
+        let mut raw = Raw::connect_from(IpAddr::from(from), address).await;
+        raw.write(beginning).await;
+        silent.push(raw);
+    }
+    silent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_take_the_admin_port_from_no_probe() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let follow = reqwest::get(format!("http://{}/api/events/follow", relay.admin)).await.unwrap();
+    let mut strangers = Vec::new();
+    // More than there is room for, on 256 connections, from one address and from many; before, one such took it for 75 s.
+    for round in 0..3_u8 {
+        strangers.extend(silent(relay.admin, [127, 0, 0, 1], 300, "").await);
+        strangers.extend(silent(relay.admin, [127, 0, 0, 1], 20, "GET /healthz HTTP/1.1\r\nx-slow: ").await);
+        for host in 1..100 {
+            strangers.extend(silent(relay.admin, [127, 1, round, host], 2, "").await);
+        }
+        for path in ["/healthz", "/readyz", "/metrics", "/api/destinations"] {
+            // As kubelet asks: on a connection of its own, in a second.
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let asked = client.get(format!("http://{}{path}", relay.admin)).timeout(Duration::from_secs(30)).send().await;
+            assert_eq!(asked.unwrap().status(), 200, "{path}");
+        }
+    }
+    let crowded = [("port", "admin"), ("reason", "crowded")];
+    assert!(relay.metric("connections_closed_total", &crowded).await >= 500);
+    assert_eq!(relay.log().matches("all connections are taken").count(), 1, "{}", relay.log());
+    // Who follows is not idle, however little happens.
+    let mut follow = follow;
+    relay.webhook(reveal(1)).accepted().await;
+    assert!(follow.chunk().await.unwrap().is_some_and(|line| !line.is_empty()));
+    // The rest is closed for its silence.
+    let silent = [("port", "admin"), ("reason", "silent")];
+    eventually("silent connections are closed", async || (relay.metric("connections_closed_total", &silent).await >= 150).then_some(()))
+        .await;
+    drop(strangers);
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_hold_no_connection_of_the_admin_port_for_long() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let beginning = format!("POST /api/deliveries/redrive HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000\r\n\r\n{{", relay.admin);
+    // As many as there may be connections: each has a request under way, so none can be sent away.
+    let mut slow = silent(relay.admin, [127, 0, 0, 1], 256, &beginning).await;
+    eventually("a probe is answered", async || relay.try_get("/healthz").await.filter(|(status, _)| *status == 200)).await;
+    slow[0].reply().await.assert_problem(408, "the body did not arrive within 15 s");
+    drop(slow);
+    let mut long = silent(relay.admin, [127, 0, 0, 1], 1, &beginning.replace("1000", "99999999")).await;
+    long[0].write(vec![b' '; 3 << 20]).await;
+    assert!(long[0].find_reply().await.is_none_or(|reply| reply.status == 413));
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_take_the_webhook_port_from_no_webhook() {
+    const MAX: usize = 200;
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").flag("max-connections", &MAX.to_string()).start().await;
+    // A proxy in front: one address for all webhooks, with a connection that it keeps.
+    let mut proxy = Raw::connect_from(IpAddr::from([127, 9, 9, 9]), relay.webhooks).await;
+    proxy.write(Raw::webhook(&reveal(1))).await;
+    assert_eq!(proxy.reply().await.word(), "accepted");
+    let slow_headers = "POST /webhooks/wiza HTTP/1.1\r\nx-slow: ";
+    for (number, (from, beginning)) in
+        [([127, 0, 0, 1], ""), ([127, 0, 0, 1], slow_headers), ([127, 9, 9, 9], ""), ([127, 9, 9, 9], slow_headers)].into_iter().enumerate()
+    {
+        let strangers = silent(relay.webhooks, from, MAX + 50, beginning).await;
+        let number = u64::try_from(number).unwrap() * 10 + 10;
+        // On the connection that was kept, and on a new one, from the same address as the strangers and from another.
+        proxy.write(Raw::webhook(&reveal(number))).await;
+        assert_eq!(proxy.reply().await.word(), "accepted", "the proxy's connection is kept");
+        for (more, address) in [(1, [127, 0, 0, 1]), (2, [127, 9, 9, 9]), (3, [127, 5, 5, 5])] {
+            let mut raw = Raw::connect_from(IpAddr::from(address), relay.webhooks).await;
+            raw.write(Raw::webhook(&reveal(number + more))).await;
+            assert_eq!(raw.reply().await.word(), "accepted", "{address:?} {beginning:?}");
+        }
+        assert!(relay.metric("connections", &[]).await <= u64::try_from(MAX).unwrap());
+        drop(strangers);
+    }
+    relay.wait_for_outcome("delivered", 17).await;
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_connection_that_says_nothing_is_closed_and_one_that_was_used_is_kept() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    for address in [relay.webhooks, relay.admin] {
+        let mut used = Raw::connect(address).await;
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        used.write(&request).await;
+        let status = used.reply().await.status;
+        let mut silent = Raw::connect(address).await;
+        assert!(silent.find_reply().await.is_none(), "it is closed without a word");
+        used.write(&request).await;
+        assert_eq!(used.reply().await.status, status, "it was silent for as long");
+    }
+    for port in ["webhooks", "admin"] {
+        assert_eq!(relay.metric("connections_closed_total", &[("port", port), ("reason", "silent")]).await, 1, "{port}");
+    }
+    assert_eq!(relay.metric("webhooks_total", &[("outcome", "timeout")]).await, 0, "it was no webhook");
+    relay.finish().await;
+}
+
+/// The limit of wrong keys, after more addresses than it once remembered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_wrong_keys_holds_however_many_addresses_guess() {
+    const ADDRESSES: u32 = 10_500;
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "").start().await;
+    let address = relay.webhooks;
+    let wrong = format!("{}content-length: 2\r\n\r\n{{}}", Raw::head().replace(&sha256_hex(API_KEY), &sha256_hex("guess")));
+    let guesser = IpAddr::from([127, 200, 0, 1]);
+    let mut raw = Raw::connect_from(guesser, address).await;
+    let mut statuses = Vec::new();
+    for _ in 0..70 {
+        raw.write(&wrong).await;
+        statuses.push(raw.reply().await.status);
+    }
+    assert!(statuses[..60].iter().all(|status| *status == 401) && statuses[69] == 429, "{statuses:?}");
+    let flood = (0..8).map(|lane| {
+        let wrong = wrong.clone();
+        async move {
+            for number in (lane..ADDRESSES).step_by(8) {
+                let [_, _, high, low] = number.to_be_bytes();
+                let mut raw = Raw::connect_from(IpAddr::from([127, 100, high, low]), address).await;
+                raw.write(&wrong).await;
+                assert_eq!(raw.reply().await.status, 401, "{number}");
+            }
+        }
+    });
+    futures_util::future::join_all(flood).await;
+    // One who comes after all of them is limited, and one who was limited before is not forgotten.
+    let mut last = Raw::connect_from(IpAddr::from([127, 201, 0, 1]), address).await;
+    let mut limited = 0;
+    for _ in 0..80 {
+        last.write(&wrong).await;
+        limited += u32::from(last.reply().await.status == 429);
+    }
+    assert!(limited > 0, "80 wrong keys from one address, and none was limited");
+    // A right key is none of this, and a path that is not the source's is no way around it.
+    last.write(Raw::webhook(&reveal(1))).await;
+    assert_eq!(last.reply().await.word(), "accepted");
+    last.write(wrong.replace("/webhooks/wiza", "/elsewhere")).await;
+    assert_eq!(last.reply().await.status, 429);
     relay.finish().await;
 }
 

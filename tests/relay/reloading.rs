@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Receiver, Relay, Setup, eventually, one_destination, reveal};
+use crate::harness::{Answer, Receiver, Relay, Setup, eventually, one_destination, reveal, run_with};
 
 /// Everything to these destinations.
 fn rules(receiver: &Receiver, destinations: &[&str]) -> String {
@@ -84,6 +84,51 @@ async fn a_config_map_is_swapped_again_and_again() {
         let mut names = names.to_vec();
         names.sort_unstable();
         assert_eq!(planned, names, "after swap {number}");
+    }
+    relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_secrets_stands_in_the_place_of_the_environment_and_is_read_again() {
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |number: usize, text: &str| {
+        let data = format!("..2026_11_27_{number}");
+        std::fs::create_dir(folder.path().join(&data)).unwrap();
+        std::fs::write(folder.path().join(&data).join("CRM_TOKEN"), text).unwrap();
+        symlink(&data, folder.path().join("..data_tmp")).unwrap();
+        std::fs::rename(folder.path().join("..data_tmp"), folder.path().join("..data")).unwrap();
+    };
+    secret(0, "from-the-folder\n");
+    symlink("..data/CRM_TOKEN", folder.path().join("CRM_TOKEN")).unwrap();
+    let from = folder.path().display().to_string();
+    let with_header = |name: &str| one_destination(&receiver.url("/crm"), &format!("headers: {{ x-token: '${{{name}}}' }}"));
+    let setup = Setup::new(with_header("CRM_TOKEN")).seen_by(&receiver).flag("secrets-from", &from);
+    let mut relay = setup.env("CRM_TOKEN", "from-the-environment").env("ONLY_A_VARIABLE", "from-the-environment").start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    receiver.wait_for(1).await;
+    assert_eq!(receiver.requests()[0].header("x-token"), "from-the-folder");
+    // Kubernetes swaps the folder, and tells nobody.
+    secret(1, "another");
+    eventually("the new value is read", async || relay.log().contains("the rules were reloaded").then_some(())).await;
+    relay.webhook(reveal(2)).accepted().await;
+    receiver.wait_for(2).await;
+    assert_eq!(receiver.requests()[1].header("x-token"), "another");
+    assert!(!relay.log().contains("another") && !relay.log().contains("from-the-folder"), "{}", relay.log());
+    // What is no file there is not set, whatever the environment has.
+    relay.write_rules(with_header("ONLY_A_VARIABLE"));
+    wait_for_refusal(&relay).await;
+    for words in ["there is no file `ONLY_A_VARIABLE` in", "with --secrets-from values come from that folder only"] {
+        assert!(relay.log().contains(words), "{}", relay.log());
+    }
+    let rules = relay.routes_file().display().to_string();
+    let variables = [("WIZA_RELAY_SECRETS_FROM", from.as_str()), ("ONLY_A_VARIABLE", "x")];
+    run_with(&["check", &rules], &variables).await.assert_refused(1, &["there is no file `ONLY_A_VARIABLE`"]);
+    relay.write_rules(with_header("CRM_TOKEN"));
+    relay.reloaded().await;
+    for command in [["check", "--secrets-from", &from, &rules].as_slice(), &["explain", "--secrets-from", &from, "--config", &rules, "-"]] {
+        let ran = run_with(command, &[]).await;
+        assert!(!ran.error.contains("CRM_TOKEN"), "{ran:?}");
     }
     relay.finish().await;
 }

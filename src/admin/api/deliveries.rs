@@ -40,7 +40,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
 #[utoipa::path(get, path = "/api/deliveries/follow", responses((status = 200, content_type = "application/x-ndjson", body = Delivery)))]
 pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query::read(&api, query, STATUSES)?;
-    Ok(follow::answer(api.store.follow_deliveries(query.status, query.filter), api.draining.clone()))
+    let room = follow::room(&api.followers)?;
+    Ok(follow::answer(api.store.follow_deliveries(query.status, query.filter), room, api.draining.clone()))
 }
 
 /// Shows one delivery with its attempts and its event's body.

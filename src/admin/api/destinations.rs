@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use crate::admin::problem::{Problem, json_text};
+use crate::asker::Asker;
 use crate::circuit::{CircuitState, Standing};
 use crate::delivery::DestinationKey;
 use crate::event::rfc3339_milliseconds;
@@ -55,24 +57,39 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
 /// restarts, until it is resumed.
 #[utoipa::path(post, path = "/api/destinations/{name}/pause", params(("name" = String, Path, description = "The destination.")),
     responses((status = 200, body = DestinationState), (status = 404, description = "There is no such destination.")))]
-pub(super) async fn pause(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Response, Problem> {
-    set(&api, &name, CircuitState::Paused).await
+pub(super) async fn pause(
+    State(api): State<Arc<Api>>,
+    Extension(asker): Extension<Asker>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    set(&api, &asker, &name, CircuitState::Paused).await
 }
 
 /// Resumes a destination: closes its circuit breaker, whatever opened it, and ends a hold.
 #[utoipa::path(post, path = "/api/destinations/{name}/resume", params(("name" = String, Path, description = "The destination.")),
     responses((status = 200, body = DestinationState), (status = 404, description = "There is no such destination.")))]
-pub(super) async fn resume(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Response, Problem> {
-    set(&api, &name, CircuitState::Closed).await
+pub(super) async fn resume(
+    State(api): State<Arc<Api>>,
+    Extension(asker): Extension<Asker>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    set(&api, &asker, &name, CircuitState::Closed).await
 }
 
-async fn set(api: &Api, name: &str, circuit: CircuitState) -> Result<Response, Problem> {
+async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Result<Response, Problem> {
     let Some((key, figures)) = find(api, name) else {
         let known: Vec<String> = api.store.figures().destinations.into_iter().map(|(_, figures)| format!("`{}`", figures.name)).collect();
         return Err(Problem::not_found(format!("there is no destination `{name}`; there are {}", known.join(", "))));
     };
     api.store.set_circuit(key, circuit).await?;
-    tracing::info!(destination = name, circuit = circuit.label(), "a circuit breaker was set by hand");
+    tracing::info!(
+        destination = name,
+        circuit = circuit.label(),
+        by = asker.by,
+        from = asker.address(),
+        forwarded_for = asker.claims,
+        "a circuit breaker was set by hand"
+    );
     Ok(json_text("application/json", &state(*api.store.standing(key).borrow(), figures)))
 }
 

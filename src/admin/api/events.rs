@@ -34,7 +34,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
 #[utoipa::path(get, path = "/api/events/follow", responses((status = 200, content_type = "application/x-ndjson", body = Event)))]
 pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query::read(&api, query, STATUSES)?;
-    Ok(follow::answer(api.store.follow_events(query.status, query.filter), api.draining.clone()))
+    let room = follow::room(&api.followers)?;
+    Ok(follow::answer(api.store.follow_events(query.status, query.filter), room, api.draining.clone()))
 }
 
 /// Shows one event with its body.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 
@@ -31,12 +32,14 @@ pub(super) struct Api {
     pub rules: CurrentRules,
     pub metrics: Arc<Metrics>,
     pub draining: CancellationToken,
+    /// Room for those who follow.
+    pub followers: Arc<Semaphore>,
 }
 
 /// The document at `/api/openapi.json`.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "wiza-relay admin API", description = "Events, deliveries and destinations of a relay. Off loopback every request needs `authorization: Bearer <admin token>`."),
+    info(title = "wiza-relay admin API", description = "Events, deliveries and destinations of a relay. Off loopback every request needs `authorization: Bearer <admin token>`; with the viewer token, GET only."),
     paths(
         events::list, events::show, events::follow, release::release, deliveries::list, deliveries::show, deliveries::follow, redrive::redrive,
         destinations::list, destinations::pause, destinations::resume
@@ -54,6 +57,11 @@ impl utoipa::Modify for BearerToken {
         document.components.get_or_insert_default().add_security_scheme("admin_token", scheme);
         document.security = Some(vec![SecurityRequirement::new("admin_token", Vec::<String>::new())]);
     }
+}
+
+/// Room for as many as may follow.
+pub(super) fn followers() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(follow::FOLLOWERS_MAX))
 }
 
 /// The handlers under `/api`.

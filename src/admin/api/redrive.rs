@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{Api, query};
 use crate::admin::problem::{Problem, json_text};
+use crate::asker::Asker;
 use crate::delivery::DeliveryId;
 use crate::listing::Filter;
 use crate::store::Redrive;
@@ -75,7 +77,7 @@ pub struct Counted {
 /// Takes up dead deliveries again: each gets a full set of attempts, with the same `webhook-id`. A client that leaves
 /// before the answer stops it between two transactions.
 #[utoipa::path(post, path = "/api/deliveries/redrive", request_body = RedriveRequest, responses((status = 200, body = RedriveAnswer)))]
-pub(super) async fn redrive(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn redrive(State(api): State<Arc<Api>>, Extension(asker): Extension<Asker>, body: Bytes) -> Result<Response, Problem> {
     let request: RedriveRequest = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
     let mut step = step(&api, &request)?;
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -92,7 +94,13 @@ pub(super) async fn redrive(State(api): State<Arc<Api>>, body: Bytes) -> Result<
     }
     let total = counts.values().sum();
     if !request.dry_run {
-        tracing::info!(deliveries = total, "dead deliveries were taken up again");
+        tracing::info!(
+            deliveries = total,
+            by = asker.by,
+            from = asker.address(),
+            forwarded_for = asker.claims,
+            "dead deliveries were taken up again"
+        );
     }
     let destinations = counts.into_iter().map(|(destination, count)| Counted { destination, count }).collect();
     Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations }))

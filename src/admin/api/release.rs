@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{Api, events};
 use crate::admin::problem::{Problem, json_text};
+use crate::asker::Asker;
 use crate::delivery::DeliveryId;
 use crate::event::parse_payload;
 use crate::listing::EventStatus;
@@ -34,7 +36,11 @@ pub struct ReleaseAnswer {
     responses((status = 200, body = ReleaseAnswer), (status = 404, description = "There is no such event, or its retention has ended."),
         (status = 409, description = "The event is not in quarantine."),
         (status = 422, description = "The event cannot be routed, for the reason in `detail`; it stays in quarantine.")))]
-pub(super) async fn release(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn release(
+    State(api): State<Arc<Api>>,
+    Extension(asker): Extension<Asker>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let parsed = events::id(&id)?;
     let event = match api.store.held(parsed).await? {
         None => return Err(events::none(&id)),
@@ -61,7 +67,7 @@ pub(super) async fn release(State(api): State<Arc<Api>>, Path(id): Path<String>)
         Some(DeliveryId { event: parsed, destination }.to_string())
     };
     let deliveries: Vec<String> = decision.deliveries.iter().filter_map(delivery).collect();
-    tracing::info!(event_id = %parsed, routes = routes.join(", "), deliveries = deliveries.len(), "an event was released from quarantine");
+    tracing::info!(event_id = %parsed, routes = routes.join(", "), deliveries = deliveries.len(), by = asker.by, from = asker.address(), forwarded_for = asker.claims, "an event was released from quarantine");
     let status = if decision.unmatched { EventStatus::Unmatched } else { EventStatus::Routed };
     Ok(json_text("application/json", &ReleaseAnswer { id, status, routes, deliveries }))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{routes_file, tests_file};
 use crate::config::report::Report;
-use crate::config::{Severity, load, load_for_dry_run, load_tests, yaml};
+use crate::config::{Severity, Values, load, load_for_dry_run, load_tests, yaml};
 
 /// A file in which every mapping of the schema stands, so that a test can change it at any place.
 const FILE: &str = r#"
@@ -239,8 +239,11 @@ fn the_keys_are_the_loaders() {
             }
             mapping["zzzzzzzz"] = json!(1);
             let text = file.to_string();
-            let findings =
-                if is_tests_only { load_tests("f", &text, &lookup, &config).findings } else { load("f", &text, &lookup).findings };
+            let findings = if is_tests_only {
+                load_tests("f", &text, Values::Of(&lookup), &config).findings
+            } else {
+                load("f", &text, &lookup).findings
+            };
             let finding = findings.iter().find(|finding| finding.message.ends_with("has no key `zzzzzzzz`"));
             let finding = finding.unwrap_or_else(|| panic!("{} is not closed: {findings:?}", shown(way)));
             let known: BTreeSet<&str> = finding.hint.as_deref().unwrap().split('`').skip(1).step_by(2).collect();
@@ -366,11 +369,13 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "path-from-variable",
             "url-secret-invalid",
             "url-value-moves",
+            "variable-file-of-the-system",
             "variable-file-unreadable",
             "secret-empty",
             "secret-with-something-around",
             "variable-missing",
             "variable-name-invalid",
+            "variable-of-the-relay",
             "variable-unclosed",
         ],
     ),

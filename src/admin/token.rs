@@ -1,0 +1,243 @@
+//! The tokens of the admin port: one that may do everything, one that may look; given as they are, or in files that are
+//! read again while the relay runs.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The shortest token that is taken: 64 bits, if it is random and hexadecimal.
+const TOKEN_BYTES_MIN: usize = 16;
+/// What a token's file may hold: more is not a token.
+const FILE_BYTES_MAX: u64 = 4096;
+/// How often a token's file is read. Polling and not a watch: it finds a replaced file, a swapped symbolic link of Kubernetes
+/// and a file system that tells nothing, and reading some bytes costs nothing.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A token. Shown by no log and no error.
+#[derive(Debug, Clone)]
+pub struct AdminToken(SecretString);
+
+impl AdminToken {
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// One that could be guessed, or that no header can carry.
+    pub fn new(token: &str) -> Result<Self, String> {
+        if token.len() < TOKEN_BYTES_MIN {
+            return Err(format!("the token is shorter than {TOKEN_BYTES_MIN} characters; `openssl rand -hex 32` makes a good one"));
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the token may hold letters, digits and ASCII signs only, no blanks".to_owned());
+        }
+        Ok(Self(token.to_owned().into()))
+    }
+
+    /// Reads a token from a file, whose last line break does not count.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or holds no token, with its path and without what it holds.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let cannot = |reason: String| format!("{}: {reason}", path.display());
+        let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(cannot("it is not a file".to_owned()));
+        }
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| cannot(error.to_string()))?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(cannot(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+        }
+        let token = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        Self::new(token).map_err(cannot)
+    }
+
+    /// The token itself, for the header of a request.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Takes as long for a token that is nearly right as for any other.
+    pub(super) fn is(&self, given: &[u8]) -> bool {
+        let hash = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
+        hash(self.0.expose_secret().as_bytes()).ct_eq(&hash(given)).into()
+    }
+}
+
+/// A token that is in force, and the file that it is read from again and again, if there is one.
+#[derive(Debug)]
+pub struct Kept {
+    token: ArcSwap<AdminToken>,
+    file: Option<PathBuf>,
+}
+
+impl Kept {
+    /// Takes what the flags `--NAME` and `--NAME-file` say; `None` where neither is given.
+    ///
+    /// # Errors
+    /// Where both are given, or one holds no token.
+    pub fn from_flags(name: &str, given: Option<&str>, file: Option<PathBuf>) -> Result<Option<Self>, String> {
+        let (token, file) = match (given, file) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => return Err(both(name)),
+            (Some(given), None) => (AdminToken::new(given).map_err(|reason| format!("--{name}: {reason}"))?, None),
+            (None, Some(file)) => (AdminToken::read(&file).map_err(|reason| format!("--{name}-file: {reason}"))?, Some(file)),
+        };
+        Ok(Some(Self { token: ArcSwap::from_pointee(token), file }))
+    }
+
+    /// Whether this is the token that is in force now.
+    pub(super) fn is(&self, given: &[u8]) -> bool {
+        self.token.load().is(given)
+    }
+
+    /// Reads the file again; tells whether it holds another token than before.
+    fn read_again(&self) -> Result<bool, String> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let token = AdminToken::read(file)?;
+        let changed = !self.is(token.expose().as_bytes());
+        if changed {
+            self.token.store(Arc::new(token));
+        }
+        Ok(changed)
+    }
+}
+
+/// What is said of a flag and its `-file` together.
+pub fn both(name: &str) -> String {
+    let variable = format!("WIZA_RELAY_{}", name.replace('-', "_").to_uppercase());
+    format!("--{name} and --{name}-file are both given; leave one out ({variable} and {variable}_FILE count too)")
+}
+
+/// The admin port's tokens.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    admin: Option<Kept>,
+    viewer: Option<Kept>,
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    Admin,
+    Viewer,
+}
+
+impl Tokens {
+    /// These tokens; without any, programs on this machine may do everything where the port listens on loopback.
+    ///
+    /// # Errors
+    /// Where both are one token: then nobody could say who may change things.
+    pub fn new(admin: Option<Kept>, viewer: Option<Kept>) -> Result<Self, String> {
+        if let (Some(admin), Some(viewer)) = (&admin, &viewer)
+            && admin.is(viewer.token.load().expose().as_bytes())
+        {
+            return Err("the viewer token is the admin token; `openssl rand -hex 32` makes another".to_owned());
+        }
+        Ok(Self { admin, viewer })
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.admin.is_none() && self.viewer.is_none()
+    }
+
+    pub(super) fn may_change(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// Whose token this is. Both are compared, whatever the first says.
+    pub(super) fn holder(&self, given: &[u8]) -> Option<Holder> {
+        let is = |kept: &Option<Kept>| kept.as_ref().is_some_and(|kept| kept.is(given));
+        match (is(&self.admin), is(&self.viewer)) {
+            (true, _) => Some(Holder::Admin),
+            (false, true) => Some(Holder::Viewer),
+            (false, false) => None,
+        }
+    }
+
+    /// Reads the files again and again, for as long as it is polled. A file that cannot be read, or that holds no token, changes
+    /// nothing: the old token stays in force, and the log says so once.
+    pub async fn keep_current(self: Arc<Self>) {
+        if [&self.admin, &self.viewer].into_iter().flatten().all(|kept| kept.file.is_none()) {
+            return;
+        }
+        let mut told: [Option<String>; 2] = [None, None];
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let tokens = Arc::clone(&self);
+            let read = move || [&tokens.admin, &tokens.viewer].map(|kept| kept.as_ref().map_or(Ok(false), Kept::read_again));
+            let Ok(results) = tokio::task::spawn_blocking(read).await else { continue };
+            for ((flag, result), told) in ["--admin-token-file", "--viewer-token-file"].into_iter().zip(results).zip(&mut told) {
+                match result {
+                    Ok(changed) => {
+                        if changed {
+                            tracing::info!(flag, by = "file change", "a token was replaced; the old one is no longer taken");
+                        }
+                        *told = None;
+                    }
+                    Err(reason) => {
+                        if told.as_ref() != Some(&reason) {
+                            tracing::error!(flag, error = reason, "a token was not read again; the old one stays in force");
+                        }
+                        *told = Some(reason);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    #[test]
+    fn a_token_that_can_be_guessed_or_sent_by_nobody_is_refused_and_none_is_shown() {
+        for token in ["", "guess", "0123456789 abcdef", "0123456789abcdéf0"] {
+            let error = AdminToken::new(token).unwrap_err();
+            assert!(token.is_empty() || !error.contains(token), "{error}");
+        }
+        assert!(!format!("{:?}", AdminToken::new(TOKEN).unwrap()).contains(TOKEN));
+    }
+
+    #[test]
+    fn a_file_holds_one_line_and_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, format!("{TOKEN}\r\n")).unwrap();
+        let kept = Kept::from_flags("admin-token", None, Some(path.clone())).unwrap().unwrap();
+        assert!(kept.is(TOKEN.as_bytes()));
+        assert_eq!(kept.read_again(), Ok(false));
+        for not_a_token in ["", "short", "0123456789abcdef\nsecond line", "\u{feff}0123456789abcdef", &"x".repeat(5000)] {
+            std::fs::write(&path, not_a_token).unwrap();
+            let error = kept.read_again().unwrap_err();
+            assert!(error.starts_with(&path.display().to_string()), "{error}");
+            assert!(kept.is(TOKEN.as_bytes()), "the old one stays");
+        }
+        std::fs::write(&path, "fedcba9876543210").unwrap();
+        assert_eq!(kept.read_again(), Ok(true));
+        assert!(kept.is(b"fedcba9876543210") && !kept.is(TOKEN.as_bytes()));
+        let error = AdminToken::read(folder.path()).unwrap_err();
+        assert!(error.ends_with("it is not a file"), "{error}");
+    }
+
+    #[test]
+    fn two_places_for_one_token_and_one_token_for_two_are_refused() {
+        let error = Kept::from_flags("viewer-token", Some(TOKEN), Some("/token".into())).unwrap_err();
+        assert!(error.contains("--viewer-token-file") && error.contains("WIZA_RELAY_VIEWER_TOKEN_FILE"), "{error}");
+        let given = |name, token| Kept::from_flags(name, Some(token), None).unwrap();
+        assert!(Tokens::new(given("admin-token", TOKEN), given("viewer-token", TOKEN)).is_err());
+        let tokens = Tokens::new(given("admin-token", TOKEN), given("viewer-token", "fedcba9876543210")).unwrap();
+        assert_eq!(tokens.holder(TOKEN.as_bytes()), Some(Holder::Admin));
+        assert_eq!(tokens.holder(b"fedcba9876543210"), Some(Holder::Viewer));
+        assert_eq!(tokens.holder(b"0123456789abcdeF"), None);
+    }
+}
