@@ -69,7 +69,9 @@ impl Proxies {
             Some((name, value)) => Proxy::parse(&value).map(|proxy| Some(Arc::new(proxy))).map_err(|reason| format!("{name}: {reason}")),
             None => Ok(None),
         };
-        let (http, https, all) = (proxy("HTTP_PROXY")?, proxy("HTTPS_PROXY")?, proxy("ALL_PROXY")?);
+        let (http, https) = (proxy("HTTP_PROXY")?, proxy("HTTPS_PROXY")?);
+        // One that would not be used need not be usable.
+        let all = if http.is_some() && https.is_some() { None } else { proxy("ALL_PROXY")? };
         let direct = either("NO_PROXY").map(|(_, list)| entries(&list)).unwrap_or_default();
         Ok(Self { http: http.or_else(|| all.clone()), https: https.or(all), direct })
     }
@@ -211,6 +213,8 @@ mod tests {
         assert_eq!(host_of(&lower, "https://a/").as_deref(), Some("::1"));
         assert_eq!(host_of(&lower, "http://a/"), None);
         assert_eq!(read(&[]).unwrap(), Proxies::default());
+        let unused = read(&[("HTTP_PROXY", "a"), ("HTTPS_PROXY", "b"), ("ALL_PROXY", "socks5://c")]).unwrap();
+        assert_eq!(host_of(&unused, "https://x/").as_deref(), Some("b"));
     }
 
     #[test]

@@ -57,7 +57,13 @@ impl Client {
         let mut broke_at = None;
         loop {
             let mut lease = match open.take() {
-                Some(lease) => lease,
+                Some(mut lease) => {
+                    if !lease.is_ready().await {
+                        lease.discard();
+                        continue;
+                    }
+                    lease
+                }
                 None => self.connect(&origin, broke_at).await?,
             };
             let was_used = lease.is_used();

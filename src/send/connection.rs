@@ -46,6 +46,9 @@ pub(super) const REPLY_HEAD_BYTES_MAX: u32 = 256 * 1024;
 const STREAMS_UNSAID: usize = 1;
 /// A limit of one is believed after this time; before, it may be the one above.
 const STREAMS_SAID_AFTER: Duration = Duration::from_secs(1);
+/// A connection of HTTP/1.1 whose reply was read is ready for the next request a moment later. Where it takes longer, as its server
+/// answered before it had read the request, it is not waited for.
+const READY_MAX: Duration = Duration::from_millis(100);
 /// How long a connection that nobody wants may take to say goodbye.
 const CLOSING_MAX: Duration = Duration::from_secs(5);
 
@@ -178,13 +181,17 @@ impl Http1 {
         Ok(response)
     }
 
-    /// Waits until it can take the next request; `false` where it never will.
-    pub async fn is_idle(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+    /// Waits a moment until the request before is wholly done with; `false` where the next one cannot go over it.
+    pub async fn is_ready_soon(&mut self) -> bool {
+        // Nearly always it is done with already.
+        if self.sender.is_ready() {
+            return true;
+        }
+        matches!(tokio::time::timeout(READY_MAX, self.sender.ready()).await, Ok(Ok(())))
     }
 
-    /// The same now.
-    pub fn is_idle_now(&self) -> bool {
+    /// Whether the next request can go over it right now.
+    pub fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
 
@@ -193,9 +200,9 @@ impl Http1 {
         self.idle_since = now;
     }
 
-    /// Whether the next request may go over it, when it is idle.
+    /// Whether the next request may go over it, when it is ready.
     pub fn is_usable(&self, now: Instant) -> bool {
-        now < self.life.ends && now.duration_since(self.idle_since) < self.idle_max && self.sender.is_ready()
+        now < self.life.ends && now.duration_since(self.idle_since) < self.idle_max && !self.sender.is_closed()
     }
 }
 

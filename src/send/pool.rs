@@ -11,6 +11,8 @@ use super::message::Origin;
 
 /// Origins whose connections are kept, where a template makes the host. Those unused for longest lose theirs.
 const ORIGINS_MAX: usize = 64;
+/// So many connections are passed over, as they are not ready yet, before one of them is waited for.
+const PASSED_OVER_MAX: usize = 4;
 /// How often idle connections are looked at, while there are any.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -88,17 +90,7 @@ impl Pool {
             return Origin::of(url).map(|origin| (Arc::new(origin), None));
         };
         let origin = Arc::clone(&line.origin);
-        let mut held = None;
-        while held.is_none()
-            && let Some(connection) = line.idle.pop()
-        {
-            if connection.is_usable(now) {
-                held = Some(Held::Http1(connection));
-            } else {
-                unusable.push(connection);
-            }
-        }
-        let held = held.or_else(|| line.take_shared(now, None));
+        let held = line.take_idle(now, &mut unusable).map(Held::Http1).or_else(|| line.take_shared(now, None));
         drop(state);
         let lease = held.map(|held| self.lease(&origin, generation, held));
         Some((origin, lease))
@@ -244,6 +236,28 @@ impl State {
 }
 
 impl Line {
+    /// The connection that was used last, and of the last ones rather one that is ready than one that is about to be.
+    fn take_idle(&mut self, now: Instant, unusable: &mut Vec<Http1>) -> Option<Http1> {
+        let mut passed_over = Vec::new();
+        let mut found = None;
+        while let Some(connection) = self.idle.pop() {
+            if !connection.is_usable(now) {
+                unusable.push(connection);
+            } else if connection.is_ready() {
+                found = Some(connection);
+                break;
+            } else {
+                passed_over.push(connection);
+                if passed_over.len() == PASSED_OVER_MAX {
+                    break;
+                }
+            }
+        }
+        let found = found.or_else(|| passed_over.pop());
+        self.idle.extend(passed_over.into_iter().rev());
+        found
+    }
+
     fn take_shared(&mut self, now: Instant, younger_than: Option<Instant>) -> Option<Held> {
         self.shared.retain(|shared| shared.is_usable(now));
         let shared = self.shared.iter_mut().find(|shared| {
@@ -279,16 +293,18 @@ impl Lease {
 
     /// The whole answer was read: the connection can be used again.
     pub fn give_back(mut self) {
-        let Some(Held::Http1(mut connection)) = self.held.take_if(|held| matches!(held, Held::Http1(_))) else { return };
-        let (pool, origin, generation) = (Arc::clone(&self.pool), Arc::clone(&self.origin), self.generation);
-        if connection.is_idle_now() {
-            return pool.keep(&origin, generation, connection);
+        if let Some(Held::Http1(connection)) = self.held.take_if(|held| matches!(held, Held::Http1(_))) {
+            self.pool.keep(&self.origin, self.generation, connection);
         }
-        tokio::spawn(async move {
-            if tokio::time::timeout(LOOK_INTERVAL, connection.is_idle()).await == Ok(true) {
-                pool.keep(&origin, generation, connection);
-            }
-        });
+    }
+
+    /// Whether a request can go over it now or in a moment.
+    pub async fn is_ready(&mut self) -> bool {
+        match &mut self.held {
+            Some(Held::Http1(connection)) => connection.is_ready_soon().await,
+            Some(Held::Http2(..)) => true,
+            None => false,
+        }
     }
 
     /// The connection is not to be used again, and that says nothing about others.

@@ -5,12 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Relay, Setup, eventually, free_address, repository, reveal, skipped};
+use crate::harness::{Relay, Setup, eventually, free_address, repository, skipped};
 
-/// Around the times after which these servers close: gunicorn after 2 s and a bit, uvicorn and hypercorn after 5, Node.js after 6,
-/// CherryPy after 10; and around 4 s, after which the relay does.
-const GAPS_MS: [u64; 17] = [0, 1990, 2020, 2200, 2390, 2410, 3980, 4020, 4990, 5000, 5010, 5990, 6000, 6010, 9990, 10_000, 10_010];
-/// Answers 204, for WSGI and for ASGI.
+/// The servers, with the idle times in milliseconds around which a request may meet the end of its connection: from, to and step.
+const SERVERS: [(&str, [u64; 3]); 6] = [
+    // Says keep-alive, closes after two seconds and up to half a second more.
+    ("gunicorn", [1980, 2580, 8]),
+    ("uvicorn", [4960, 5040, 4]),
+    ("hypercorn", [4960, 5040, 4]),
+    // Says `keep-alive: timeout=5`.
+    ("node", [5960, 6040, 4]),
+    ("cherrypy", [9960, 10_040, 4]),
+    ("granian", [29_960, 30_040, 4]),
+];
+/// Answers 200, for WSGI and for ASGI.
 const APPLICATION: &str = r#"
 def wsgi(environ, start_response):
     environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0))
@@ -41,7 +49,6 @@ require('http').createServer((request, response) => {
 
 /// A server in a process of its own, which ends with the test.
 struct Server {
-    name: &'static str,
     address: SocketAddr,
     child: Child,
 }
@@ -59,7 +66,7 @@ fn installed() -> PathBuf {
     repository("target/servers/bin")
 }
 
-async fn start(name: &'static str, folder: &Path) -> Option<Server> {
+async fn start(name: &str, folder: &Path) -> Option<Server> {
     let address = free_address();
     let (bind, port) = (address.to_string(), address.port().to_string());
     let program = if name == "node" { PathBuf::from("node") } else { installed().join(if name == "cherrypy" { "python" } else { name }) };
@@ -77,7 +84,7 @@ async fn start(name: &'static str, folder: &Path) -> Option<Server> {
         skipped(&format!("{} is not installed; `bash tests/run` does it", program.display()));
         return None;
     };
-    let mut server = Server { name, address, child };
+    let mut server = Server { address, child };
     eventually(&format!("{name} listens"), async || {
         assert!(server.child.try_wait().unwrap().is_none(), "{name} ended at once");
         tokio::net::TcpStream::connect(address).await.ok()
@@ -86,43 +93,57 @@ async fn start(name: &'static str, folder: &Path) -> Option<Server> {
     Some(server)
 }
 
-async fn wait_for_all(relay: &Relay, servers: &[Server]) {
-    for server in servers {
-        relay.wait_for_metric("waiting", &[("destination", server.name)], 0).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_close_idle_connections_each_in_their_own_time_cost_no_attempt() {
     let folder = tempfile::tempdir().unwrap();
     for (file, content) in [("app.py", APPLICATION), ("cherry.py", CHERRYPY), ("node.js", NODE)] {
         std::fs::write(folder.path().join(file), content).unwrap();
     }
+    // A destination, with connections of its own, for each server and time.
     let mut servers = Vec::new();
-    for name in ["gunicorn", "uvicorn", "hypercorn", "granian", "cherrypy", "node"] {
-        servers.extend(start(name, folder.path()).await);
+    let mut gaps = Vec::new();
+    let mut routes =
+        "defaults: { success: $.ok == true, retry: { attempts: 1 }, circuit: { failures: 1, cooldown: 1h } }\ndestinations:\n".to_owned();
+    for (name, [from, to, step]) in SERVERS {
+        let Some(server) = start(name, folder.path()).await else { continue };
+        for gap in (from..=to).step_by(usize::try_from(step).unwrap()) {
+            routes += &format!("  {name}-{gap}: {{ url: 'http://{}/' }}\n", server.address);
+            gaps.push((format!("{name}-{gap}"), Duration::from_millis(gap)));
+        }
+        servers.push(server);
+    }
+    routes += "routes:\n";
+    for (name, _) in &gaps {
+        routes += &format!("  - {{ name: '{name}', when: 'data.id == \"{name}\"', to: ['{name}'] }}\n");
     }
     if servers.is_empty() {
         return;
     }
-    let names: Vec<&str> = servers.iter().map(|server| server.name).collect();
-    let mut routes =
-        "defaults: { success: $.ok == true, retry: { attempts: 1 }, circuit: { failures: 1, cooldown: 1h } }\ndestinations:\n".to_owned();
-    for server in &servers {
-        routes += &format!("  {}: {{ url: 'http://{}/' }}\n", server.name, server.address);
-    }
-    routes += &format!("routes: [{{ name: all, to: [{}] }}]", names.join(", "));
     let mut relay = Setup::new(routes).start().await;
-    for (number, gap) in (0..).zip(GAPS_MS) {
-        tokio::time::sleep(Duration::from_millis(gap)).await;
-        relay.webhook(reveal(number)).accepted().await;
-        wait_for_all(&relay, &servers).await;
+    let payload = |name: &str, number: u8| format!(r#"{{"number":{number},"data":{{"id":"{name}"}}}}"#);
+    let mut later = tokio::task::JoinSet::new();
+    for (name, gap) in &gaps {
+        relay.webhook(payload(name, 1)).accepted().await;
+        let (second, gap) = (relay.webhook(payload(name, 2)), *gap);
+        later.spawn(async move {
+            tokio::time::sleep(gap).await;
+            second.accepted().await
+        });
     }
-    let metrics = relay.metrics().await;
-    for name in names {
-        let delivered = metrics.get("attempts_total", &[("destination", name), ("result", "delivered")]);
-        assert_eq!(delivered, GAPS_MS.len() as u64, "{name}: {}", relay.log());
-    }
-    metrics.assert_conserved();
+    later.join_all().await;
+    eventually("every event was attempted", async || {
+        let ended = attempts(&relay, "delivered").await + attempts(&relay, "retried").await + attempts(&relay, "dead").await;
+        (ended >= 2 * gaps.len()).then_some(())
+    })
+    .await;
+    assert_eq!(attempts(&relay, "delivered").await, 2 * gaps.len(), "{}", relay.log());
+    relay.metrics().await.assert_conserved();
     relay.kill();
+}
+
+/// How many attempts led to this, at all destinations.
+async fn attempts(relay: &Relay, result: &str) -> usize {
+    let metrics = relay.metrics().await;
+    let of = |name: &String| usize::try_from(metrics.get("attempts_total", &[("destination", name), ("result", result)])).unwrap();
+    metrics.destinations().iter().map(of).sum()
 }
