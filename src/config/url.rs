@@ -16,16 +16,19 @@
 //!
 //! Percent-encoding leaves `%2F` and the like alone: values that somebody has encoded already go on working.
 
+mod path;
+mod units;
+
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use crate::transform::dot_segments;
-
 use super::finding::quoted;
 use super::interpolate::is_stand_in;
 use super::text::{Part, Secret, Text};
+use path::{ANY_VALUE, Path};
+use units::{Unit, units};
 
 /// Why the values of a URL cannot stand where they do. Never holds a value.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,16 +37,6 @@ pub(super) struct Problem {
     pub offset: usize,
     pub message: String,
     pub hint: String,
-}
-
-/// What a URL consists of before anything is put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    Written(char),
-    /// The value that is the part with this index.
-    Value(usize),
-    /// A `{{ ... }}`, `{% ... %}` or `{# ... #}`.
-    Tag,
 }
 
 /// The text with each value in the form that its place asks for.
@@ -338,73 +331,6 @@ impl Placing {
         self.problem(index, "holds a control character, a line break for instance", "no URL can hold one: take it out of the value")
     }
 }
-
-/// A path with its values, and what it would be with others.
-#[derive(Default)]
-struct Path {
-    whole: String,
-    with_other_values: String,
-    first_value: Option<usize>,
-}
-
-impl Path {
-    fn write(&mut self, text: &str) {
-        self.whole.push_str(text);
-        self.with_other_values.push_str(text);
-    }
-
-    fn value(&mut self, value: &str, index: usize) {
-        self.whole.push_str(value);
-        self.with_other_values.push_str(ANY_VALUE);
-        self.first_value.get_or_insert(index);
-    }
-
-    /// A value because of which the path leads elsewhere.
-    fn climbs_by(&self) -> Option<usize> {
-        self.first_value.filter(|_| dot_segments(&self.whole) > dot_segments(&self.with_other_values))
-    }
-}
-
-/// Stands for a value of which nothing is known.
-const ANY_VALUE: &str = "x";
-
-/// The units of a text. A tag's end is the next one that closes its kind, which is enough to know what is not in a tag.
-fn units(text: &Text) -> Vec<Unit> {
-    let mut units = Vec::new();
-    // What closes the tag that is open.
-    let mut open: Option<&str> = None;
-    for (index, part) in text.parts.iter().enumerate() {
-        let mut rest = match part {
-            Part::Written { text, .. } => text.as_str(),
-            Part::Value(_) if open.is_some() => continue,
-            Part::Value(_) => {
-                units.push(Unit::Value(index));
-                continue;
-            }
-        };
-        loop {
-            if let Some(closing) = open {
-                let Some(end) = rest.find(closing) else { break };
-                rest = rest.get(end + closing.len()..).unwrap_or_default();
-                open = None;
-            }
-            let tag = TAGS.iter().find(|(opening, _)| rest.starts_with(opening));
-            if let Some((opening, closing)) = tag {
-                units.push(Unit::Tag);
-                rest = rest.get(opening.len()..).unwrap_or_default();
-                open = Some(closing);
-                continue;
-            }
-            let Some(character) = rest.chars().next() else { break };
-            units.push(Unit::Written(character));
-            rest = rest.get(character.len_utf8()..).unwrap_or_default();
-        }
-    }
-    units
-}
-
-/// What a tag or a comment begins with, and ends with.
-const TAGS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
 fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()

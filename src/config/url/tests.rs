@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use url::Url;
+
 use super::*;
 
 /// A URL as in routes.yaml, with values by name: `${A}`. They may be any, also those that are refused before a URL is looked at.
@@ -158,4 +161,47 @@ fn tags_are_looked_past() {
     }
     assert_eq!(good("https://h/{{ data.id }}?key=${A}", "a&b"), "https://h/{{ data.id }}?key=a%26b");
     assert_eq!(good("https://h/{{ data.id }}${A}", "."), "https://h/{{ data.id }}.", "it is looked at when it is rendered");
+}
+
+/// URLs with a value in each place but the beginning, where the host is the file's.
+const FIXED: [&str; 9] = [
+    "https://${A}@api.example.com:8443/x",
+    "https://u:${A}@api.example.com:8443/x?y#z",
+    "https://${A}:${A}@api.example.com:8443",
+    "https://api.example.com:8443/${A}",
+    "https://api.example.com:8443/a/${A}/b?y",
+    "https://api.example.com:8443?k=${A}&v=1",
+    "https://api.example.com:8443/x?${A}",
+    "https://api.example.com:8443/x#${A}",
+    "https://u@api.example.com:8443/${A}?k=${A}#${A}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Whatever a value is, it is refused, or the request goes where it goes with any other value.
+    #[test]
+    fn no_value_moves_a_request(value in "([a-z0-9]|[/?#@:\\\\.%&=\\[\\] ]|%2[eEfF]|\\.\\.|//|é|[\\t\\n\\u{0}]){0,12}") {
+        for written in FIXED {
+            let Ok(placed) = placed(&text(written, &[("A", &value)])) else { continue };
+            let exposed = placed.expose();
+            let url = Url::parse(&exposed).unwrap_or_else(|error| panic!("{exposed}: {error}"));
+            prop_assert_eq!((url.host_str(), url.port()), (Some("api.example.com"), Some(8443)), "{}", exposed);
+            prop_assert!(crate::transform::as_written(&exposed).is_ok(), "{}", exposed);
+            if written.contains("/a/") {
+                prop_assert!(url.path().starts_with("/a/") && url.path().ends_with("/b"), "{}", exposed);
+                prop_assert_eq!(url.query(), Some("y"));
+            }
+            if written.contains("k=${A}&v=1") {
+                prop_assert_eq!(url.query_pairs().count(), 2, "{}", exposed);
+            }
+        }
+        // Part of a host, it cannot leave the host.
+        if let Ok(placed) = placed(&text("https://${A}.example.com/x", &[("A", &value)]))
+            && let Ok(url) = Url::parse(&placed.expose())
+        {
+            prop_assert!(url.host_str().is_some_and(|host| host.ends_with(".example.com")) && url.path() == "/x", "{}", url);
+            prop_assert_eq!((url.username(), url.port()), ("", None));
+        }
+    }
 }
