@@ -33,6 +33,7 @@ RUN cargo install --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p'
 # The dependencies, in a layer that lasts until Cargo.lock changes: compiled for a program that does nothing.
 WORKDIR /relay
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN set -eu; \
     mkdir -p src benches/relay benches/rules tests/relay; \
     for file in src/main.rs benches/relay/main.rs benches/rules/main.rs tests/relay/main.rs; do echo 'fn main() {}' >"$file"; done; \

@@ -46,6 +46,8 @@ pub struct Parts {
     pub tokens: Arc<Tokens>,
     /// Connections at a time on the webhook port.
     pub connections_max: usize,
+    /// Begin with every destination paused.
+    pub hold: bool,
     /// How often the relay checks its books; zero: never.
     pub audit_interval: Duration,
     /// How long what is in flight may take once the relay is told to stop.
@@ -68,7 +70,7 @@ const LAST_SPANS_WAIT_MIN: Duration = Duration::from_millis(500);
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, tokens, connections_max, .. } = parts;
-    let (audit_interval, grace) = (parts.audit_interval, parts.grace);
+    let (hold, audit_interval, grace) = (parts.hold, parts.audit_interval, parts.grace);
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
@@ -76,7 +78,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let (webhooks_address, admin_address) = (address(&webhooks)?, address(&admin)?);
     let (path, version) = (config.source.path.clone(), config.version.clone());
     let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), [webhooks_address, admin_address], draining.clone());
-    let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes).await?;
+    let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes, hold).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
     let reloads = reloader.run(rules_file, reload_requests, draining.clone());

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
 use crate::rules_file::{RulesFile, Watch};
 use crate::service_manager;
-use crate::store::Store;
+use crate::store::{Names, Store};
 use crate::vitals::Part;
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
@@ -50,13 +50,19 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Makes the first rules take effect.
+    /// Makes the first rules take effect. With `hold` every destination is paused before anything is sent, those too that the store
+    /// knows and the rules do not name: they may come back with a later version. A destination that is new with a later version has
+    /// nothing from before, and is not paused.
     ///
     /// # Errors
     /// Where they cannot.
-    pub async fn start(config: Config, store: Arc<dyn Store>, metrics: Arc<Metrics>, mut lanes: Lanes) -> Result<Self, String> {
+    pub async fn start(config: Config, store: Arc<dyn Store>, metrics: Arc<Metrics>, mut lanes: Lanes, hold: bool) -> Result<Self, String> {
         let version = config.version.clone();
-        let rules = take_effect(config, &*store, &metrics, &mut lanes).await?;
+        let names = Names { hold, ..rules::names(&config) };
+        let rules = take_effect(config, names, &*store, &metrics, &mut lanes).await?;
+        if hold {
+            tracing::warn!("started with --hold: every destination is paused; `wiza-relay resume NAME` lets one go");
+        }
         let current = Arc::new(ArcSwap::new(rules));
         let status = FileStatus { version, since: Timestamp::now(), refused: None };
         service_manager::status(&status.to_string());
@@ -158,7 +164,8 @@ impl Reloader {
         };
         let version = config.version.clone();
         let changed = !same;
-        match take_effect(config, &*self.store, &self.metrics, &mut self.lanes).await {
+        let names = rules::names(&config);
+        match take_effect(config, names, &*self.store, &self.metrics, &mut self.lanes).await {
             Ok(rules) => {
                 self.current.store(rules);
                 self.note(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None });
@@ -209,9 +216,9 @@ pub fn requests() -> (Reload, mpsc::Receiver<Request>) {
 }
 
 /// Makes `config` the rules in effect for everything but the receiver.
-async fn take_effect(config: Config, store: &dyn Store, metrics: &Metrics, lanes: &mut Lanes) -> Result<Arc<Rules>, String> {
+async fn take_effect(config: Config, names: Names, store: &dyn Store, metrics: &Metrics, lanes: &mut Lanes) -> Result<Arc<Rules>, String> {
     let senders = lanes.prepare(&config)?;
-    let keys = store.configure(rules::names(&config)).await.map_err(|error| error.to_string())?;
+    let keys = store.configure(names).await.map_err(|error| error.to_string())?;
     let rules = Arc::new(Rules::new(config, keys));
     metrics.prepare(
         rules.config.destinations.iter().map(|destination| destination.name.as_str()),

@@ -70,6 +70,7 @@ pub fn names(config: &Config) -> Names {
         version: config.version.clone(),
         dedupe_window: config.source.dedupe.window,
         retention: config.retention,
+        hold: false,
     }
 }
 

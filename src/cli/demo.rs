@@ -97,6 +97,7 @@ impl Demo {
             admin,
             tokens: Arc::default(),
             connections_max: 64,
+            hold: false,
             audit_interval: Duration::ZERO,
             grace: Duration::from_secs(5),
         };

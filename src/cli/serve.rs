@@ -51,6 +51,10 @@ pub(super) struct Serve {
     /// The folder that keeps events. On a disk of its own it cannot be filled by others.
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
+    /// Begin with every destination paused, as by `wiza-relay pause`: for a back-up that was restored, whose deliveries may have been made
+    /// since. Webhooks are taken and kept. `wiza-relay resume` lets a destination go.
+    #[arg(long, env = "WIZA_RELAY_HOLD")]
+    hold: bool,
     /// How long what is in flight may take after SIGTERM.
     #[arg(long, env = "WIZA_RELAY_GRACE", default_value = "25s", value_parser = durations::read, value_name = "DURATION")]
     grace: Duration,
@@ -150,6 +154,7 @@ impl Serve {
             admin,
             tokens: Arc::new(tokens),
             connections_max,
+            hold: self.hold,
             audit_interval: self.audit_interval,
             grace: self.grace,
         };

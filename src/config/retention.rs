@@ -12,6 +12,9 @@ pub struct Retention {
     pub delivered: Duration,
     /// Dead letters.
     pub dead: Duration,
+    /// Deliveries that cannot be attempted, because their destination left the file, was paused, is gone or has an open circuit. After
+    /// this time they are dead.
+    pub parked: Duration,
     /// Bytes of the store.
     pub size: u64,
 }
@@ -19,7 +22,8 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         const DAY_SECONDS: u64 = 24 * 60 * 60;
-        Self { delivered: Duration::from_secs(7 * DAY_SECONDS), dead: Duration::from_secs(30 * DAY_SECONDS), size: 10 << 30 }
+        let days = |count| Duration::from_secs(count * DAY_SECONDS);
+        Self { delivered: days(7), dead: days(30), parked: days(30), size: 10 << 30 }
     }
 }
 
@@ -33,6 +37,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Retention
     let mut table = decoder.table(node, "`retention`")?;
     let delivered = table.take("delivered");
     let dead = table.take("dead");
+    let parked = table.take("parked");
     let size = table.take("size");
     table.finish(decoder);
     let default = Retention::default();
@@ -42,9 +47,10 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Retention
     };
     let delivered = kept(delivered.map(AsRef::as_ref), default.delivered);
     let dead = kept(dead.map(AsRef::as_ref), default.dead);
+    let parked = kept(parked.map(AsRef::as_ref), default.parked);
     let size = match size {
         Some(node) => decoder.size(node, SIZE_BYTES_MIN..=SIZE_BYTES_MAX),
         None => Some(default.size),
     };
-    Some(Retention { delivered: delivered?, dead: dead?, size: size? })
+    Some(Retention { delivered: delivered?, dead: dead?, parked: parked?, size: size? })
 }

@@ -182,7 +182,12 @@ fn what_is_left_out_has_defaults() {
     assert_eq!(destination.circuit, Circuit { failures: 10, cooldown: Duration::from_secs(30) });
     assert_eq!(
         config.retention,
-        Retention { delivered: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400), size: 10 << 30 }
+        Retention {
+            delivered: Duration::from_secs(7 * 86_400),
+            dead: Duration::from_secs(30 * 86_400),
+            parked: Duration::from_secs(30 * 86_400),
+            size: 10 << 30
+        }
     );
 }
 

@@ -29,6 +29,7 @@ pub(super) fn names(destinations: &[&str]) -> Names {
         version: "v1".to_owned(),
         dedupe_window: Duration::from_secs(3600),
         retention: Retention::default(),
+        hold: false,
     }
 }
 
@@ -252,7 +253,7 @@ async fn a_destination_that_left_is_parked_and_goes_on_when_it_comes_back() {
 async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let short = Retention { delivered: Duration::from_millis(1), dead: Duration::from_secs(3600), size: u64::MAX };
+    let short = Retention { delivered: Duration::from_millis(1), dead: Duration::from_secs(3600), size: u64::MAX, ..Retention::default() };
     let keys = store.configure(names(&["crm"])).await.unwrap();
     for (body, outcome) in [("delivered", Some(Outcome::Delivered)), ("dead", Some(Outcome::Dead("no".into()))), ("waiting", None)] {
         accept(&store, new_event(&keys, &[0], body)).await;

@@ -132,6 +132,8 @@ pub struct Names {
     pub dedupe_window: Duration,
     /// What is deleted, and when.
     pub retention: Retention,
+    /// Pauses every destination, those too that are not among `destinations` now and may come back.
+    pub hold: bool,
 }
 
 /// The keys that go with [`Names`], in the same order.

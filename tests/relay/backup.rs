@@ -256,3 +256,63 @@ async fn whoever_reads_the_store_for_long_holds_up_no_webhook() {
     .await;
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_back_up_that_is_held_sends_nothing_before_it_is_resumed() {
+    let receiver = Receiver::always(Answer::status(503)).await;
+    let slow = "retry: { attempts: 100, first: 1h, deadline: 30d }, circuit: { failures: 1000, cooldown: 1ms }";
+    let rules = |names: &[&str]| {
+        let entries: String =
+            names.iter().map(|name| format!("  {name}: {{ url: \"{}\", {slow} }}\n", receiver.url(&format!("/{name}")))).collect();
+        format!("destinations:\n{entries}routes:\n  - {{ name: everything, to: [{}] }}\n", names.join(", "))
+    };
+    let relay = Setup::new(rules(&["crm", "returns"])).start().await;
+    for number in 0..3 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    for name in ["crm", "returns"] {
+        relay.wait_for_metric("attempts_total", &[("destination", name), ("result", "retried")], 3).await;
+    }
+    let restored = tempfile::tempdir().unwrap();
+    assert_eq!(save(&relay.store(), &restored.path().join("relay.db")).await.code, Some(0));
+    relay.kill_quietly();
+    receiver.become_always(Answer::status(200));
+    let requests = receiver.count();
+
+    // `returns` is not in the file at the start, and `new` is not in the store.
+    let mut held = Setup::new(rules(&["crm"])).store(restored.path()).env("WIZA_RELAY_HOLD", "true").start().await;
+    assert!(held.log().contains("started with --hold: every destination is paused"), "{}", held.log());
+    held.webhook(reveal(3)).accepted().await;
+    held.write_rules(rules(&["crm", "returns", "new"]));
+    held.reloaded().await;
+    let circuits = async |relay: &crate::harness::Relay| {
+        let listed = relay.listed(&["destinations"]).await;
+        let mut circuits: Vec<_> =
+            listed.iter().map(|line| (line["name"].as_str().unwrap().to_owned(), line["circuit"].as_str().unwrap().to_owned())).collect();
+        circuits.sort();
+        circuits
+    };
+    let standing = |circuits: [(&str, &str); 3]| circuits.map(|(name, circuit)| (name.to_owned(), circuit.to_owned()));
+    assert_eq!(circuits(&held).await, standing([("crm", "paused"), ("new", "closed"), ("returns", "paused")]));
+    // Webhooks are taken, and a destination that has nothing from before gets them; the others send nothing, over a restart too.
+    held.webhook(reveal(4)).accepted().await;
+    held.wait_for_metric("deliveries_total", &[("destination", "new"), ("outcome", "delivered")], 1).await;
+    assert_eq!(held.metric("waiting", &[("destination", "crm")]).await, 5);
+    held.terminate().await;
+    held.start_again().await;
+    assert_eq!(circuits(&held).await, standing([("crm", "paused"), ("new", "paused"), ("returns", "paused")]));
+    held.webhook(reveal(5)).accepted().await;
+    assert_eq!(receiver.count(), requests + 1, "only what `new` got");
+    for name in ["crm", "returns", "new"] {
+        assert_eq!(held.ask(&["resume", name]).await.code, Some(0));
+    }
+    // What failed before the back-up waits for its retry, which comes within the hour; the rest comes now.
+    for (name, delivered) in [("crm", 3), ("returns", 2), ("new", 2)] {
+        eventually(&format!("{name} gets its deliveries"), async || {
+            (held.metric("deliveries_total", &[("destination", name), ("outcome", "delivered")]).await >= delivered).then_some(())
+        })
+        .await;
+    }
+    held.metrics().await.assert_conserved();
+    held.kill();
+}

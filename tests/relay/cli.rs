@@ -154,6 +154,7 @@ async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
                 "listen",
                 "admin",
                 "store",
+                "hold",
                 "grace",
                 "max-backlog",
                 "max-connections",

@@ -102,6 +102,7 @@ async fn at_no_step_does_kill_9_lose_an_event() {
         assert_eq!(status.code(), None, "{place}: it was not killed but ended with {status}\n{}", relay.log());
         faults.clear();
         relay.start_again().await;
+        relay.rests().await; // So that the next trap is not sprung by anything but what it is set for.
         relay.metrics().await.assert_conserved();
         relay.stored().assert_sound();
         relay.audit().await;
@@ -119,8 +120,12 @@ async fn at_no_step_does_kill_9_lose_an_event() {
         let metrics = relay.metrics().await;
         metrics.assert_conserved();
         assert_eq!(metrics.get("planned_total", &[("destination", "crm")]), events, "{place}");
+        // The first commit in an empty log syncs the log's header too, and the trap is not for that one.
+        relay.webhook(reveal(events)).accepted().await;
+        events += 1;
+        relay.wait_for_metric("waiting", &[("destination", "crm")], 0).await;
     }
-    println!("{} kills at {} steps, {events} events, 0 lost, {repeated} requests repeated", events, STEPS.len());
+    println!("{} kills at {} steps, {events} events, 0 lost, {repeated} requests repeated", events / 2, STEPS.len());
     eventually("all is written down", async || (relay.stored().events() == events).then_some(())).await;
     relay.finish().await;
 }

@@ -4,10 +4,12 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::harness::{Receiver, Setup, reveal};
+use crate::harness::{Receiver, Setup, eventually, reveal};
 
 /// The tables of the first version as it was released; never changed again.
 const VERSION_1: &str = include_str!("upgrade/version_1.sql");
+/// Stands in every event that the first version has deleted.
+const LEFT_BEHIND: &str = "Ada Left-Behind";
 const CRM: (&str, &str) = ("destination", "crm");
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,6 +17,12 @@ async fn a_store_of_the_first_version_goes_on_where_it_stood() {
     let receiver = Receiver::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ids = write_first_version(&folder.path().join("relay.db"));
+    let raw = || files(folder.path());
+    let key = |number| Sha256::digest([b"\xff\xff", reveal(number).as_bytes()].concat())[..16].to_vec();
+    let kept = Connection::open(folder.path().join("relay.db")).unwrap();
+    let kept: i64 = kept.query_row("SELECT count(*) FROM events WHERE sequence < 0", [], |row| row.get(0)).unwrap();
+    let kept = usize::try_from(kept).unwrap();
+    assert!(count(&raw(), LEFT_BEHIND.as_bytes()) > kept + 100 && count(&raw(), &key(3)) > 0);
     let relay = Setup::to(&receiver, "").store(folder.path()).start().await;
     assert!(relay.log().contains("migrated the store"), "{}", relay.log());
     relay.wait_for_outcome("delivered", 4).await;
@@ -24,6 +32,11 @@ async fn a_store_of_the_first_version_goes_on_where_it_stood() {
     let stored = relay.stored();
     let states = ids.map(|id| stored.delivery(&id.to_string())).map(|delivery| (delivery.state, delivery.attempts));
     assert_eq!(states, [("delivered", 1), ("delivered", 4), ("dead", 20), ("delivered", 1), ("delivered", 1)]);
+    eventually("what the first version left of deleted events is gone, and its dedupe keys are", async || {
+        (count(&raw(), LEFT_BEHIND.as_bytes()) == kept && count(&raw(), &key(3)) == 0).then_some(())
+    })
+    .await;
+    relay.rests().await;
     // What was seen then is still known, also of what is waiting.
     let again = relay.webhook(reveal(3)).send().await;
     assert_eq!((again.word().as_str(), again.id()), ("duplicate", ids[3].to_string()));
@@ -39,6 +52,16 @@ async fn a_store_of_the_first_version_goes_on_where_it_stood() {
     assert!(receiver.requests().iter().any(|request| request.body == reveal(1).as_bytes()));
 }
 
+/// Everything in the store's files.
+fn files(folder: &std::path::Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    files.collect::<Vec<_>>().concat()
+}
+
+fn count(bytes: &[u8], wanted: &[u8]) -> usize {
+    memchr::memmem::find_iter(bytes, wanted).count()
+}
+
 /// Five events: delivered, waiting for its fourth attempt, dead, and two that were not attempted yet.
 fn write_first_version(file: &std::path::Path) -> [Uuid; 5] {
     let connection = Connection::open(file).unwrap();
@@ -50,6 +73,23 @@ fn write_first_version(file: &std::path::Path) -> [Uuid; 5] {
     connection
         .execute("INSERT INTO destinations (key, name, planned, delivered, dead, dead_kept, frontier) VALUES (0, 'crm', 5, 1, 1, 1, 3)", [])
         .unwrap();
+    // Events that were deleted: the pages on which they stood are free, and some have rows beside them that stayed.
+    let gone = |number: u64| format!("{{\"deleted\":{number},\"name\":\"{LEFT_BEHIND}\",\"filler\":\"{}\"}}", "x".repeat(300));
+    for number in 0..200 {
+        connection
+            .execute(
+                "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body)
+                 VALUES (?, ?, ?, 0, 0, NULL, '', '', '[]', '[]', NULL, ?)",
+                params![
+                    number - 300,
+                    Uuid::from_u128(u128::try_from(number + 1).unwrap()).as_bytes(),
+                    received,
+                    gone(number.try_into().unwrap()).as_bytes()
+                ],
+            )
+            .unwrap();
+    }
+    connection.execute("DELETE FROM events WHERE sequence < 0 AND sequence % 7 <> 0", []).unwrap();
     let mut log = Vec::new();
     let ids = [0, 1, 2, 3, 4].map(|number: u8| {
         let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(received).unwrap(), &[number; 10]).into_uuid();

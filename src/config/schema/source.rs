@@ -65,6 +65,12 @@ pub(super) fn retention() -> Schema {
         ("delivered", kept().says("Events all of whose deliveries arrived.").default(shown_duration(default.delivered))),
         ("dead", kept().says("Dead letters.").default(shown_duration(default.dead))),
         (
+            "parked",
+            kept()
+                .says("Deliveries whose destination left the file, was paused, is gone or has an open circuit. After this time they are dead.")
+                .default(shown_duration(default.parked)),
+        ),
+        (
             "size",
             size(&(retention::SIZE_BYTES_MIN..=retention::SIZE_BYTES_MAX))
                 .says("What the store may take of the disk.")

@@ -265,7 +265,7 @@ const LOOSER: [(&str, &[&str]); 6] = [
     ("what secrets and files hold", &["secret", "secrets", "ca"]),
     (
         "ranges of what has a unit",
-        &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "size"],
+        &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "parked", "size"],
     ),
     ("networks and hosts", &["allow", "deny"]),
     ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "burst", "on"]),

@@ -118,7 +118,9 @@ pub(super) fn settle(transaction: &Transaction<'_>, settlement: &Settlement, now
     match outcome {
         Outcome::Delivered => settled.delivered += changed,
         Outcome::Dead(_) => settled.dead += changed,
-        Outcome::Retry(at) if leader_left_out(settlement) => lead_anew(transaction, claim, at.as_millisecond())?,
+        Outcome::Retry(at) if leader_left_out(settlement) => {
+            lead_anew(transaction, claim.destination, claim.sequence, at.as_millisecond())?
+        }
         Outcome::Retry(_) => {}
     }
     Ok(settled)
@@ -134,19 +136,19 @@ fn leader_left_out(settlement: &Settlement) -> bool {
 }
 
 /// The leader is dead; the first of the others leads from now on.
-fn lead_anew(transaction: &Transaction<'_>, claim: &Claim, due: i64) -> rusqlite::Result<()> {
+pub(super) fn lead_anew(transaction: &Transaction<'_>, destination: DestinationKey, dead_leader: i64, due: i64) -> rusqlite::Result<()> {
     let leader: Option<i64> = transaction
         .prepare_cached(
             "SELECT min(event) FROM deliveries INDEXED BY deliveries_batched
              WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1 AND event <> ?2",
         )?
-        .query_row(params![claim.destination.0, claim.sequence], |row| row.get(0))?;
+        .query_row(params![destination.0, dead_leader], |row| row.get(0))?;
     transaction
         .prepare_cached(
             "UPDATE deliveries SET batch = ?3, due_at = CASE WHEN event = ?3 THEN ?4 END WHERE destination = ?1 AND event IN (
                SELECT event FROM deliveries INDEXED BY deliveries_batched
                WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1 AND event <> ?2)",
         )?
-        .execute(params![claim.destination.0, claim.sequence, leader, due])?;
+        .execute(params![destination.0, dead_leader, leader, due])?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::Shared;
+use super::leftovers::Leftovers;
 use super::open::BUSY_TIMEOUT;
 use super::writer::Writer;
 use crate::vitals::Part;
@@ -20,6 +21,8 @@ use crate::vitals::Part;
 const PAGES_DUE: u32 = 4_000;
 /// Log pages from which the writer waits until all is moved, so that the log can begin anew: 256 MiB.
 const PAGES_MAX: u32 = 64_000;
+/// Log pages that the writer moves by itself where the log is to be emptied: 2 MiB.
+const PAGES_MOVED_AT_ONCE: u32 = 500;
 /// How long it waits for those who read. Whoever reads for longer (a back-up, an audit) holds up no webhook: the log grows
 /// meanwhile, and after another [`PAGES_DUE`] it is tried again.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
@@ -34,16 +37,31 @@ pub(super) struct Pacer {
     asked: bool,
     /// Pages from which the writer waits the next time.
     restart_at: u32,
+    /// The bulk was moved so that the log can be emptied.
+    moved_to_empty: bool,
+}
+
+/// What came of emptying the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emptied {
+    /// It is empty.
+    Yes,
+    /// The bulk is being moved first.
+    Moving,
+    /// Somebody reads an older moment of the store.
+    Busy,
 }
 
 impl Pacer {
     /// Starts the background thread on a connection of its own, and counts the writer's pages.
-    pub fn start(writer: &mut Connection, background: Connection, shared: Arc<Shared>) -> Result<Self, String> {
+    pub fn start(writer: &mut Connection, background: Connection, leftovers: &Leftovers, shared: Arc<Shared>) -> Result<Self, String> {
         let pages = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&pages);
+        let (counted, observe) = (Arc::clone(&pages), leftovers.observer());
         writer
             .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
-                counted.store(u32::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                let count = u32::try_from(count).unwrap_or(0);
+                counted.store(count, Ordering::Relaxed);
+                observe(count);
                 Ok(())
             }))
             .map_err(|error| error.to_string())?;
@@ -61,7 +79,7 @@ impl Pacer {
                 });
             })
             .map_err(|error| error.to_string())?;
-        Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX })
+        Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX, moved_to_empty: false })
     }
 }
 
@@ -88,6 +106,11 @@ pub(super) fn step(writer: &mut Writer) {
         writer.checkpoint.pages.store(0, Ordering::Relaxed);
         return;
     }
+    ask(writer);
+}
+
+/// Has the bulk moved in the background.
+fn ask(writer: &mut Writer) {
     writer.checkpoint.working.store(true, Ordering::Release);
     match writer.checkpoint.requests.try_send(()) {
         Ok(()) | Err(TrySendError::Full(())) => writer.checkpoint.asked = true,
@@ -96,6 +119,30 @@ pub(super) fn step(writer: &mut Writer) {
             move_pages(&writer.shared, &writer.connection, "PASSIVE");
         }
     }
+}
+
+/// Moves all pages and cuts the log off, so that nothing of what is deleted stays in it. The bulk of a long log is moved in the
+/// background first, and whoever reads an older moment of the store is waited for only shortly: it is to be tried again.
+pub(super) fn empty(writer: &mut Writer) -> rusqlite::Result<Emptied> {
+    if writer.checkpoint.working.load(Ordering::Acquire) {
+        return Ok(Emptied::Moving);
+    }
+    if writer.checkpoint.pages.load(Ordering::Relaxed) > PAGES_MOVED_AT_ONCE && !writer.checkpoint.moved_to_empty {
+        ask(writer);
+        writer.checkpoint.moved_to_empty = true;
+        return Ok(Emptied::Moving);
+    }
+    writer.checkpoint.moved_to_empty = false;
+    writer.connection.busy_timeout(RESTART_WAIT)?;
+    // The pragma answers (busy, pages in the log, pages moved).
+    let busy = writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    writer.connection.busy_timeout(BUSY_TIMEOUT)?;
+    if busy? {
+        return Ok(Emptied::Busy);
+    }
+    writer.checkpoint.asked = false;
+    writer.checkpoint.pages.store(0, Ordering::Relaxed);
+    Ok(Emptied::Yes)
 }
 
 /// Empties the log, so that the store is one file when the relay is not running.

@@ -8,10 +8,14 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::queue::Queue;
+use super::standing;
 use super::writer::Writer;
-use crate::circuit::Standing;
+use crate::circuit::{CircuitState, Standing};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::store::{DestinationFigures, Keys, Names, RulesKey};
+
+/// As by `pause`.
+const PAUSED: Standing = Standing { circuit: CircuitState::Paused, hold_until: None };
 
 /// Registers the names and sets which destinations are active. Changes nothing where it fails.
 pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
@@ -41,6 +45,9 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
         transaction
             .prepare_cached("UPDATE destinations SET active = ? WHERE key = ?")?
             .execute(params![active.contains(&queue.key), queue.key.0])?;
+        if names.hold {
+            standing::write(&transaction, queue.key, PAUSED)?;
+        }
     }
     transaction.commit()?;
 
@@ -51,6 +58,9 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
             queue.standing.send_modify(Standing::end_rest);
         }
         queue.set_active(active);
+        if names.hold {
+            queue.standing.send_replace(PAUSED);
+        }
     }
     *writer.shared.queues.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(queues);
     writer.shared.count_waiting();

@@ -6,13 +6,18 @@
 //! takes its place. Nothing is ever removed singly: a table from which keys are removed fills up with the places that
 //! they leave, and grows to twice its size however few it holds. The log has a row a commit; rows that have left the
 //! window are deleted.
+//!
+//! A key is kept as its hash with the store's salt. Without the salt nobody can tell by the log, or by a copy of it, whether a payload
+//! that they guess was received, also after the event itself was deleted.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sha2::{Digest as _, Sha256};
 
+use super::meta;
 use crate::event::EventId;
 use crate::store::DedupeKey;
 
@@ -29,6 +34,41 @@ const EXPIRY_ROWS_MAX: usize = 64;
 const ENTRY_BYTES: usize = 32;
 
 type Table = HashMap<DedupeKey, EventId, BuildHasherDefault<PrefixHasher>>;
+
+/// Makes keys that mean nothing outside of one store.
+#[derive(Clone)]
+pub(super) struct Salt([u8; 32]);
+
+impl Salt {
+    /// The store's own.
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let salt = meta::get(connection, meta::DEDUPE_SALT)?;
+        salt.map(Self).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    /// The first 16 bytes of SHA-256 over salt and key. Both have a fixed length, so a plain hash is as good as an HMAC.
+    pub fn hash(&self, key: &DedupeKey) -> DedupeKey {
+        let hash: [u8; 32] = Sha256::new().chain_update(self.0).chain_update(key.0).finalize().into();
+        let mut first = [0; 16];
+        first.copy_from_slice(hash.split_at(16).0);
+        DedupeKey(first)
+    }
+}
+
+/// Hashes the keys of a log that an older version wrote: the window goes on.
+pub(super) fn salt_log(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let salt = Salt::load(transaction)?;
+    let rows: Vec<i64> =
+        transaction.prepare("SELECT sequence FROM dedupe_log")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut read = transaction.prepare("SELECT entries FROM dedupe_log WHERE sequence = ?")?;
+    let mut write = transaction.prepare("UPDATE dedupe_log SET entries = ? WHERE sequence = ?")?;
+    for row in rows {
+        let plain: Vec<u8> = read.query_row([row], |row| row.get(0))?;
+        let salted: Vec<_> = entries(&plain).map(|(key, id)| (salt.hash(&key), id)).collect();
+        write.execute(params![blob(&salted), row])?;
+    }
+    Ok(())
+}
 
 /// The keys within the window.
 #[derive(Debug)]
@@ -121,13 +161,21 @@ impl Dedupe {
 /// Appends a commit's keys to the log. `last` is the commit's last sequence; a row is written even without keys,
 /// because the log's last row also says which sequences were given out.
 pub(super) fn log(transaction: &Transaction<'_>, last: i64, now: i64, keys: &[(DedupeKey, EventId)]) -> rusqlite::Result<()> {
+    transaction.prepare_cached("INSERT INTO dedupe_log (sequence, at, entries) VALUES (?, ?, ?)")?.execute(params![
+        last,
+        now,
+        blob(keys)
+    ])?;
+    Ok(())
+}
+
+fn blob(keys: &[(DedupeKey, EventId)]) -> Vec<u8> {
     let mut blob = Vec::with_capacity(keys.len() * ENTRY_BYTES);
     for (key, id) in keys {
         blob.extend_from_slice(&key.0);
         blob.extend_from_slice(id.as_bytes());
     }
-    transaction.prepare_cached("INSERT INTO dedupe_log (sequence, at, entries) VALUES (?, ?, ?)")?.execute(params![last, now, blob])?;
-    Ok(())
+    blob
 }
 
 /// The last sequence that the log knows.

@@ -80,7 +80,7 @@ impl Moves {
 }
 
 /// Lets the first of those go that are held; whether there was one.
-fn release(transaction: &Transaction<'_>, destination: DestinationKey, order: OrderKey, now: i64) -> rusqlite::Result<bool> {
+pub(super) fn release(transaction: &Transaction<'_>, destination: DestinationKey, order: OrderKey, now: i64) -> rusqlite::Result<bool> {
     let released = transaction
         .prepare_cached(
             "UPDATE deliveries SET due_at = ?3 WHERE destination = ?1 AND event = (

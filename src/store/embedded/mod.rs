@@ -7,9 +7,10 @@
 //! - `backlog` lets queues that are behind share what one of them read.
 //! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `release`, `audit`.
 //! - `backup` copies the store while it is worked on.
-//! - `dedupe` knows what was seen; `retention` deletes; `checkpoint` keeps the log short; `schema` has the tables.
+//! - `dedupe` knows what was seen; `retention` deletes, by the time in `believed`, and has `give_up` end what is held back; `checkpoint` keeps the log short; `schema` has the tables.
 //! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
 //! - `private` keeps the files their owner's; `leftovers` clears what deleted rows leave behind in the file.
+//! - `meta` has the few values that the store knows of itself.
 //! - `clock` notices that the wall clock was set back.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
@@ -19,6 +20,7 @@ mod audit;
 mod backlog;
 mod backup;
 mod batch;
+mod believed;
 mod checkpoint;
 mod checksum;
 mod clock;
@@ -26,8 +28,11 @@ mod commit;
 mod configure;
 mod dedupe;
 mod export;
+mod give_up;
+mod leftovers;
 mod line;
 mod listing;
+mod meta;
 mod open;
 mod plan;
 mod private;
@@ -93,6 +98,7 @@ pub struct Embedded {
     lookers: Arc<Readers>,
     commands: SyncSender<Command>,
     append_permits: Arc<Semaphore>,
+    salt: dedupe::Salt,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     folder: PathBuf,
     backlog_max: u64,
@@ -286,8 +292,10 @@ impl Embedded {
         if waiting >= self.backlog_max { Err(Unavailable::Backlog { waiting, limit: self.backlog_max }) } else { Ok(()) }
     }
 
-    async fn append_event(&self, new: NewEvent) -> Result<Appended, Unavailable> {
+    async fn append_event(&self, mut new: NewEvent) -> Result<Appended, Unavailable> {
         self.backlog()?;
+        // Here and not by the writer, who has more to do.
+        new.dedupe = new.dedupe.map(|key| self.salt.hash(&key));
         let wait = async {
             let permit = Arc::clone(&self.append_permits).acquire_owned().await.map_err(|_| Unavailable::Closing)?;
             let (reply, answer) = oneshot::channel();

@@ -14,13 +14,15 @@ use tokio::sync::{Semaphore, broadcast};
 
 use super::backlog::Backlog;
 use super::clock::Clock;
-use super::dedupe::{self, Dedupe};
+use super::dedupe::{self, Dedupe, Salt};
+use super::leftovers::Leftovers;
 use super::listing::follow::COMMITS_BEHIND_MAX;
 use super::queue::Queue;
 use super::read::{LOOKERS_MAX, READERS_MAX, Readers};
+use super::retention::Sweep;
 use super::schema::{self, SchemaError};
 use super::standing;
-use super::writer::Writer;
+use super::writer::{Beside, Writer};
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
 use super::{audit, line, private, read, wal};
 use crate::delivery::DestinationKey;
@@ -69,13 +71,15 @@ impl Embedded {
         check_log(folder).map_err(refuse)?;
         let mut connection = Connection::open(&path).map_err(engine)?;
         prepare(&connection).map_err(engine)?;
-        match schema::migrate(&mut connection) {
+        let found = schema::migrate(&mut connection);
+        let is_new = matches!(found, Ok(0));
+        match found {
             Ok(0) => tracing::info!(store = %folder.display(), "made a new store"),
             Ok(found) if found < schema::newest() => tracing::info!(format_before = found, format = schema::newest(), "migrated the store"),
             Ok(_) => {}
             Err(error) => return Err(refuse(schema_words(&error))),
         }
-        let dedupe = Dedupe::load(&connection).map_err(engine)?;
+        let (dedupe, salt) = (Dedupe::load(&connection).map_err(engine)?, Salt::load(&connection).map_err(engine)?);
         let last = last_sequence(&connection).map_err(engine)?;
         let queues = queues(&connection, last).map_err(engine)?;
         for queue in &queues {
@@ -101,9 +105,12 @@ impl Embedded {
             failed_reads: AtomicU64::new(0),
             limit_bytes: AtomicU64::new(0),
         });
-        let pacer = checkpoint::Pacer::start(&mut connection, background, Arc::clone(&shared)).map_err(refuse)?;
+        let leftovers = Leftovers::start(&connection, folder, is_new, &shared).map_err(refuse)?;
+        let checkpoint = checkpoint::Pacer::start(&mut connection, background, &leftovers, Arc::clone(&shared)).map_err(refuse)?;
+        let retention = Sweep::open(&connection).map_err(engine)?;
+        let beside = Beside { retention, checkpoint, clock, leftovers };
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
-        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, pacer, clock, inbox);
+        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, beside, inbox);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
@@ -117,6 +124,7 @@ impl Embedded {
             shared,
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
+            salt,
             thread: Mutex::new(Some(thread)),
             folder: folder.to_owned(),
             backlog_max: options.backlog_max,
@@ -224,6 +232,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What is deleted is overwritten; `leftovers` does the rest.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);

@@ -360,6 +360,27 @@ impl Queue {
         self.state().order.leave(key, if waits { Turn::Hold } else { Turn::Go });
     }
 
+    /// The head of a line was given up. `released`: when the next in line is due, if there is one.
+    pub fn line_moved_on(&self, key: OrderKey, released: Option<i64>) {
+        let mut state = self.state();
+        state.order.ended(key, released.is_some());
+        state.expect_retry(released);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Empties the window: what it held has perhaps changed in the store, and is read again.
+    pub fn let_go_of_window(&self) {
+        self.state().let_go_of_window();
+        self.changed.notify_one();
+    }
+
+    /// Whether a delivery is claimed, or in the window as a retry.
+    pub fn has_claimed(&self, sequence: i64) -> bool {
+        let state = self.state();
+        state.claimed_fresh.contains(&sequence) || state.taken.contains(&sequence)
+    }
+
     /// A delivery that is held has its row now. `due`: nothing was before it any more, so it is to be retried then.
     pub fn hold_written(&self, hold: &Hold, due: Option<i64>) {
         let mut state = self.state();

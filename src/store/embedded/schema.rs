@@ -5,8 +5,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::dedupe;
+
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -72,6 +74,15 @@ ALTER TABLE deliveries ADD COLUMN batch INTEGER;
 CREATE INDEX deliveries_batched ON deliveries (destination, batch, event) WHERE batch IS NOT NULL;
 ";
 
+/// `meta`: what the store knows of itself, by the names in `meta.rs`. From this version on `dedupe_log.entries` holds keys that are hashed
+/// with the salt: [`migrate`] does that to those of before.
+const VERSION_7: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta (name, value) VALUES ('dedupe_salt', randomblob(32));
+";
+/// Its number.
+const SALTED: usize = 7;
+
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;
 /// No route took it.
@@ -122,6 +133,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<usize, SchemaError>
     for (step, statements) in MIGRATIONS.iter().enumerate().skip(found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(statements)?;
+        if step + 1 == SALTED {
+            dedupe::salt_log(&transaction)?;
+        }
         transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
         transaction.commit()?;
     }

@@ -1,7 +1,7 @@
 //! How destinations stand (breaker, hold): kept in their row, and told to whoever watches when somebody sets it by hand.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::writer::Writer;
 use crate::circuit::{CircuitState, Standing};
@@ -29,7 +29,7 @@ pub(super) fn note(writer: &Writer, destination: DestinationKey, standing: Stand
     let Some(queue) = writer.shared.queue(destination) else { return Ok(()) };
     let paused = queue.standing.borrow().circuit == CircuitState::Paused;
     let standing = if paused { Standing { circuit: CircuitState::Paused, ..standing } } else { standing };
-    write(writer, destination, standing)?;
+    write(&writer.connection, destination, standing)?;
     queue.standing.send_if_modified(|kept| {
         *kept = standing;
         false // The lane knows it: it said so.
@@ -41,21 +41,24 @@ pub(super) fn note(writer: &Writer, destination: DestinationKey, standing: Stand
 pub(super) fn set(writer: &Writer, destination: DestinationKey, circuit: CircuitState) -> rusqlite::Result<()> {
     let Some(queue) = writer.shared.queue(destination) else { return Ok(()) };
     let standing = Standing { circuit, hold_until: None };
-    write(writer, destination, standing)?;
+    write(&writer.connection, destination, standing)?;
     queue.standing.send_replace(standing);
     Ok(())
 }
 
-fn write(writer: &Writer, destination: DestinationKey, standing: Standing) -> rusqlite::Result<()> {
+/// Writes it into the destination's row.
+pub(super) fn write(connection: &Connection, destination: DestinationKey, standing: Standing) -> rusqlite::Result<()> {
     let (circuit, open_until) = match standing.circuit {
         CircuitState::Closed => (CLOSED, None),
         CircuitState::Open { until } => (OPEN, Some(until.as_millisecond())),
         CircuitState::Gone => (GONE, None),
         CircuitState::Paused => (PAUSED, None),
     };
-    writer
-        .connection
-        .prepare_cached("UPDATE destinations SET circuit = ?, open_until = ?, hold_until = ? WHERE key = ?")?
-        .execute(params![circuit, open_until, standing.hold_until.map(Timestamp::as_millisecond), destination.0])?;
+    connection.prepare_cached("UPDATE destinations SET circuit = ?, open_until = ?, hold_until = ? WHERE key = ?")?.execute(params![
+        circuit,
+        open_until,
+        standing.hold_until.map(Timestamp::as_millisecond),
+        destination.0
+    ])?;
     Ok(())
 }

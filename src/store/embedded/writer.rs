@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
 use super::queue::Hold;
-use super::{Shared, checkpoint, clock, retention};
+use super::{Shared, checkpoint, clock, leftovers, retention};
 use crate::delivery::Settlement;
 use crate::fault;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
@@ -76,6 +76,7 @@ pub(super) struct Writer {
     pub retention: retention::Sweep,
     pub checkpoint: checkpoint::Pacer,
     pub clock: clock::Clock,
+    pub leftovers: leftovers::Leftovers,
     commands: Receiver<Command>,
     /// Settlements of a commit that failed, to be tried again.
     unwritten: Vec<Settlement>,
@@ -85,6 +86,14 @@ pub(super) struct Writer {
     settlements_since: Option<Instant>,
     appends_in_last_batch: usize,
     closing: bool,
+}
+
+/// What the writer does between two commits.
+pub(super) struct Beside {
+    pub retention: retention::Sweep,
+    pub checkpoint: checkpoint::Pacer,
+    pub clock: clock::Clock,
+    pub leftovers: leftovers::Leftovers,
 }
 
 #[derive(Default)]
@@ -118,18 +127,19 @@ impl Writer {
         shared: Arc<Shared>,
         dedupe: Dedupe,
         next_sequence: i64,
-        checkpoint: checkpoint::Pacer,
-        clock: clock::Clock,
+        beside: Beside,
         commands: Receiver<Command>,
     ) -> Self {
+        let Beside { retention, checkpoint, clock, leftovers } = beside;
         Self {
             connection,
             shared,
             dedupe,
             next_sequence,
-            retention: retention::Sweep::default(),
+            retention,
             checkpoint,
             clock,
+            leftovers,
             commands,
             unwritten: Vec::new(),
             unwritten_holds: Vec::new(),
@@ -151,6 +161,7 @@ impl Writer {
             if !self.shared.has_failed() {
                 checkpoint::step(&mut self);
                 retention::step(&mut self);
+                leftovers::step(&mut self);
                 clock::step(&mut self);
             }
         }
@@ -164,7 +175,8 @@ impl Writer {
     /// Waits for something to write, then takes all that is there.
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
-        let idle_until = Instant::now() + IDLE_TICK;
+        let tick = Instant::now() + IDLE_TICK;
+        let idle_until = self.leftovers.next_step_at().map_or(tick, |due| tick.min(due));
         while !gathered.is_urgent() && !self.closing {
             let until = self.settlements_since.map_or(idle_until, |since| since + SETTLE_WINDOW);
             match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {

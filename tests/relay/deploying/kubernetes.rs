@@ -54,7 +54,7 @@ async fn a_back_up_is_put_back(backup: &str, restore: &str) {
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("relay.db");
 
-    let arguments = backup.lines().next().unwrap().split_once("-- wiza-relay ").unwrap().1.strip_suffix(" > relay.db").unwrap();
+    let arguments = backup.lines().find_map(|line| line.split_once("-- wiza-relay ")).unwrap().1.strip_suffix(" > relay.db").unwrap();
     let store = ["--store".to_owned(), relay.store().display().to_string()];
     let ran = command::relay().args(arguments.split(' ')).args(store).stdout(File::create(&saved).unwrap()).status().unwrap();
     assert!(ran.success());

@@ -214,6 +214,12 @@ impl Relay {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
 
+    /// After it was started again: waits until the store has looked for what deleted events left behind. Then it writes nothing by itself.
+    pub async fn rests(&self) {
+        let told = "what deleted events left behind is cleared";
+        eventually("the store was looked through", async || self.log().contains(told).then_some(())).await;
+    }
+
     /// A folder for what else a test needs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
