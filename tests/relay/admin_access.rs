@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Proxy, Raw, Receiver, Relay, Setup, eventually, reveal, run, run_with};
+use crate::harness::{API_KEY, Answer, Proxy, Raw, Receiver, Relay, Setup, eventually, reveal, run, run_with};
 
 const ADMIN: &str = "0123456789abcdef0123";
 const VIEWER: &str = "fedcba9876543210fedc";
@@ -250,6 +250,13 @@ async fn the_token_goes_to_no_proxy_and_not_unencrypted_without_a_warning() {
     // Nothing to be seen, nothing to be warned of.
     let ran = run_with(&["events", "--admin-url", &url], &variables).await;
     assert!(ran.code == Some(1) && !ran.error.contains("unencrypted"), "{ran:?}");
+    assert_eq!(proxy.requests().len(), 0, "nothing went through the proxy");
+    // Nor does the API key that `send` shows, which is a password too.
+    let url = format!("http://{}/webhooks/wiza", relay.webhooks);
+    let ran = run_with(&["send", "--url", &url, "--api-key", API_KEY, "--count", "1"], &variables).await;
+    assert!(ran.code == Some(0) && !ran.error.contains("unencrypted"), "{ran:?}");
+    let ran = run_with(&["send", "--url", "http://0.0.0.0:9/", "--api-key", API_KEY, "--count", "1"], &variables).await;
+    assert!(ran.error.contains("unencrypted") && !ran.error.contains(API_KEY), "{ran:?}");
     assert_eq!(proxy.requests().len(), 0, "nothing went through the proxy");
     let ran = run(&["events", "--admin-url", "http://user:Zq7-secret@127.0.0.1:9"]).await;
     ran.assert_refused(1, &["--admin-url", "--admin-token-file"]);

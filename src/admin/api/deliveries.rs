@@ -37,7 +37,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
 /// Follows: a JSON object a line for each delivery as it is planned and as its status changes, until the client leaves.
 /// Takes the filters of the listing. A line `{"missed": n}` says that so many commits went by too fast; an empty line says
 /// that all is well.
-#[utoipa::path(get, path = "/api/deliveries/follow", responses((status = 200, content_type = "application/x-ndjson", body = Delivery)))]
+#[utoipa::path(get, path = "/api/deliveries/follow", responses((status = 200, content_type = "application/x-ndjson", body = Delivery),
+    (status = 503, description = "As many follow already as may.")))]
 pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let query = query::read(&api, query, STATUSES)?;
     let room = follow::room(&api.followers)?;
