@@ -89,6 +89,13 @@ impl Proxies {
 }
 
 impl Proxy {
+    /// Its URL, without credentials.
+    pub fn url(&self) -> String {
+        let Self { is_secure, host, port, .. } = self;
+        let scheme = if *is_secure { "https" } else { "http" };
+        if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
+    }
+
     fn parse(value: &str) -> Result<Self, String> {
         // As curl and Go take it: a bare `proxy.internal:3128` is one that is spoken to over plain HTTP.
         let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
@@ -211,6 +218,7 @@ mod tests {
         assert_eq!((proxies.http.unwrap().port, proxies.https.unwrap().port), (3128, 443));
         let lower = read(&[("HTTPS_PROXY", " "), ("https_proxy", "http://[::1]:1")]).unwrap();
         assert_eq!(host_of(&lower, "https://a/").as_deref(), Some("::1"));
+        assert_eq!(lower.https.as_ref().unwrap().url(), "http://[::1]:1");
         assert_eq!(host_of(&lower, "http://a/"), None);
         assert_eq!(read(&[]).unwrap(), Proxies::default());
         let unused = read(&[("HTTP_PROXY", "a"), ("HTTPS_PROXY", "b"), ("ALL_PROXY", "socks5://c")]).unwrap();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::out;
 use super::remote::is_this_machine;
 use crate::json;
+use crate::proxies::Proxies;
 use crate::receive::AUTH_HEADER;
 use crate::verify;
 
@@ -78,6 +79,18 @@ pub(super) struct Wiza {
     auth_key: String,
 }
 
+/// The proxy that the environment names for an `https` URL, in the same forms as for deliveries.
+fn proxy(url: &reqwest::Url) -> Result<Option<reqwest::Proxy>, String> {
+    let proxies = Proxies::read(&|name| std::env::var(name).ok())?;
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
+    let Some(proxy) = proxies.toward(true, host, port) else { return Ok(None) };
+    let made = reqwest::Proxy::all(proxy.url()).map_err(|error| error.to_string())?;
+    Ok(Some(match &proxy.authorization {
+        Some(authorization) => made.custom_http_auth(authorization.clone()),
+        None => made,
+    }))
+}
+
 /// What came of a post.
 pub(super) struct Posted {
     pub latency: Duration,
@@ -89,14 +102,15 @@ impl Wiza {
     /// # Errors
     /// Where no client can be made.
     pub fn new(url: reqwest::Url, api_key: &str) -> Result<Self, String> {
-        let mut builder = reqwest::Client::builder();
+        let mut builder = reqwest::Client::builder().no_proxy();
         if url.scheme() == "http" {
             // Over plain HTTP a proxy would read the key; through a tunnel it cannot.
-            builder = builder.no_proxy();
             if !is_this_machine(&url) {
                 let to = url.authority();
                 out::note(format_args!("warning: the API key's hash, which is a password, goes to {to} unencrypted; use https"));
             }
+        } else if let Some(proxy) = proxy(&url)? {
+            builder = builder.proxy(proxy);
         }
         let client = builder
             .timeout(ANSWER_TIMEOUT)

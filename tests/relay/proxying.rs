@@ -1,7 +1,7 @@
 //! Proxies of the environment, with a real one.
 
 use crate::harness::certificates::write;
-use crate::harness::{Authority, Proxy, Receiver, Setup, eventually, one_destination, reveal};
+use crate::harness::{Authority, Proxy, Receiver, Setup, eventually, one_destination, reveal, run_with};
 
 const QUICK: &str = "retry: { first: 5ms, max: 20ms }, circuit: { cooldown: 20ms }";
 
@@ -70,4 +70,49 @@ async fn no_proxy_names_what_is_reached_directly() {
     let asked: Vec<String> = proxy.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(asked, ["http://crm.invalid/far"]);
     relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_directly_is_said_as_for_curl_and_go() {
+    let receiver = Receiver::start().await;
+    let proxy = Proxy::start(receiver.address, None).await;
+    let port = receiver.address.port();
+    for (list, goes_directly) in [
+        ("*".to_owned(), true),
+        (format!("127.0.0.1:{port}"), true),
+        ("127.0.0.1:1".to_owned(), false),
+        ("127.0.0.0/8".to_owned(), true),
+        ("[::1], *.internal, .example.com, 0.0.1".to_owned(), false),
+    ] {
+        let before = (proxy.requests().len(), receiver.count());
+        let relay = Setup::to(&receiver, "").env("http_proxy", &proxy.address.to_string()).env("no_proxy", &list).start().await;
+        relay.webhook(reveal(1)).accepted().await;
+        relay.wait_for_outcome("delivered", 1).await;
+        relay.finish().await;
+        let through = usize::from(!goes_directly);
+        assert_eq!((proxy.requests().len(), receiver.count()), (before.0 + through, before.1 + 1), "{list}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_cannot_be_used_ends_the_start_and_is_not_shown() {
+    let receiver = Receiver::start().await;
+    let told = Setup::to(&receiver, "").env("ALL_PROXY", "socks5://relay:Zq7-proxy@proxy:1080").try_start().await;
+    let log = told.err().expect("it must not start");
+    assert!(log.contains("ALL_PROXY: a proxy is `http://` or `https://`, and this one is `socks5://`"), "{log}");
+    assert!(!log.contains("Zq7-proxy"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn send_goes_to_https_through_the_proxy_unless_no_proxy_says_otherwise() {
+    let receiver = Receiver::start().await;
+    let proxy = Proxy::start(receiver.address, None).await;
+    let send = ["send", "--url", "https://relay.invalid:8443/webhooks/wiza", "--api-key", "k", "--count", "1"];
+    let https_proxy = format!("http://{}", proxy.address);
+    for (list, asked) in [("*.invalid:8443", 0), ("[::1]", 1)] {
+        let ran = run_with(&send, &[("HTTPS_PROXY", &https_proxy), ("NO_PROXY", list)]).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert_eq!(proxy.requests().len(), asked, "{list}: {ran:?}");
+    }
+    assert_eq!(proxy.requests()[0].path, "relay.invalid:8443");
 }

@@ -158,7 +158,9 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         let _ = body.flow_control().release_capacity(data.len());
     }
     seen.lock().unwrap().taken.push(name);
-    if let Ok(mut stream) = respond.send_response(Response::new(()), false) {
+    // More than the hundred headers that an HTTP/1.1 client commonly reads.
+    let response = (0..150).fold(Response::builder(), |response, number| response.header(format!("x-header-{number}"), number));
+    if let Ok(mut stream) = respond.send_response(response.body(()).unwrap(), false) {
         let _ = stream.send_data(Bytes::from_static(b"{\"ok\":true}"), true);
     }
 }
