@@ -48,6 +48,8 @@ pub struct Parts {
     pub connections_max: usize,
     /// Begin with every destination paused.
     pub hold: bool,
+    /// Bytes of memory that webhooks may take while they are being received.
+    pub receive_memory: u64,
     /// How often the relay checks its books; zero: never.
     pub audit_interval: Duration,
     /// How long what is in flight may take once the relay is told to stop.
@@ -70,7 +72,8 @@ const LAST_SPANS_WAIT_MIN: Duration = Duration::from_millis(500);
 /// Where the rules cannot take effect. Once running, trouble is answered, logged and counted instead.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let Parts { config, rules_file, reload, store: records, metrics, traces, webhooks, admin, tokens, connections_max, .. } = parts;
-    let (hold, audit_interval, grace) = (parts.hold, parts.audit_interval, parts.grace);
+    let (hold, receive_memory) = (parts.hold, parts.receive_memory);
+    let (audit_interval, grace) = (parts.audit_interval, parts.grace);
     let store: Arc<dyn Store> = Arc::clone(&records) as Arc<dyn Store>;
     let (reload, reload_requests) = reload;
     let draining = CancellationToken::new();
@@ -83,7 +86,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
     let reloads = reloader.run(rules_file, reload_requests, draining.clone());
     let reloading = tokio::spawn(async move { watched.watch(Part::Reloader, "what reloads the rules", reloads).await });
-    let receiver = Receiver::router(Arc::clone(&store), Arc::clone(&rules), Arc::clone(&metrics), traces.clone(), draining.clone());
+    let receiver =
+        Receiver::router(receive_memory, Arc::clone(&store), Arc::clone(&rules), Arc::clone(&metrics), traces.clone(), draining.clone());
     let webhook_server = spawn_server(Port::Webhooks, webhooks, receiver, connections_max, &metrics, draining.clone());
     // The admin port stays open while the relay drains: readiness must be seen to fail.
     let stopped = CancellationToken::new();

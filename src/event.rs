@@ -1,7 +1,7 @@
 //! What the relay receives: one webhook of Wiza's, once accepted.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -82,6 +82,11 @@ impl std::str::FromStr for EventId {
     }
 }
 
+/// Bytes of memory above which a payload is not kept with its event.
+const PAYLOAD_KEPT_MAX: usize = 1 << 20;
+/// So many bytes of memory a byte of text takes less than.
+const MEMORY_A_BYTE_MAX: usize = 128;
+
 /// The facts' names, the id and the time.
 const FACTS_BYTES: usize = 256;
 
@@ -127,6 +132,23 @@ impl Event {
         // The cell is new, so this cannot find it filled.
         let _ = self.payload.set(payload);
         self
+    }
+
+    /// The same event without its parsed body, which is made again where it is asked for.
+    #[must_use]
+    pub fn without_payload(self) -> Self {
+        Self { payload: OnceLock::new(), ..self }
+    }
+
+    /// The event for somebody who reads its payload and soon lets go of it. Where the payload takes much memory it is a copy that shares
+    /// the body, so that the payload goes with it, and not only when the last queue lets go of the event.
+    pub fn for_a_while(self: &Arc<Self>) -> Arc<Self> {
+        if self.body.len() * MEMORY_A_BYTE_MAX <= PAYLOAD_KEPT_MAX || json::need(&self.body) <= PAYLOAD_KEPT_MAX {
+            return Arc::clone(self);
+        }
+        let Self { id, received_at, path, query, body, damaged, .. } = &**self;
+        let copy = Self::new(*id, *received_at, path.clone(), query.clone(), body.clone());
+        Arc::new(Self { damaged: *damaged, ..copy })
     }
 
     /// The parsed body. Only JSON objects are accepted as events, so `null` stands for a body that no longer

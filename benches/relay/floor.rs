@@ -72,7 +72,14 @@ pub async fn handler(address: SocketAddr, admin: SocketAddr) {
     let rules = Arc::new(ArcSwap::from_pointee(Rules::new(config, keys)));
     let metrics = Metrics::new().expect("metrics");
     let never = CancellationToken::new();
-    let receiver = Receiver::router(Arc::clone(&store), rules, Arc::clone(&metrics), wiza_relay::traces::Traces::off(), never.clone());
+    let receiver = Receiver::router(
+        wiza_relay::receive::RECEIVE_MEMORY_DEFAULT,
+        Arc::clone(&store),
+        rules,
+        Arc::clone(&metrics),
+        wiza_relay::traces::Traces::off(),
+        never.clone(),
+    );
     let limits = Limits { connections_max: 4096, observe: Arc::new(|_| {}), vitals: Arc::default() };
     let webhooks = TcpListener::bind(address).await.expect("listen");
     let admin_listener = TcpListener::bind(admin).await.expect("listen");

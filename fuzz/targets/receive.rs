@@ -68,7 +68,7 @@ impl Relay {
             let keys = store.configure(rules::names(&config)).await.expect("keys");
             let rules = Arc::new(ArcSwap::from_pointee(Rules::new(config, keys)));
             let metrics = Metrics::new().expect("metrics");
-            let router = Receiver::router(Arc::clone(&store), rules, metrics, wiza_relay::traces::Traces::off(), CancellationToken::new());
+            let router = Receiver::router(wiza_relay::receive::RECEIVE_MEMORY_DEFAULT, Arc::clone(&store), rules, metrics, wiza_relay::traces::Traces::off(), CancellationToken::new());
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let observe = |happened| assert!(!matches!(happened, Happened::HeadersLate), "headers took too long");

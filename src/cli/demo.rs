@@ -98,6 +98,7 @@ impl Demo {
             tokens: Arc::default(),
             connections_max: 64,
             hold: false,
+            receive_memory: crate::receive::RECEIVE_MEMORY_DEFAULT,
             audit_interval: Duration::ZERO,
             grace: Duration::from_secs(5),
         };

@@ -13,10 +13,11 @@ use super::{Ending, block_on, load, logs};
 use crate::admin::{Kept, Reload, Tokens};
 use crate::app::{self, Parts};
 use crate::asker::Asker;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::durations;
 use crate::metrics::{Metrics, seconds};
 use crate::open_files;
+use crate::receive::RECEIVE_MEMORY_MIN;
 use crate::reload;
 use crate::store::embedded::{Embedded, Options};
 use crate::traces::{Settings, Traces};
@@ -64,6 +65,9 @@ pub(super) struct Serve {
     /// Connections for webhooks at a time. At most half of the files that the process may have open.
     #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     max_connections: u32,
+    /// Memory that webhooks may take while they are being received, of all connections together. Beyond it they get 503.
+    #[arg(long, env = "WIZA_RELAY_RECEIVE_MEMORY", default_value = "128MiB", value_parser = receive_memory, value_name = "SIZE")]
+    receive_memory: u64,
     /// How often the relay checks its own books, as `audit` does; the first time ten minutes after the start. 0s: never.
     #[arg(long, env = "WIZA_RELAY_AUDIT_INTERVAL", default_value = "1d", value_parser = durations::read, value_name = "DURATION")]
     audit_interval: Duration,
@@ -155,10 +159,18 @@ impl Serve {
             tokens: Arc::new(tokens),
             connections_max,
             hold: self.hold,
+            receive_memory: self.receive_memory,
             audit_interval: self.audit_interval,
             grace: self.grace,
         };
         app::run(parts, stop_signal()?).await
+    }
+}
+
+fn receive_memory(text: &str) -> Result<u64, String> {
+    match config::size(text)? {
+        bytes if bytes < RECEIVE_MEMORY_MIN => Err("is too little memory to receive anything; take 1MiB or more".to_owned()),
+        bytes => Ok(bytes),
     }
 }
 

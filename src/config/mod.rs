@@ -59,6 +59,14 @@ use decode::Decoder;
 use interpolate::Missing;
 use report::Report;
 
+/// Reads a size as routes.yaml has them: `512KiB`, `1MiB`.
+///
+/// # Errors
+/// What is wrong with it, and how it is written.
+pub fn size(text: &str) -> Result<u64, String> {
+    units::size(text).map_err(|units::Unreadable { reason, hint }| format!("{reason}; {hint}"))
+}
+
 /// Everything that a valid routes.yaml says.
 #[derive(Debug)]
 pub struct Config {

@@ -114,7 +114,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
         return Err(DAMAGED.to_owned());
     }
     let LaneSettings { rules, destination, .. } = settings;
-    let context = RenderContext { event: Arc::clone(&claim.event), route, now: Timestamp::now() };
+    let context = RenderContext { event: claim.event.for_a_while(), route, now: Timestamp::now() };
     let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
     Ok(Rendered { request, id: MessageId::from(&id), members: Vec::new(), left_out: Vec::new() })
@@ -130,7 +130,7 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
         .iter()
         .map(|(_, event, route)| {
             let (route, shape) = rules.target(*route, *place);
-            transform::Member { context: RenderContext { event: Arc::clone(event), route: route.into(), now }, shape }
+            transform::Member { context: RenderContext { event: event.for_a_while(), route: route.into(), now }, shape }
         })
         .collect();
     if members.is_empty() {

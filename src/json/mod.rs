@@ -15,12 +15,14 @@
 
 mod exact;
 mod fault;
+mod need;
 mod number;
 mod parser;
 mod text;
 
 pub use self::exact::{Exact, NumberKey};
 pub use self::fault::{Fault, Problem};
+pub use self::need::need;
 pub use self::number::{is_integer, number};
 use self::parser::Parser;
 

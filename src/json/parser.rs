@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::DEPTH_MAX;
 use super::fault::{Fault, Problem};
+use super::need;
 use super::number;
 use super::text;
 
@@ -13,11 +14,15 @@ pub(super) struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    /// Of the lists that come, as far as they were counted.
+    lengths: std::vec::IntoIter<u32>,
+    /// Members of the objects that are open: an object is made when their number is known, so that it is no larger than that.
+    members: Vec<(String, Value)>,
 }
 
 impl<'t> Parser<'t> {
     pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0, lengths: need::list_lengths(text).into_iter(), members: Vec::new() }
     }
 
     /// The one value of the text.
@@ -59,10 +64,10 @@ impl<'t> Parser<'t> {
     }
 
     fn object(&mut self) -> Parsed<Value> {
-        let mut members = Map::new();
         if self.takes(b'}') {
-            return Ok(Value::Object(members));
+            return Ok(Value::Object(Map::new()));
         }
+        let first = self.members.len();
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.expected("a key in quotes"));
@@ -74,21 +79,27 @@ impl<'t> Parser<'t> {
             }
             self.skip_blanks();
             let value = self.value()?;
-            members.insert(name, value);
+            self.members.push((name, value));
             if self.ends(b'}', "`,` or `}`")? {
-                return Ok(Value::Object(members));
+                let mut object = Map::with_capacity(self.members.len() - first);
+                object.extend(self.members.drain(first..));
+                return Ok(Value::Object(object));
             }
         }
     }
 
     fn array(&mut self) -> Parsed<Value> {
-        let mut items = Vec::new();
+        let length = self.lengths.next().and_then(|length| usize::try_from(length).ok());
+        let mut items = Vec::with_capacity(length.unwrap_or(0));
         if self.takes(b']') {
             return Ok(Value::Array(items));
         }
         loop {
             items.push(self.value()?);
             if self.ends(b']', "`,` or `]`")? {
+                if items.capacity() > items.len() * 2 {
+                    items.shrink_to_fit();
+                }
                 return Ok(Value::Array(items));
             }
         }

@@ -116,6 +116,57 @@ fn a_fault_says_what_and_where() {
     assert_eq!(parse(&b"[".repeat(1_000_000)).unwrap_err().problem, Problem::TooDeep);
 }
 
+#[test]
+fn lists_are_counted_before_they_are_read() {
+    let blanks = " ".repeat(64 * 1024);
+    for (text, lengths) in [
+        ("[]", &[0][..]),
+        ("[ ]", &[0]),
+        ("[1]", &[1]),
+        ("[1, 2 ,3]", &[3]),
+        (r#"[",]", "\"[,", []]"#, &[3, 0]),
+        (r#"{"a": [1, {"b": [[], [2]], "c": "]"}, 3], "d": 5, "e": []}"#, &[3, 2, 0, 1, 0]),
+        (r#"[{"a": 1, "b": 2}, {}]"#, &[2]),
+        ("[[[", &[1, 1, 0]),
+        ("]]}[1", &[1]),
+    ] {
+        let text = format!("{text}{blanks}");
+        assert_eq!(need::list_lengths(&text), lengths, "{}", text.trim());
+    }
+    assert_eq!(need::list_lengths("[1, 2]"), [0; 0], "short texts are not worth it");
+    // What is counted does not change what is read.
+    let long = format!("[{}[1, {{\"a\": [2, 3]}}]]", "[\"x\", null, {}], ".repeat(8 * 1024));
+    let value = read(&long);
+    assert_eq!((value.as_array().unwrap().len(), &value[8 * 1024]), (8 * 1024 + 1, &json!([1, {"a": [2, 3]}])));
+}
+
+#[test]
+fn a_text_is_known_to_need_what_its_value_takes() {
+    fn taken(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => items.capacity() * size_of::<Value>() + items.iter().map(taken).sum::<usize>(),
+            // An entry has its key and its hash; the table has at least four places.
+            Value::Object(members) => {
+                let entries = members.len() * (size_of::<Value>() + 32) + members.len().max(4) * 12;
+                entries + members.iter().map(|(name, member)| name.len() + taken(member)).sum::<usize>()
+            }
+            Value::String(text) => text.len(),
+            Value::Number(number) => number.as_str().len(),
+            Value::Null | Value::Bool(_) => 0,
+        }
+    }
+    for piece in ["0,", "[],", "[0],", "{},", "{\"\":0},", "{\"a\":{\"b\":[1,2]}},", "\"text\",", "null,"] {
+        for times in [1, 10, 1000, 100_000] {
+            let text = format!("[{}0]", piece.repeat(times));
+            let (taken, need) = (taken(&read(&text)), need(text.as_bytes()));
+            assert!(taken <= need, "{times} times {piece} takes {taken} and is said to need {need}");
+            assert!(times < 1000 || need < taken * 8, "{times} times {piece} takes {taken} and is said to need {need}");
+        }
+    }
+    let sample = include_bytes!("../../samples/full.json");
+    assert!(need(sample) < 32 * 1024, "{}", need(sample));
+}
+
 /// Texts that are nearly JSON.
 fn nearly_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![

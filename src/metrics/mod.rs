@@ -42,6 +42,10 @@ families! {
         connections_limit: IntGauge,
         /// Connections that the relay closed, by port and reason.
         connections_closed_total: IntCounterVec["port", "reason"],
+        /// Bytes of memory that webhooks take while they are being received.
+        receive_memory_bytes: IntGauge,
+        /// Bytes of memory that they may take, at most.
+        receive_memory_limit_bytes: IntGauge,
         /// Seconds from a webhook's headers to its 200.
         ack_seconds: Histogram in FAST_BUCKETS,
         /// Attempts to deliver, by what they led to.

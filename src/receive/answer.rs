@@ -32,6 +32,8 @@ pub(super) enum Answer {
     TooLarge(usize),
     TooSlow(Duration),
     Unavailable(Unavailable),
+    /// What is being received takes all the memory that it may take, so many bytes.
+    NoMemory(u64),
     /// The webhook path, but not POST.
     WrongMethod,
     /// Not the webhook path, and not from Wiza.
@@ -61,7 +63,7 @@ impl Answer {
             Self::TooLarge(_) => Some(WebhookOutcome::TooLarge),
             // The way here is to blame for both, not what was sent.
             Self::TooSlow(_) | Self::CutShort(_) => Some(WebhookOutcome::Timeout),
-            Self::Unavailable(_) => Some(WebhookOutcome::Unavailable),
+            Self::Unavailable(_) | Self::NoMemory(_) => Some(WebhookOutcome::Unavailable),
             Self::WrongMethod | Self::WrongPath | Self::Misdirected(_) => None,
         }
     }
@@ -92,6 +94,11 @@ impl IntoResponse for Answer {
             Self::TooSlow(limit) => refusal(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
             Self::Unavailable(reason) => {
                 retry_after(refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE)
+            }
+            Self::NoMemory(limit) => {
+                let detail =
+                    format!("the webhooks that are being received take all of the {limit} bytes of --receive-memory; send it again");
+                retry_after(refusal(StatusCode::SERVICE_UNAVAILABLE, &detail), RETRY_AFTER_UNAVAILABLE)
             }
             Self::WrongMethod => {
                 let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "webhooks come by POST");

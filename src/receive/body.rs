@@ -10,6 +10,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
 use super::answer::Answer;
+use super::memory::Held;
 
 /// How long the whole body may take.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -19,8 +20,13 @@ const DISCARDED_BYTES_MAX: usize = 8 << 20;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads the body as it was meant: at most `limit` bytes, counted after inflating.
-pub(super) async fn read(headers: &HeaderMap, body: &mut Body, limit: usize) -> Result<Bytes, Answer> {
+/// The state of an inflater: 32 KiB of window, and its tables.
+const INFLATER_BYTES: usize = 64 * 1024;
+/// Room for the first part of what is inflated: an ordinary webhook.
+const INFLATED_FIRST: usize = 8 * 1024;
+
+/// Reads the body as it was meant: at most `limit` bytes, counted after inflating. `held` grows with it.
+pub(super) async fn read(headers: &HeaderMap, body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes, Answer> {
     let gzip = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None => false,
         Some(encoding) if encoding.eq_ignore_ascii_case(b"identity") => false,
@@ -31,25 +37,39 @@ pub(super) async fn read(headers: &HeaderMap, body: &mut Body, limit: usize) -> 
     if announced.is_some_and(|announced| announced > limit) {
         return Err(Answer::TooLarge(limit));
     }
-    let received = tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await.map_err(|_| Answer::TooSlow(BODY_TIMEOUT))??;
-    if gzip { inflate(&received, limit) } else { Ok(received) }
+    let received = tokio::time::timeout(BODY_TIMEOUT, collect(body, limit, held)).await.map_err(|_| Answer::TooSlow(BODY_TIMEOUT))??;
+    if gzip { inflate(&received, limit, held) } else { Ok(received) }
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Answer> {
+async fn collect(body: &mut Body, limit: usize, held: &mut Held) -> Result<Bytes, Answer> {
     let Some(first) = next(body).await? else { return Ok(Bytes::new()) };
+    held.grow_to(first.len())?;
     let Some(second) = next(body).await? else {
         return if first.len() > limit { Err(Answer::TooLarge(limit)) } else { Ok(first) }; // Most bodies come in one piece.
     };
-    let mut whole = BytesMut::with_capacity((first.len() + second.len()).min(limit));
-    let mut chunk = Some(second);
-    whole.extend_from_slice(&first);
+    let mut whole = BytesMut::new();
+    let mut chunk = Some(first);
+    let mut following = Some(second);
     while let Some(data) = chunk {
-        if whole.len() + data.len() > limit {
+        let length = whole.len() + data.len();
+        if length > limit {
             return Err(Answer::TooLarge(limit));
         }
+        if length > whole.capacity() {
+            // It is copied, so for a moment there are both.
+            let capacity = (whole.capacity() * 2).clamp(length, limit);
+            held.grow_to(whole.len() + capacity + data.len())?;
+            whole.reserve(capacity - whole.len());
+            held.shrink_to(whole.capacity() + data.len());
+        }
         whole.extend_from_slice(&data);
-        chunk = next(body).await?;
+        drop(data);
+        chunk = match following.take() {
+            Some(second) => Some(second),
+            None => next(body).await?,
+        };
     }
+    held.grow_to(whole.capacity())?;
     Ok(whole.freeze())
 }
 
@@ -81,15 +101,31 @@ pub(super) async fn discard(body: &mut Body) -> bool {
     tokio::time::timeout(DISCARD_TIMEOUT, reading).await.unwrap_or(false)
 }
 
-/// Inflates, and stops one byte past the limit however much would follow.
-fn inflate(compressed: &[u8], limit: usize) -> Result<Bytes, Answer> {
-    let mut inflated = Vec::new();
-    let past_limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    MultiGzDecoder::new(compressed)
-        .take(past_limit)
-        .read_to_end(&mut inflated)
-        .map_err(|error| Answer::Unreadable(format!("content-encoding is gzip, but the body is not: {error}")))?;
-    if inflated.len() > limit { Err(Answer::TooLarge(limit)) } else { Ok(inflated.into()) }
+/// Inflates, and stops one byte past the limit however much would follow. What it takes is held before it is taken.
+fn inflate(compressed: &[u8], limit: usize, held: &mut Held) -> Result<Bytes, Answer> {
+    let unreadable = |error| Answer::Unreadable(format!("content-encoding is gzip, but the body is not: {error}"));
+    let beside = compressed.len() + INFLATER_BYTES;
+    let past_limit = limit.saturating_add(1);
+    let mut inflated: Vec<u8> = Vec::new();
+    let mut decoder = MultiGzDecoder::new(compressed);
+    loop {
+        let capacity = (inflated.capacity() * 2).clamp(INFLATED_FIRST.min(past_limit), past_limit);
+        // It is copied, so for a moment there are both.
+        held.grow_to(beside + inflated.len() + capacity)?;
+        inflated.reserve_exact(capacity - inflated.len());
+        let room = capacity - inflated.len();
+        let read = decoder.by_ref().take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(&mut inflated).map_err(unreadable)?;
+        if inflated.len() > limit {
+            return Err(Answer::TooLarge(limit));
+        }
+        if read < room {
+            break;
+        }
+    }
+    drop(decoder);
+    inflated.shrink_to_fit();
+    held.shrink_to(inflated.len());
+    Ok(inflated.into())
 }
 
 #[cfg(test)]
@@ -100,7 +136,9 @@ mod tests {
     use flate2::write::GzEncoder;
     use http::HeaderValue;
 
+    use super::super::memory::Memory;
     use super::*;
+    use crate::metrics::Metrics;
 
     fn gzip(data: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -108,9 +146,13 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn held() -> Held {
+        Memory::new(1 << 30, Metrics::new().unwrap()).held()
+    }
+
     async fn read_encoded(encoding: &'static str, body: Vec<u8>, limit: usize) -> Result<Bytes, Answer> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))]);
-        read(&headers, &mut Body::from(body), limit).await
+        read(&headers, &mut Body::from(body), limit, &mut held()).await
     }
 
     #[tokio::test]
@@ -156,9 +198,9 @@ mod tests {
         let chunks = |count: usize| {
             Body::from_stream(futures_util::stream::iter((0..count).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"abcd")))))
         };
-        assert_eq!(read(&HeaderMap::new(), &mut chunks(3), 12).await.unwrap(), Bytes::from_static(b"abcdabcdabcd"));
+        assert_eq!(read(&HeaderMap::new(), &mut chunks(3), 12, &mut held()).await.unwrap(), Bytes::from_static(b"abcdabcdabcd"));
         for (count, limit) in [(1, 3), (2, 7), (3, 11), (1000, 12)] {
-            assert!(matches!(read(&HeaderMap::new(), &mut chunks(count), limit).await, Err(Answer::TooLarge(_))), "{count}");
+            assert!(matches!(read(&HeaderMap::new(), &mut chunks(count), limit, &mut held()).await, Err(Answer::TooLarge(_))), "{count}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod memory;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -21,6 +22,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use self::answer::Answer;
+use self::memory::{Held, Memory};
+pub use self::memory::{RECEIVE_MEMORY_DEFAULT, RECEIVE_MEMORY_MIN};
 use crate::config::Source;
 use crate::event::{Event, EventId, parse_payload};
 use crate::fault;
@@ -48,6 +51,8 @@ pub struct Receiver {
     metrics: Arc<Metrics>,
     traces: Traces,
     wrong_keys: Guesses,
+    /// What those that are being received may take.
+    memory: Arc<Memory>,
     /// Room for webhooks that are being stored.
     room: Arc<Semaphore>,
     /// Cancelled: answer 503 from now on.
@@ -55,15 +60,18 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The webhook port's handler.
+    /// The webhook port's handler. What is being received takes at most `memory_max` bytes.
     pub fn router(
+        memory_max: u64,
         store: Arc<dyn Store>,
         rules: CurrentRules,
         metrics: Arc<Metrics>,
         traces: Traces,
         draining: tokio_util::sync::CancellationToken,
     ) -> Router {
+        let memory = Memory::new(memory_max, Arc::clone(&metrics));
         let receiver = Arc::new(Self {
+            memory,
             store,
             rules,
             metrics,
@@ -102,6 +110,8 @@ struct Admitted {
     began: Instant,
     rules: Arc<Rules>,
     event: Event,
+    /// The memory that it takes.
+    held: Held,
     /// Where its trace is recorded.
     receipt: Option<Receipt>,
 }
@@ -132,12 +142,13 @@ impl Receiver {
         if self.draining.is_cancelled() {
             return Err(Answer::Unavailable(Unavailable::Closing));
         }
-        let body = body::read(&head.headers, body, source.body_bytes_max).await?;
+        let mut held = self.memory.held();
+        let body = body::read(&head.headers, body, source.body_bytes_max, &mut held).await?;
         let now = Timestamp::now();
         let query = head.uri.query().unwrap_or_default().to_owned();
         let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body);
         let receipt = self.traces.receipt(&event.id, began, &head.headers, &source.path);
-        Ok(Admitted { began, rules, event, receipt })
+        Ok(Admitted { began, rules, event, held, receipt })
     }
 
     /// Stores it, and says in figures, logs and traces what became of it. That is a task of its own, as a sender that hangs up ends
@@ -148,8 +159,8 @@ impl Receiver {
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return closing() };
         let task = tokio::spawn(async move {
             fault::point("request");
-            let Admitted { began, rules, event, mut receipt } = admitted;
-            let answer = self.store(&rules, event, &mut receipt).await.unwrap_or_else(|refusal| refusal);
+            let Admitted { began, rules, event, mut held, mut receipt } = admitted;
+            let answer = self.store(&rules, event, &mut held, &mut receipt).await.unwrap_or_else(|refusal| refusal);
             self.count(&answer);
             if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
                 self.metrics.counted.ack_seconds.observe(seconds(began.elapsed()));
@@ -159,7 +170,7 @@ impl Receiver {
             if let Some(receipt) = receipt {
                 self.traces.received(receipt, response.status(), outcome, event.as_ref());
             }
-            drop(room);
+            drop((room, held));
             response
         });
         match task.await {
@@ -175,7 +186,8 @@ impl Receiver {
         }
     }
 
-    async fn store(&self, rules: &Rules, event: Event, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
+    async fn store(&self, rules: &Rules, event: Event, held: &mut Held, receipt: &mut Option<Receipt>) -> Result<Answer, Answer> {
+        let turn = held.turn(&event.body).await?;
         let (payload, reason) = match parse_payload(&event.body) {
             Ok(payload) => (payload, None),
             Err(reason) => (Value::Null, Some(reason)),
@@ -192,6 +204,9 @@ impl Receiver {
         let dedupe = Some(dedupe_key(&rules.config.source, &event));
         let kind = event.payload().get("type").and_then(Value::as_str).map(str::to_owned);
         let id = event.id;
+        // What takes much of the memory is read again where somebody needs it: most destinations send the bytes as they came.
+        let event = if turn.is_some() { event.without_payload() } else { event };
+        drop(turn);
         let new = NewEvent { event, kind, dedupe, disposition: Disposition::Route { rules: rules.key(), plan } };
         match self.append(new, receipt).await? {
             Appended::Accepted(id) => {

@@ -158,6 +158,7 @@ async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
                 "grace",
                 "max-backlog",
                 "max-connections",
+                "receive-memory",
                 "audit-interval",
                 "log",
                 "log-format",

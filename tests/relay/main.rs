@@ -43,6 +43,7 @@ mod quarantine;
 mod real_servers;
 mod receiving;
 mod receiving_limits;
+mod receiving_memory;
 mod reloading;
 mod replies;
 mod restart;
