@@ -68,11 +68,13 @@ pub enum NoToken {
     Refused(String),
     /// The server is in trouble.
     Failed(String),
+    /// The server is where no request may go: it was not asked.
+    Closed(String),
 }
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Refused(reason) | Self::Failed(reason)) = self;
+        let (Self::Refused(reason) | Self::Failed(reason) | Self::Closed(reason)) = self;
         f.write_str(reason)
     }
 }

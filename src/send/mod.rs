@@ -161,5 +161,6 @@ fn without_token(none: NoToken) -> AttemptResult {
     match none {
         NoToken::Refused(reason) => AttemptResult::CredentialsRefused(reason),
         NoToken::Failed(reason) => AttemptResult::Failed(FailureReason::Credentials, reason),
+        NoToken::Closed(reason) => AttemptResult::Failed(FailureReason::Egress, reason),
     }
 }

@@ -8,12 +8,14 @@ use http::{HeaderValue, Method};
 use tokio::sync::Mutex;
 
 use crate::config::{Secrets, Tls};
+use crate::delivery::FailureReason;
 use crate::egress::Guard;
 use crate::oauth2::{self, ClientCredentials, Grant, NoToken};
 use crate::success::ReplyEnd;
 
 use super::TRUSTING;
 use super::client::Client;
+use super::failure::Failure;
 use super::message::Outgoing;
 use super::trust::Own;
 
@@ -128,6 +130,7 @@ impl Tokens {
         let sent = self.client.send(Outgoing { method: Method::POST, url, headers, body: Bytes::from(form) });
         let answer = match tokio::time::timeout(timeout, sent).await {
             Ok(Ok(answer)) => answer,
+            Ok(Err(Failure { reason: FailureReason::Egress, words })) => return Err(NoToken::Closed(format!("the token server: {words}"))),
             Ok(Err(failure)) => return Err(failed(&failure.words)),
             Err(_) => return Err(too_slow()),
         };

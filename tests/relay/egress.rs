@@ -49,7 +49,7 @@ async fn refused_only(relay: &Relay) {
         (relay.metric("attempt_failures_total", &[CRM, ("reason", "egress")]).await > 0).then_some(())
     })
     .await;
-    for reason in ["connection", "timeout", "client_error", "internal"] {
+    for reason in ["connection", "timeout", "credentials", "client_error", "internal"] {
         assert_eq!(relay.metric("attempt_failures_total", &[CRM, ("reason", reason)]).await, 0, "{reason}");
     }
 }
@@ -232,6 +232,7 @@ async fn a_token_server_is_judged_as_well() {
     let (event, error) = first_error(&relay, 1).await;
     assert!(error.starts_with("the token server: ") && error.contains("metadata service"), "{error}");
     assert_eq!(relay.stored().delivery(&event).state, "retrying");
+    refused_only(&relay).await;
     relay.write_rules(rules("localhost", relay.admin.port()));
     relay.reloaded().await;
     let (_, error) = first_error(&relay, 2).await;
