@@ -14,6 +14,7 @@ mod finding;
 mod flaw;
 mod interpolate;
 mod known_paths;
+mod readers;
 mod report;
 mod retention;
 mod route;
@@ -234,6 +235,12 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
             decoder.report.error(root.span.start..root.span.start, format!("`{name}` is missing")).hint(hint);
         }
     }
+    let nodes = readers::Nodes {
+        destinations: destinations.map(AsRef::as_ref),
+        defaults: defaults.map(AsRef::as_ref),
+        routes: routes.map(AsRef::as_ref),
+        unmatched: unmatched.map(AsRef::as_ref),
+    };
     let source = source.and_then(|node| source::decode(decoder, node));
     // Before the URLs that it is about.
     let egress = egress.filter(|node| !node.is_null()).map(|node| egress::decode(decoder, node));
@@ -266,6 +273,11 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         }
         None => Some(Vec::new()),
     };
+    if let (Some(routes), Some(unmatched)) = (&routes, &unmatched)
+        && names.len() == destinations.len()
+    {
+        readers::warn(decoder, &nodes, &destinations, routes, unmatched);
+    }
     Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
 }
 

@@ -42,6 +42,7 @@ mod lexer;
 mod lists;
 mod origin;
 mod printing;
+mod prints;
 mod questions;
 mod reads;
 mod selection;
@@ -71,6 +72,7 @@ pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
 pub use context::RenderContext;
 pub use header::HEADER_BYTES_MAX;
+pub use prints::{Format, Print, is_plain};
 pub use reads::ReadPath;
 pub use selection::{Selected, Selection};
 pub use template::{

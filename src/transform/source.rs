@@ -12,6 +12,7 @@ use super::filters::{self, Trial};
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
 use super::printing::RESERVED_PREFIX;
+use super::prints::Prints;
 use super::reads::Read;
 use super::strict;
 use super::template::TemplateError;
@@ -45,6 +46,8 @@ pub(super) struct Source {
     pub(super) constants: Vec<Constant>,
     /// The place of the first tag that could not be read, and so is not in its strict form. minijinja will say why.
     pub(super) unreadable: Option<usize>,
+    /// What its tags print.
+    pub(super) prints: Prints,
     /// The text before the first tag or comment, values included.
     pub(super) head: String,
     /// Where that first tag or comment begins, in the scalar.
@@ -180,6 +183,7 @@ impl Reader {
             reads: Vec::new(),
             constants: Vec::new(),
             unreadable: None,
+            prints: Prints::default(),
             head: String::new(),
             head_end: 0,
         };
@@ -258,6 +262,7 @@ impl Reader {
                 source: self.source.text.get(source_before..).unwrap_or_default().to_owned(),
             });
         }
+        self.source.prints.read(&tag.tokens, kind == b'%', |at| pieces.scalar_offset(at));
         for Trial { start, written, expression } in filters::trials(&tag.tokens, text) {
             let offset = pieces.scalar_offset(start);
             self.source.constants.push(Constant { offset, written: written.to_owned(), source: expression });

@@ -14,6 +14,7 @@ use crate::config::text::{Part, Text};
 use super::context::RenderContext;
 use super::origin::Origin;
 use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
+use super::prints::Print;
 use super::reads::{Read, ReadPath};
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
@@ -134,6 +135,7 @@ pub struct Template {
     masked: String,
     holds_value: bool,
     reads: Vec<ReadPath>,
+    prints: Vec<Print>,
 }
 
 enum Form {
@@ -165,8 +167,9 @@ impl Template {
     pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
         let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
         let mut reads = Vec::new();
+        let mut prints = Vec::new();
         let form = if source::has_tags(text) {
-            Self::compile_tags(templates, text, escape, &mut reads)?
+            Self::compile_tags(templates, text, escape, &mut reads, &mut prints)?
         } else {
             let literal = text.expose();
             match escape {
@@ -181,14 +184,20 @@ impl Template {
                 }
             }
         };
-        Ok(Self { form, masked: text.masked(), holds_value, reads })
+        Ok(Self { form, masked: text.masked(), holds_value, reads, prints })
     }
 
-    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape, paths: &mut Vec<ReadPath>) -> Result<Form, TemplateError> {
+    fn compile_tags(
+        templates: &mut Templates,
+        text: &Text,
+        escape: Escape,
+        paths: &mut Vec<ReadPath>,
+        printed: &mut Vec<Print>,
+    ) -> Result<Form, TemplateError> {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, reads, constants, unreadable, head, head_end } =
+        let Source { text: source, origin, values, mentions, bound, reads, constants, unreadable, prints, head, head_end } =
             source::read(text, templates.values)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
@@ -206,6 +215,9 @@ impl Template {
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
         templates.try_constants(&constants, &bound, escape)?;
         *paths = Read::paths(reads, &bound);
+        if escape == Escape::None {
+            *printed = prints.finish();
+        }
         templates.templates += 1;
         for value in values {
             let global = format!("{RESERVED_PREFIX}value_{}", templates.values);
@@ -236,6 +248,20 @@ impl Template {
     /// The paths of the event that it reads.
     pub fn reads(&self) -> &[ReadPath] {
         &self.reads
+    }
+
+    /// The values that it prints into a text without an escape for what may read it.
+    pub fn prints(&self) -> &[Print] {
+        &self.prints
+    }
+
+    /// The host that a URL leads to.
+    pub fn host(&self) -> Option<&str> {
+        match &self.form {
+            Form::LiteralUrl(_, url) => url.host_str(),
+            Form::Compiled { base: Some(base), .. } => base.url().host_str(),
+            Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => None,
+        }
     }
 
     /// The template as it was written, with `${NAME}` in place of values.

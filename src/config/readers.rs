@@ -1,0 +1,237 @@
+//! What reads a body at the other end: warnings where a stranger's text would be markup, a field or a formula to it, and where a
+//! signature cannot be verified. They come last, because they take a destination and its routes together.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, Method};
+
+use crate::condition::Query;
+use crate::transform::{Body, Format, Template, Tree, is_plain};
+
+use super::decode::Decoder;
+use super::destination::Destination;
+use super::finding::quoted;
+use super::route::{Route, Target};
+use super::shape::Shape;
+use super::yaml::{Content, Node};
+
+/// Warnings about one text at most: what a long one repeats is one slip.
+const WARNINGS_MAX: usize = 20;
+
+/// Where what was decoded stands in the file.
+pub(super) struct Nodes<'n> {
+    pub destinations: Option<&'n Node>,
+    pub defaults: Option<&'n Node>,
+    pub routes: Option<&'n Node>,
+    pub unmatched: Option<&'n Node>,
+}
+
+impl<'n> Nodes<'n> {
+    /// A key of a destination, its own or that of `defaults`.
+    fn of_destination(&self, name: &str, key: &str) -> Option<&'n Arc<Node>> {
+        let own = self.destinations.and_then(|all| all.get(name)).and_then(|own| own.get(key));
+        own.or_else(|| self.defaults.and_then(|defaults| defaults.get(key)))
+    }
+
+    /// Every target that shapes its requests, and its node.
+    fn targets<'t>(&self, routes: &'t [Route], unmatched: &'t [Target]) -> Vec<(&'t Target, &'n Node)> {
+        let of_routes = self.routes.map(items).unwrap_or_default().iter().zip(routes);
+        let lists = of_routes.filter_map(|(node, route)| Some((node.get("to")?.as_ref(), route.to.as_slice())));
+        let lists = lists.chain(self.unmatched.map(|node| (node, unmatched)));
+        lists.flat_map(|(node, targets)| items(node).iter().zip(targets)).map(|(node, target)| (target, node.as_ref())).collect()
+    }
+}
+
+fn items(node: &Node) -> &[Arc<Node>] {
+    match &node.content {
+        Content::Sequence(items) => items,
+        _ => &[],
+    }
+}
+
+/// Looks at the requests of every destination, as it has them and as routes shape them. All of the file was read without an error.
+pub(super) fn warn(
+    decoder: &mut Decoder<'_>,
+    nodes: &Nodes<'_>,
+    destinations: &[Arc<Destination>],
+    routes: &[Route],
+    unmatched: &[Target],
+) {
+    for destination in destinations {
+        look(decoder, nodes, destination, None, None);
+    }
+    for (target, node) in nodes.targets(routes, unmatched) {
+        if let (Some(shape), Some(destination)) = (&target.shape, destinations.get(target.destination)) {
+            look(decoder, nodes, destination, Some(shape), node.get("body"));
+        }
+    }
+}
+
+fn look(decoder: &mut Decoder<'_>, nodes: &Nodes<'_>, destination: &Destination, shape: Option<&Shape>, own: Option<&Arc<Node>>) {
+    let base = &destination.shape;
+    let url = shape.and_then(|shape| shape.url.as_ref()).or(base.url.as_ref());
+    let body = shape.and_then(|shape| shape.body.as_ref()).or(base.body.as_ref());
+    let headers = shape.map_or(&[][..], |shape| shape.headers.as_slice()).iter().chain(&base.headers);
+    let node = own.or_else(|| nodes.of_destination(&destination.name, "body"));
+    let chat = url.and_then(chat_at);
+    let signed = nodes.of_destination(&destination.name, "sign").filter(|_| !destination.sign.is_empty());
+    match (body, node) {
+        (Some(Body::Text(template)), Some(node)) => {
+            let format = format_of(headers, template);
+            for format in format.into_iter().chain(chat) {
+                warn_of_prints(decoder, node, template, format);
+            }
+            if signed.is_some() && format != Some(Format::Json) {
+                warn_of_signature(decoder, node, "this body is not JSON");
+            }
+        }
+        (Some(Body::Tree(tree)), Some(node)) => {
+            if let Some(chat) = chat {
+                Walk { decoder, chat }.tree(tree, node, &Place { key: "", is_field: false, is_plain: false });
+            }
+        }
+        _ => {
+            if let Some(sign) = signed.filter(|_| body.is_none() && matches!(destination.method, Method::GET | Method::HEAD)) {
+                warn_of_signature(decoder, sign, &format!("a {} has no body", destination.method));
+            }
+        }
+    }
+}
+
+fn warn_of_signature(decoder: &mut Decoder<'_>, node: &Node, why: &str) {
+    decoder
+        .report
+        .warning(node.span.clone(), format!("requests are signed here, and {why}: most receivers cannot verify it"))
+        .hint("libraries of Standard Webhooks verify a signature and then parse the body as JSON: send a mapping, or leave `sign` out");
+}
+
+/// The chat whose messages go to this URL, by its host; of a host that a variable names, by the variable's name too.
+fn chat_at(url: &Template) -> Option<Format> {
+    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let is_at = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let variable = url.masked().trim_start().strip_prefix("${").and_then(|rest| rest.split('}').next()).unwrap_or_default();
+    let variable = variable.to_ascii_uppercase();
+    if ["slack.com", "slack-gov.com"].into_iter().any(is_at) || variable.contains("SLACK") {
+        return Some(Format::Slack);
+    }
+    (["discord.com", "discordapp.com"].into_iter().any(is_at) || variable.contains("DISCORD")).then_some(Format::Discord)
+}
+
+/// The format of a body that is written as a text: what `content-type` says, else what it looks like.
+fn format_of<'h>(mut headers: impl Iterator<Item = &'h (HeaderName, Template)>, body: &Template) -> Option<Format> {
+    if let Some((_, kind)) = headers.find(|(name, _)| name == CONTENT_TYPE) {
+        let kind = kind.masked().to_ascii_lowercase();
+        let formats = [
+            ("x-www-form-urlencoded", Format::Form),
+            ("csv", Format::Csv),
+            ("html", Format::Html),
+            ("xml", Format::Xml),
+            ("json", Format::Json),
+        ];
+        return formats.into_iter().find(|(word, _)| kind.contains(word)).map(|(_, format)| format);
+    }
+    let text = body.masked().trim_start();
+    let is_json = text.starts_with(['{', '[']) && !["{{", "{%", "{#"].iter().any(|tag| text.starts_with(tag));
+    match text {
+        _ if is_json => Some(Format::Json),
+        _ if text.starts_with("<?xml") => Some(Format::Xml),
+        _ => None,
+    }
+}
+
+fn warn_of_prints(decoder: &mut Decoder<'_>, node: &Node, template: &Template, format: Format) {
+    let Content::Scalar(scalar) = &node.content else { return };
+    for print in template.prints().iter().filter(|print| print.format == format).take(WARNINGS_MAX) {
+        let value = scalar.text.get(print.span.clone()).unwrap_or_default();
+        let (into, hint) = told(format);
+        decoder.warning_in(node, print.span.clone(), format!("{} goes into {into} as it is", quoted(value))).hint(hint);
+    }
+}
+
+/// What a format is called, and what to do.
+fn told(format: Format) -> (&'static str, &'static str) {
+    match format {
+        Format::Slack => ("a message to Slack", "add `| slack`: a text of somebody's can hold `<!channel>` or a forged link"),
+        Format::Discord => ("a message to Discord", "add `| discord`: a text of somebody's can hold `@everyone` or a forged link"),
+        Format::Form => ("a form", "add `| form`: a text with `&` in it would add a field"),
+        Format::Csv => ("CSV", "add `| csv`, which sets the quotes too: a text can hold a comma, a line break or a formula"),
+        Format::Xml => ("XML", "add `| xml`: a text can hold `<` and `&`"),
+        Format::Html => ("HTML", "add `| escape`: a text can hold `<` and `&`"),
+        Format::Json => (
+            "JSON that is written by hand",
+            "write the body as a mapping; or `| tojson`, which sets the quotes too: a text can hold a quote",
+        ),
+    }
+}
+
+/// Where in a message a value stands.
+struct Place<'p> {
+    key: &'p str,
+    /// Somewhere below `fields`.
+    is_field: bool,
+    /// The mapping around it says that it holds plain text.
+    is_plain: bool,
+}
+
+struct Walk<'w, 'd> {
+    decoder: &'w mut Decoder<'d>,
+    chat: Format,
+}
+
+impl Walk<'_, '_> {
+    /// Walks a body and its node side by side. Recurses at most as deep as the parser of YAML lets a file nest.
+    fn tree(&mut self, tree: &Tree, node: &Node, place: &Place<'_>) {
+        match (tree, &node.content) {
+            (Tree::Map(entries), Content::Mapping(nodes)) => {
+                let kind = node.get("type").and_then(|kind| match &kind.content {
+                    Content::Scalar(scalar) => Some(scalar.text.as_str()),
+                    _ => None,
+                });
+                // Of Slack's blocks: `plain_text`, and `text` within rich text.
+                let is_plain = matches!(kind, Some("plain_text" | "text"));
+                for ((key, tree), (_, node)) in entries.iter().zip(nodes) {
+                    self.tree(tree, node, &Place { key, is_field: place.is_field || key == "fields", is_plain });
+                }
+            }
+            (Tree::List(items), Content::Sequence(nodes)) => {
+                for (tree, node) in items.iter().zip(nodes) {
+                    self.tree(tree, node, place);
+                }
+            }
+            (Tree::Template(template), _) if self.is_read(place) => warn_of_prints(self.decoder, node, template, self.chat),
+            (Tree::Select(_), Content::Scalar(scalar)) if self.is_read(place) => self.selection(node, &scalar.text),
+            _ => {}
+        }
+    }
+
+    /// Whether what stands there is read as markup.
+    fn is_read(&self, place: &Place<'_>) -> bool {
+        match self.chat {
+            Format::Slack => {
+                !place.is_plain
+                    && (matches!(place.key, "text" | "pretext" | "fallback" | "title") || (place.is_field && place.key == "value"))
+            }
+            _ => matches!(place.key, "content" | "description" | "title") || (place.is_field && matches!(place.key, "name" | "value")),
+        }
+    }
+
+    fn selection(&mut self, node: &Node, path: &str) {
+        let Ok(query) = Query::parse(path) else { return };
+        if query.paths().iter().all(|used| is_plain(&used.names().join("."))) {
+            return;
+        }
+        let (into, hint) = told(self.chat);
+        let message = format!("what {} finds goes into {into} as it is", quoted(path));
+        let template = path.trim_start_matches("$.");
+        let filter = self.chat.filters().first().copied().unwrap_or_default();
+        let is_simple = template.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+        let why = hint.split_once(": ").map_or(hint, |(_, why)| why);
+        let hint = if is_simple {
+            format!("write `{{{{ {template} | {filter} }}}}`: {why}")
+        } else {
+            format!("print it with `| {filter}`: {why}")
+        };
+        self.decoder.report.warning(node.span.clone(), message).hint(hint);
+    }
+}
