@@ -17,9 +17,10 @@ use wiza_relay::explain::{Decided, explain};
 use wiza_relay::rule_test;
 
 /// The variables that the recipes name.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 5] = [
     ("WIZA_API_KEY", "a-wiza-api-key"),
     ("SLACK_URL", "https://hooks.slack.example/T0"),
+    ("DISCORD_URL", "https://discord.example/api/webhooks/1/x"),
     ("CRM_TOKEN", "a-token-of-the-crm"),
     ("API_KEY", "a-key-of-the-api"),
 ];
@@ -48,8 +49,14 @@ fn config(name: &str, text: &str) -> Config {
 
 /// The rows of the table with this heading, as cells without the backticks around code.
 fn table(heading: &str) -> Vec<Vec<String>> {
+    let rows = table_at(heading, 0);
+    assert!(rows.len() > 10, "the table `{heading}` was not read");
+    rows
+}
+
+fn table_at(heading: &str, place: usize) -> Vec<Vec<String>> {
     let page = read("docs/rules.md");
-    let rest = page.split_once(heading).unwrap_or_else(|| panic!("there is no table `{heading}`")).1;
+    let rest = page.split(heading).nth(place + 1).unwrap_or_else(|| panic!("there is no table `{heading}`"));
     let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
     let rows: Vec<Vec<String>> = rows
         .map(|row| {
@@ -58,8 +65,14 @@ fn table(heading: &str) -> Vec<Vec<String>> {
             cells.map(|cell| cell.trim_matches('`').to_owned()).collect()
         })
         .collect();
-    assert!(rows.len() > 10, "the table `{heading}` was not read");
+    assert!(!rows.is_empty(), "the table `{heading}` was not read");
     rows
+}
+
+/// The rows of all tables with this heading.
+fn tables(heading: &str) -> Vec<Vec<String>> {
+    let count = read("docs/rules.md").matches(heading).count();
+    (0..count).flat_map(|place| table_at(heading, place)).collect()
 }
 
 fn holds(condition: &str, event: &Event) -> bool {
@@ -90,7 +103,7 @@ fn every_surprise_is_so() {
 
 #[test]
 fn every_body_is_sent_as_the_table_says() {
-    for row in table("| in a body | payload | is sent as | because |") {
+    for row in tables("| in a body | payload | is sent as | because |") {
         // As it would stand in a file: without quotes unless they are YAML's.
         let file = format!(
             "source: {{ path: /w, api_keys: [k] }}\ndestinations:\n  d:\n    url: https://d.example/\n    body:\n      it: {}\nroutes: [{{ name: r, to: [d] }}]\n",
