@@ -108,7 +108,7 @@ fn warn_of_signature(decoder: &mut Decoder<'_>, node: &Node, why: &str) {
 
 /// The chat whose messages go to this URL, by its host; of a host that a variable names, by the variable's name too.
 fn chat_at(url: &Template) -> Option<Format> {
-    let host = url.host().unwrap_or_default().to_ascii_lowercase();
+    let host = url.host_and_port().map(|(host, _)| host.to_ascii_lowercase()).unwrap_or_default();
     let is_at = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let variable = url.masked().trim_start().strip_prefix("${").and_then(|rest| rest.split('}').next()).unwrap_or_default();
     let variable = variable.to_ascii_uppercase();

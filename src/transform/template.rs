@@ -255,15 +255,6 @@ impl Template {
         &self.prints
     }
 
-    /// The host that a URL leads to.
-    pub fn host(&self) -> Option<&str> {
-        match &self.form {
-            Form::LiteralUrl(_, url) => url.host_str(),
-            Form::Compiled { base: Some(base), .. } => base.url().host_str(),
-            Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => None,
-        }
-    }
-
     /// The template as it was written, with `${NAME}` in place of values.
     pub fn masked(&self) -> &str {
         &self.masked
