@@ -162,7 +162,7 @@ impl Lane {
         let concurrency = match self.breaker.permission(now) {
             Permission::Free => self.settings.borrow().destination.concurrency,
             Permission::Probe => 1,
-            Permission::NotBefore(until) => return Next::Wait(Some(self.pace.rests_until().map_or(until, |rest| rest.max(until)))),
+            Permission::NotBefore(until) => return Next::Wait(Some(self.pace.rests_until().map_or(until, |rest| rest.min(until)))),
             Permission::NotBeforeResumed => return Next::Wait(self.pace.rests_until()),
         };
         let free = match self.pace.room(now, self.in_flight.len(), concurrency) {
