@@ -67,12 +67,15 @@ impl Write for Lines {
             Format::Text => Cow::Owned(visible_line(&text)),
             Format::Json => visible::json(&text),
         };
-        io::stderr().lock().write_all(fit.as_bytes())?;
+        // A line that cannot be written, because the disk is full for instance, is lost. To report that would end the relay: it would be
+        // reported on standard error too, by a macro that panics where it cannot write.
+        let _ = io::stderr().lock().write_all(fit.as_bytes());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }
 

@@ -1,10 +1,13 @@
 //! The log as JSON: each line an object with the fields that docs/operations.md has, and of the types that it gives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 
 use serde_json::{Map, Value};
 
-use crate::harness::{Answer, Receiver, Setup, eventually, one_destination, repository, reveal, run_with};
+use crate::harness::command::relay;
+use crate::harness::setup::with_source;
+use crate::harness::{Answer, Receiver, Setup, eventually, free_address, one_destination, repository, reveal, run_with};
 
 /// The table of fields: names and types.
 fn documented() -> BTreeMap<String, String> {
@@ -141,4 +144,29 @@ async fn what_is_wrong_at_the_start_is_a_line_of_the_log_too() {
     // Whoever wants no log at all is still told why there is no relay.
     let ran = run_with(&["serve", "--log", "off", "--log-format", "json", "--config", "/nowhere.yaml"], &[]).await;
     ran.assert_refused(2, &["/nowhere.yaml"]);
+}
+
+/// A log on a full disk, as a container's may be, is lost; the relay is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("routes.yaml"), with_source(&one_destination("http://127.0.0.1:9/", ""))).unwrap();
+    for format in ["text", "json"] {
+        let (webhooks, admin) = (free_address().to_string(), free_address().to_string());
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = relay();
+        command.args(["serve", "--log", "debug", "--log-format", format, "--listen", &webhooks, "--admin", &admin]);
+        let mut child = command.current_dir(folder.path()).stdout(Stdio::null()).stderr(full).spawn().unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = eventually("it is ready", async || {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended, for want of a log");
+            client.get(format!("http://{admin}/readyz")).send().await.ok()
+        })
+        .await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(client.post(format!("http://{admin}/-/reload")).send().await.unwrap().status(), 200);
+        assert_eq!(client.get(format!("http://{admin}/healthz")).send().await.unwrap().status(), 200);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
