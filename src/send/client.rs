@@ -1,7 +1,7 @@
 //! An HTTP client of one destination's own: its connections, and a second try where one of them turned out to be dead.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connect::Connector;
 use super::connection;
@@ -24,23 +24,31 @@ const REPEATS_MAX: usize = 3;
 pub(super) struct Client {
     connector: Arc<Connector>,
     pool: Arc<Pool>,
+    /// What a request may take at most.
+    timeout: Duration,
 }
 
 impl Client {
-    /// A client that keeps `idle_max` unused connections to each server, and goes where `egress` lets it; `None`: anywhere. Proxies are
-    /// those of the environment.
-    pub fn new(tls: &Tls, own: Own, idle_max: usize, trusting: Trusting, egress: Option<&Arc<Guard>>) -> Result<Self, String> {
+    /// A client that keeps `idle_max` unused connections to each server and whose requests take `timeout` at most. It goes where
+    /// `egress` lets it; `None`: anywhere. Proxies are those of the environment.
+    pub fn new(
+        tls: &Tls,
+        own: Own,
+        (idle_max, timeout): (usize, Duration),
+        trusting: Trusting,
+        egress: Option<&Arc<Guard>>,
+    ) -> Result<Self, String> {
         let tls = trust::client_config(tls, own)?;
         let mut proxy_tls = tls.clone();
         proxy_tls.alpn_protocols.clear();
         let proxies = Proxies::read(&|name| std::env::var(name).ok())?;
         let connector = Connector { proxies, tls: Arc::new(tls), proxy_tls: Arc::new(proxy_tls), trusting, egress: egress.cloned() };
-        Ok(Self { connector: Arc::new(connector), pool: Pool::new(idle_max) })
+        Ok(Self { connector: Arc::new(connector), pool: Pool::new(idle_max), timeout })
     }
 
     /// One that makes its connections in the same way, and has none yet.
-    pub fn anew(&self, idle_max: usize) -> Self {
-        Self { connector: Arc::clone(&self.connector), pool: Pool::new(idle_max) }
+    pub fn anew(&self, (idle_max, timeout): (usize, Duration)) -> Self {
+        Self { connector: Arc::clone(&self.connector), pool: Pool::new(idle_max), timeout }
     }
 
     /// Uses none of the open connections for further requests.
@@ -108,7 +116,7 @@ impl Client {
         }
         let generation = self.pool.generation();
         let connected = self.connector.connect(origin).await?;
-        let opened = connection::open(connected, self.connector.trusting).await?;
+        let opened = connection::open(connected, self.timeout, self.connector.trusting).await?;
         let lease = self.pool.add(origin, generation, opened);
         drop(guard);
         Ok(lease)

@@ -32,7 +32,7 @@ impl Collector {
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
     pub fn new(timeout: Duration, tls: &Tls) -> Result<Self, String> {
-        Ok(Self { client: Client::new(tls, Own::Instead, CONNECTIONS, TRUSTING, None)?, timeout })
+        Ok(Self { client: Client::new(tls, Own::Instead, (CONNECTIONS, timeout), TRUSTING, None)?, timeout })
     }
 
     /// Makes one request.

@@ -35,9 +35,11 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 const IDLE_MARGIN: Duration = Duration::from_secs(1);
 /// A connection of HTTP/2 on which nothing came for so long is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(4);
-/// Without a sign of life within this time it counts as broken. Together with the above this is less than the usual timeout of a
-/// request, so that one that meets a dead connection can still be repeated.
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// Without a sign of life within this time it counts as broken, or within a longer one where requests have more time: see [`ping_timeout`].
+const PING_TIMEOUT_MIN: Duration = Duration::from_secs(3);
+/// The share of a request's time after which a silent connection counts as broken. Less than all, so that the request can still be
+/// repeated; and not little, as a server that does one thing at a time answers nothing while it works.
+const SILENCE_SHARE: f64 = 0.7;
 /// Headers of a reply at most. No server is known that sends a hundred.
 pub(super) const REPLY_HEADERS_MAX: usize = 256;
 /// The head of a reply at most, in bytes.
@@ -120,15 +122,20 @@ pub(super) enum Opened {
     Http2(Http2),
 }
 
-/// Speaks the protocol that was agreed on.
-pub(super) async fn open(connected: Connected, trusting: Trusting) -> Result<Opened, Failure> {
+/// How long a sign of life may take where a request may take so long.
+fn ping_timeout(timeout: Duration) -> Duration {
+    timeout.mul_f64(SILENCE_SHARE).saturating_sub(PING_INTERVAL).max(PING_TIMEOUT_MIN)
+}
+
+/// Speaks the protocol that was agreed on. A request may take as long as `timeout`.
+pub(super) async fn open(connected: Connected, timeout: Duration, trusting: Trusting) -> Result<Opened, Failure> {
     let Connected { stream, is_http_2, by_proxy } = connected;
     let failed = |error: hyper::Error| hyper_failure(&error, trusting).connecting();
     if is_http_2 {
         let (sender, mut connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_timeout(ping_timeout(timeout))
             .keep_alive_while_idle(true)
             .initial_max_send_streams(STREAMS_UNSAID)
             .max_header_list_size(REPLY_HEAD_BYTES_MAX)
@@ -296,6 +303,13 @@ impl AsyncWrite for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_busy_has_most_of_a_requests_time_to_show_that_it_lives() {
+        for (timeout, silence) in [(1, 7), (10, 7), (60, 42)] {
+            assert_eq!(PING_INTERVAL + ping_timeout(Duration::from_secs(timeout)), Duration::from_secs(silence));
+        }
+    }
 
     #[test]
     fn what_a_server_says_of_idle_connections_counts_less_a_margin() {

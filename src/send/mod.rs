@@ -70,8 +70,8 @@ impl Sender {
         let Destination { timeout, concurrency, tls, .. } = destination;
         let made_for = Arc::new(Connections { timeout: *timeout, tls: tls.clone(), egress: Arc::clone(egress) });
         let client = match old {
-            Some(old) if old.made_for.tls == *tls && old.made_for.egress == *egress => old.client.anew(*concurrency),
-            _ => Client::new(tls, Own::Instead, *concurrency, TRUSTING, Some(egress))?,
+            Some(old) if old.made_for.tls == *tls && old.made_for.egress == *egress => old.client.anew((*concurrency, *timeout)),
+            _ => Client::new(tls, Own::Instead, (*concurrency, *timeout), TRUSTING, Some(egress))?,
         };
         let tokens = match (&destination.auth, old.and_then(|old| old.tokens.as_ref())) {
             (Some(Auth::OAuth2(credentials)), Some(old)) if old.serve(credentials, tls, egress) => Some(Arc::clone(old)),

@@ -21,6 +21,8 @@ use super::trust::Own;
 
 /// Bytes of a token server's answer at most.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// A token server that is silent for most of this time counts as gone. A destination's `timeout` ends it before where that is shorter.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// Where a token that is still good could not be replaced, it is used for so long before the server is asked again.
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 
@@ -70,7 +72,7 @@ impl Token {
 impl Tokens {
     pub fn new(credentials: Arc<ClientCredentials>, tls: Tls, egress: &Arc<Guard>) -> Result<Self, String> {
         // The server may be as private as the destination, or a public one. It is asked minutes apart, so no connection is kept.
-        let client = Client::new(&tls, Own::Beside, 0, TRUSTING, Some(egress))?;
+        let client = Client::new(&tls, Own::Beside, (0, ANSWER_TIME), TRUSTING, Some(egress))?;
         Ok(Self { credentials, tls, egress: Arc::clone(egress), client, state: Mutex::default() })
     }
 

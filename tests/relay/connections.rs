@@ -43,7 +43,7 @@ fn secure(link: &Link) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_2_connection_that_falls_silent_is_found_out_and_the_request_repeated() {
     let (receiver, link) = behind_a_link().await;
-    let keys = format!("timeout: 60s, {UNFORGIVING}, {}", receiver.trusted());
+    let keys = format!("{UNFORGIVING}, {}", receiver.trusted());
     let mut relay = Setup::new(one_destination(&secure(&link), &keys)).start().await;
     relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("delivered", 1).await;
