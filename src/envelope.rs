@@ -13,7 +13,8 @@ use crate::signature;
 use crate::trace_context::Span;
 use crate::transform::Request;
 
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+/// Names a delivery.
+pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 /// Where the signatures stand.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");

@@ -21,6 +21,7 @@ use self::wrong_tokens::WrongTokens;
 use super::problem::Problem;
 use super::token::{Holder, Tokens};
 use crate::asker::Asker;
+use crate::envelope;
 use crate::metrics::{AdminRefusal, Metrics};
 
 /// How long the body of a request may take, as on the webhook port.
@@ -58,6 +59,10 @@ impl Guard {
 
     /// Who asks, in a word; or why it is refused.
     fn allows(&self, method: &Method, headers: &HeaderMap, uri: &Uri) -> Result<&'static str, Refused> {
+        if headers.contains_key(envelope::WEBHOOK_ID) {
+            let detail = "this is a delivery of a relay (`webhook-id`), and no event may ask the admin port for anything; mend the destination's `url`";
+            return Err(Refused::new(AdminRefusal::Foreign, StatusCode::FORBIDDEN, detail));
+        }
         let changes = ![Method::GET, Method::HEAD].contains(method);
         if self.tokens.are_none() {
             if !self.on_loopback {
@@ -181,6 +186,15 @@ mod tests {
 
     fn answer(token: Option<&str>, listens: &str, headers: &[(&str, &str)]) -> u16 {
         ask(&guard(token, None, listens), &Method::GET, headers).err().unwrap_or(200)
+    }
+
+    #[test]
+    fn a_delivery_is_refused_whatever_it_shows() {
+        for (token, listens) in [(Some(TOKEN), EVERYWHERE), (None, LOOPBACK)] {
+            let headers = [("authorization", "Bearer 0123456789abcdef"), ("host", "localhost")];
+            assert_eq!(answer(token, listens, &headers), 200);
+            assert_eq!(answer(token, listens, &[headers.as_slice(), &[("webhook-id", "x_crm")]].concat()), 403);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{API_KEY, Answer, Proxy, Raw, Receiver, Relay, Setup, eventually, reveal, run, run_with};
+use crate::harness::{API_KEY, Answer, Link, Proxy, Raw, Receiver, Relay, Setup, eventually, reveal, run, run_with};
 
 const ADMIN: &str = "0123456789abcdef0123";
 const VIEWER: &str = "fedcba9876543210fedc";
@@ -53,6 +53,25 @@ async fn the_viewer_token_looks_and_changes_nothing() {
     relay.ask(&["pause", "crm", "--admin-token", VIEWER]).await.assert_refused(1, &["this needs the admin token"]);
     relay.finish().await;
     run(&["serve", "--admin-token", ADMIN, "--viewer-token", ADMIN]).await.assert_refused(2, &["the viewer token is the admin token"]);
+}
+
+/// The relay's own ports are closed to destinations; what stands in between has another address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_reaches_the_admin_port_by_a_detour_changes_nothing() {
+    let crm = Receiver::start().await;
+    let mut relay = Setup::to(&crm, "").start().await;
+    let detour = Link::to(relay.admin).await;
+    relay.write_rules(format!(
+        "destinations:\n  crm: {{ url: \"{}\" }}\n  detour: {{ url: \"{}\" }}\nroutes:\n  - {{ name: all, to: [crm, detour] }}\n",
+        crm.url("/crm"),
+        detour.url("/api/destinations/{{ data.destination }}/pause"),
+    ));
+    relay.reloaded().await;
+    relay.webhook(r#"{"data":{"destination":"crm"}}"#).accepted().await;
+    relay.wait_for_metric("attempt_failures_total", &[("destination", "detour"), ("reason", "credentials")], 1).await;
+    assert_eq!(relay.metric("circuit_open", &[("destination", "crm")]).await, 0, "crm is not paused");
+    relay.wait_for_outcome("delivered", 1).await;
+    relay.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
