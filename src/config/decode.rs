@@ -10,6 +10,7 @@ use crate::condition::SyntaxError;
 use crate::egress::Egress;
 use crate::transform::Templates;
 
+use super::doubts::Doubt;
 use super::finding::quoted;
 #[cfg(test)]
 use super::interpolate::Lookup;
@@ -41,6 +42,8 @@ pub(super) struct Decoder<'a> {
     pub templates: Templates,
     /// Where requests may go.
     pub egress: Egress,
+    /// What templates print that may be null, until the routes are known.
+    pub doubts: Vec<Doubt>,
     near_searches_left: usize,
 }
 
@@ -59,6 +62,7 @@ impl<'a> Decoder<'a> {
             stood_in_for: BTreeSet::new(),
             templates: Templates::new(),
             egress: Egress::default(),
+            doubts: Vec::new(),
             near_searches_left: NEAR_SEARCHES_MAX,
         }
     }

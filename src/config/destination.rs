@@ -158,7 +158,9 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let sign = layers.take("sign");
     let auth = layers.take_both("auth");
     let tls = layers.take("tls");
+    let doubts_before = decoder.doubts.len();
     let (mut shape, has_url) = shape::decode(decoder, &mut layers);
+    decoder.doubts_are_of(doubts_before, key.map(|key| key.text.as_str()));
     let misspelt = layers.finish(decoder);
 
     let is_mapping = own.is_some_and(|own| matches!(own.content, Content::Mapping(_)) || own.is_null());

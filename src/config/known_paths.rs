@@ -58,17 +58,21 @@ const PAYLOAD: &[&str] = &[
     "data.credits.*",
 ];
 
+/// Those of the paths above that are in every reveal, and never null. All others are null or left out in one of the
+/// samples, or may be: a failed reveal has little more than these.
+const ALWAYS: [&str; 7] = ["type", "status.code", "status.message", "data.id", "data.status", "data.is_complete", "data.enrichment_level"];
+
 /// The payload's own keys.
 const ROOTS: [&str; 3] = ["status", "type", "data"];
 
 /// Those of the paths above that lead to lists.
-const LISTS: [&str; 2] = ["data.emails", "data.phones"];
+pub(super) const LISTS: [&str; 2] = ["data.emails", "data.phones"];
 
 /// Of the relay's own facts about an event.
 const EVENT: &[&str] = &["id", "received_at", "path", "query.*"];
 
 /// Warnings about the paths of one string, at most: what a long one repeats is one slip.
-const WARNINGS_MAX: usize = 20;
+pub(super) const WARNINGS_MAX: usize = 20;
 
 impl Decoder<'_> {
     /// Warns of what a condition says that is hardly ever meant, above all of paths that Wiza is not known to send, or
@@ -179,6 +183,13 @@ fn list_without_index(used: &UsedPath) -> Option<(&UsedPath, String, &str)> {
 fn is_unknown(used: &UsedPath) -> bool {
     let path = used.names().join(".");
     !path.is_empty() && !known(used).iter().any(|known| covers(known, &path))
+}
+
+/// Whether a path is one that Wiza sends, but not always with a value.
+pub(super) fn may_be_null(used: &UsedPath) -> bool {
+    let path = used.names().join(".");
+    let leads_to_value = || ALWAYS.iter().any(|always| covers(always, &path));
+    used.root == PathRoot::Payload && !path.is_empty() && !is_unknown(used) && !leads_to_value()
 }
 
 fn known(used: &UsedPath) -> &'static [&'static str] {

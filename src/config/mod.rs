@@ -9,6 +9,7 @@ mod batch;
 mod condition;
 mod decode;
 mod destination;
+mod doubts;
 mod egress;
 mod finding;
 mod flaw;
@@ -255,6 +256,8 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         Some(node) => route::decode_targets(decoder, node, &mut known),
         None => Some(Vec::new()),
     };
+    let destination_names: Vec<&str> = names.iter().map(|key| key.text.as_str()).collect();
+    decoder.warn_of_destinations(&destination_names, routes.as_deref(), unmatched.as_deref());
     // Where a route is broken, it may well be the one that uses a destination.
     if routes.as_ref().is_some_and(|routes| !routes.is_empty()) {
         known.warn_of_unused(decoder);

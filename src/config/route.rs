@@ -130,6 +130,7 @@ fn decode(
     let when = when.map(|when| condition::decode(decoder, when));
     let stop = stop_node.map(|stop| decoder.boolean(stop));
     let shadow = shadow.map(|shadow| decoder.boolean(shadow));
+    let doubts_before = decoder.doubts.len();
     let targets = match to {
         Some(to) => decode_targets(decoder, to, destinations),
         None if misspelt.contains(&"to") => None,
@@ -141,6 +142,7 @@ fn decode(
             None
         }
     };
+    decoder.warn_of_route(doubts_before, when.as_ref().and_then(Option::as_ref));
     let route = Route {
         name: name?,
         when: optional(when)?,

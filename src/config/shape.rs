@@ -13,7 +13,7 @@ use super::decode::{Decoder, Layers};
 use super::finding::quoted;
 use super::text::Text;
 use super::url;
-use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean};
+use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number};
 
 /// What a request looks like. A route's shape overrides its destination's, key by key; headers are merged by name,
 /// and the route's win.
@@ -78,6 +78,7 @@ impl Decoder<'_> {
         match Template::compile(&mut self.templates, text, escape) {
             Ok(template) => {
                 self.warn_of_unknown_in_template(node, template.reads());
+                self.doubt(node, template.hazards());
                 Some(template)
             }
             Err(TemplateError { offset, message, hint }) => {
@@ -269,6 +270,13 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
             .report
             .warning(node.span.clone(), format!("{} is a string here", quoted(&scalar.text)))
             .hint(format!("write `{value}` for a boolean, or put it in quotes"));
+    }
+    if let (Style::Plain, Some(number)) = (scalar.style, looks_like_number(&scalar.text)) {
+        let hint = match number.as_str() {
+            "" => "JSON has no such number; put it in quotes if this text is meant".to_owned(),
+            number => format!("write `{number}` for a number, or put it in quotes"),
+        };
+        decoder.report.warning(node.span.clone(), format!("{} is a string here", quoted(&scalar.text))).hint(hint);
     }
     let text = decoder.interpolated(node, &scalar.text)?;
     if is_path(&scalar.text) {

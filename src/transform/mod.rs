@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `expression`, `vocabulary` and `reads`; what templates may do with a null: `strict` with `kind`, `printing`,
+//! `origin`, `lexer`, `expression`, `vocabulary`, `reads` and `hazards` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
 //! `comparing`, `questions`, `builtins`, `lists`, `conversions`, `functions`; `filters` (escaping, texts, dates);
 //! then `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
@@ -31,11 +31,11 @@ mod comparing;
 mod context;
 mod conversions;
 mod digits;
-#[expect(dead_code, reason = "the warnings of `check` read the rest of the tree")]
 mod expression;
 mod failure;
 mod filters;
 mod functions;
+mod hazards;
 mod header;
 mod kind;
 mod lexer;

@@ -44,6 +44,11 @@ pub(super) struct Read {
 }
 
 impl Read {
+    /// A path with its place in the scalar.
+    pub(super) fn new(root: String, steps: Vec<Step>, span: Range<usize>) -> Self {
+        Self { root, steps, span, may_be_absent: false }
+    }
+
     /// Adds the paths that a tag reads; `is_block` for `{% %}`.
     pub(super) fn find(tokens: &[Token<'_>], is_block: bool, scalar_offset: impl Fn(usize) -> usize, reads: &mut Vec<Self>) {
         let mut at = 0;

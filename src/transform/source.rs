@@ -9,6 +9,7 @@ use crate::config::text::{Part, Text};
 
 use super::expression;
 use super::filters::{self, Trial};
+use super::hazards::Hazards;
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::origin::Origin;
 use super::printing::RESERVED_PREFIX;
@@ -44,6 +45,8 @@ pub(super) struct Source {
     pub(super) reads: Vec<Read>,
     /// The `{{ }}` outside of all blocks that read nothing of an event.
     pub(super) constants: Vec<Constant>,
+    /// The values that are printed without a way out for when they are null.
+    pub(super) hazards: Hazards,
     /// The place of the first tag that could not be read, and so is not in its strict form. minijinja will say why.
     pub(super) unreadable: Option<usize>,
     /// What its tags print.
@@ -182,6 +185,7 @@ impl Reader {
             bound: Vec::new(),
             reads: Vec::new(),
             constants: Vec::new(),
+            hazards: Hazards::default(),
             unreadable: None,
             prints: Prints::default(),
             head: String::new(),
@@ -309,7 +313,10 @@ impl Reader {
     /// Copies a tag in its strict form.
     fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) {
         let edits = match expression::read(&tag.tokens, is_block) {
-            Ok(statement) => strict::edits(&statement),
+            Ok(statement) => {
+                self.source.hazards.read(&statement, &|at| pieces.scalar_offset(at));
+                strict::edits(&statement)
+            }
             Err(unreadable) => {
                 self.source.unreadable.get_or_insert(pieces.scalar_offset(unreadable.0));
                 Vec::new()

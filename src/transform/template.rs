@@ -136,6 +136,15 @@ pub struct Template {
     holds_value: bool,
     reads: Vec<ReadPath>,
     prints: Vec<Print>,
+    hazards: Vec<ReadPath>,
+}
+
+/// What a template was found to read.
+#[derive(Default)]
+struct Found {
+    reads: Vec<ReadPath>,
+    prints: Vec<Print>,
+    hazards: Vec<ReadPath>,
 }
 
 enum Form {
@@ -166,10 +175,9 @@ impl Template {
     /// not a header's value.
     pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
         let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
-        let mut reads = Vec::new();
-        let mut prints = Vec::new();
+        let mut found = Found::default();
         let form = if source::has_tags(text) {
-            Self::compile_tags(templates, text, escape, &mut reads, &mut prints)?
+            Self::compile_tags(templates, text, escape, &mut found)?
         } else {
             let literal = text.expose();
             match escape {
@@ -184,20 +192,15 @@ impl Template {
                 }
             }
         };
-        Ok(Self { form, masked: text.masked(), holds_value, reads, prints })
+        let Found { reads, prints, hazards } = found;
+        Ok(Self { form, masked: text.masked(), holds_value, reads, prints, hazards })
     }
 
-    fn compile_tags(
-        templates: &mut Templates,
-        text: &Text,
-        escape: Escape,
-        paths: &mut Vec<ReadPath>,
-        printed: &mut Vec<Print>,
-    ) -> Result<Form, TemplateError> {
+    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape, found: &mut Found) -> Result<Form, TemplateError> {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, reads, constants, unreadable, prints, head, head_end } =
+        let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, unreadable, prints, head, head_end } =
             source::read(text, templates.values)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
@@ -214,9 +217,10 @@ impl Template {
         }
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
         templates.try_constants(&constants, &bound, escape)?;
-        *paths = Read::paths(reads, &bound);
+        found.reads = Read::paths(reads, &bound);
+        found.hazards = Read::paths(hazards.found(), &bound);
         if escape == Escape::None {
-            *printed = prints.finish();
+            found.prints = prints.finish();
         }
         templates.templates += 1;
         for value in values {
@@ -253,6 +257,11 @@ impl Template {
     /// The values that it prints into a text without an escape for what may read it.
     pub fn prints(&self) -> &[Print] {
         &self.prints
+    }
+
+    /// The paths of the event that it prints, or works with, without a way out for when they are null or absent.
+    pub fn hazards(&self) -> &[ReadPath] {
+        &self.hazards
     }
 
     /// The template as it was written, with `${NAME}` in place of values.

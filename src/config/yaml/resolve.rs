@@ -28,6 +28,35 @@ pub(in crate::config) fn looks_like_boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// What other readers of YAML (1.1, or 1.2's core schema) take for a number, and JSON does not: how JSON writes it. An empty
+/// text stands for a number that JSON has not.
+pub(in crate::config) fn looks_like_number(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return Some(String::new());
+    }
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = unsigned.strip_prefix(prefix) {
+            let integer = u128::from_str_radix(&digits.replace('_', ""), radix).ok();
+            return integer.filter(|_| !digits.starts_with(['+', '_'])).map(|integer| format!("{sign}{integer}"));
+        }
+    }
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, format!("e{exponent}")),
+        None => (unsigned, String::new()),
+    };
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    // `1_000` is a number to YAML 1.1, `_1` is none.
+    let begins_with_digit = integer.is_empty() || integer.starts_with(|first: char| first.is_ascii_digit());
+    let integer = integer.replace('_', "");
+    let integer = integer.trim_start_matches('0');
+    let fraction = if fraction.is_empty() { String::new() } else { format!(".{fraction}") };
+    let written = format!("{sign}{}{fraction}{exponent}", if integer.is_empty() { "0" } else { integer });
+    let has_digits = mantissa.bytes().any(|byte| byte.is_ascii_digit());
+    (begins_with_digit && has_digits && is_json_number(&written)).then_some(written)
+}
+
 /// A JSON number, as a payload's are read: integers are never rounded. `None`: it is beyond 1.8e308.
 pub(super) fn number(text: &str) -> Option<Number> {
     json::number(text)
@@ -58,6 +87,38 @@ fn is_json_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_other_readers_are_known() {
+        for (text, number) in [
+            ("+1", "1"),
+            (".5", "0.5"),
+            ("-.5", "-0.5"),
+            ("1.", "1"),
+            ("+1.5e3", "1.5e3"),
+            ("1.e3", "1e3"),
+            ("0x1F", "31"),
+            ("0o14", "12"),
+            ("0b101", "5"),
+            ("-0x10", "-16"),
+            ("0123", "123"),
+            ("00", "0"),
+            ("1_000", "1000"),
+            ("+49170", "49170"),
+            (".inf", ""),
+            ("-.Inf", ""),
+            (".nan", ""),
+        ] {
+            assert_eq!(kind(text, Style::Plain), Kind::String, "{text}");
+            assert_eq!(looks_like_number(text).as_deref(), Some(number), "{text}");
+        }
+        for text in [
+            "+", "-", ".", "", "e5", ".e5", "0x", "0xG", "0o8", "1e", "1.2.3", "12:30", "_1", "1-2", "+4 9", "inf", "nan", "yes", "v1",
+            "0x_1", "++1",
+        ] {
+            assert_eq!(looks_like_number(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn plain_scalars_have_kinds() {

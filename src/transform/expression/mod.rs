@@ -58,7 +58,6 @@ pub(in crate::transform) enum Shape<'t> {
     },
     Test {
         subject: Box<Node<'t>>,
-        negated: bool,
         name: Token<'t>,
         arguments: Vec<Argument<'t>>,
     },

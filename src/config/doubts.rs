@@ -1,0 +1,93 @@
+//! Templates that print what Wiza may send as null, or leave out. Whether that is worth a warning is known when the routes are
+//! read: where each route that leads to a destination asks for the value, its template need not ask again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::condition::{Condition, PathRoot};
+use crate::transform::ReadPath;
+
+use super::decode::Decoder;
+use super::known_paths::{LISTS, WARNINGS_MAX, may_be_null};
+use super::route::{Route, Target};
+use super::yaml::Node;
+
+/// A place where a template prints such a path.
+pub(super) struct Doubt {
+    /// The destination whose template it is; none yet while the template is read.
+    destination: Option<String>,
+    /// Bytes of the file.
+    place: Range<usize>,
+    path: Vec<String>,
+}
+
+impl Decoder<'_> {
+    /// Notes what a template prints without a way out for when it is null or absent.
+    pub(super) fn doubt(&mut self, node: &Node, hazards: &[ReadPath]) {
+        let mut paths: Vec<Vec<String>> = Vec::new();
+        for ReadPath { path, .. } in hazards.iter().filter(|read| may_be_null(&read.path)) {
+            let names: Vec<String> = path.names().into_iter().map(str::to_owned).collect();
+            // One word about a path is enough.
+            if paths.len() == WARNINGS_MAX || paths.contains(&names) {
+                continue;
+            }
+            paths.push(names.clone());
+            let place = node.place_in(self.report.text, path.span.clone());
+            self.doubts.push(Doubt { destination: None, place, path: names });
+        }
+    }
+
+    /// Says whose templates were read since there were `before` doubts. Those of `defaults` are each destination's.
+    pub(super) fn doubts_are_of(&mut self, before: usize, destination: Option<&str>) {
+        match destination {
+            None => self.doubts.truncate(before),
+            Some(name) => self.doubts.iter_mut().skip(before).for_each(|doubt| doubt.destination = Some(name.to_owned())),
+        }
+    }
+
+    /// Warns of the doubts since there were `before`, but for those that the route's condition settles.
+    pub(super) fn warn_of_route(&mut self, before: usize, when: Option<&Condition>) {
+        let doubts = self.doubts.split_off(before.min(self.doubts.len()));
+        for doubt in doubts.iter().filter(|doubt| !when.is_some_and(|when| asks_for(when, &doubt.path))) {
+            self.warn_of_doubt(doubt);
+        }
+    }
+
+    /// Warns of the doubts about destinations, but for those that all routes to them settle.
+    pub(super) fn warn_of_destinations(&mut self, names: &[&str], routes: Option<&[Route]>, unmatched: Option<&[Target]>) {
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        let mut leading: Vec<Vec<Option<&Condition>>> = vec![Vec::new(); names.len()];
+        let by_routes = routes.unwrap_or_default().iter().flat_map(|route| route.to.iter().map(|target| (target, route.when.as_ref())));
+        for (target, when) in by_routes.chain(unmatched.unwrap_or_default().iter().map(|target| (target, None))) {
+            leading.get_mut(target.destination).into_iter().for_each(|conditions| conditions.push(when));
+        }
+        for doubt in std::mem::take(&mut self.doubts) {
+            let place = doubt.destination.as_deref().and_then(|name| places.get(name));
+            let conditions = place.and_then(|place| leading.get(*place)).map_or(&[][..], Vec::as_slice);
+            let asks = |when: &Option<&Condition>| when.is_some_and(|when| asks_for(when, &doubt.path));
+            if conditions.is_empty() || !conditions.iter().all(asks) {
+                self.warn_of_doubt(&doubt);
+            }
+        }
+    }
+
+    fn warn_of_doubt(&mut self, doubt: &Doubt) {
+        let path = doubt.path.join(".");
+        let list = LISTS.iter().find(|list| path.strip_prefix(**list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+        let hint = match list {
+            Some(list) => format!("take an empty list instead, `{list} or []`, or ask first: `{{% if {list} %}}`"),
+            None => format!("say what to print instead, `{path} | default(\"...\", true)`, or ask first: `{{% if {path} %}}`"),
+        };
+        let message = format!("Wiza may send `{path}` as null or leave it out, and such an event would be a dead letter");
+        self.report.warning(doubt.place.clone(), message).hint(hint);
+    }
+}
+
+/// Whether a condition asks for a path, for what leads to it, or for what it leads to.
+fn asks_for(when: &Condition, path: &[String]) -> bool {
+    when.paths().iter().filter(|used| used.root == PathRoot::Payload).any(|used| {
+        let names = used.names();
+        // `data` alone says nothing of what is in it.
+        names.len() > 1 && names.iter().zip(path).all(|(asked, wanted)| asked == wanted)
+    })
+}
