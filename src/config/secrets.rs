@@ -93,6 +93,8 @@ struct Needles {
 struct Found<'a> {
     start: usize,
     end: usize,
+    /// So many of its bytes are the secret.
+    secret: usize,
     shown: &'a str,
 }
 
@@ -123,7 +125,8 @@ impl Finder {
                 found(text, start, end, form)
             }));
         }
-        all.sort_by_key(|found| (found.start, std::cmp::Reverse(found.end)));
+        // Where one text of base64 holds several (`user:secret`), the longest names it.
+        all.sort_by_key(|found| (found.start, std::cmp::Reverse(found.end), std::cmp::Reverse(found.secret)));
         let mut masked = String::with_capacity(text.len());
         let mut end = 0;
         for found in all {
@@ -166,6 +169,7 @@ impl Needles {
 /// A part of a text that holds a secret. Of base64 it is all that was encoded together.
 fn found<'a>(text: &str, start: usize, end: usize, (shown, encoded): &'a (String, bool)) -> Found<'a> {
     let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_=%".contains(byte);
+    let secret = end.saturating_sub(start);
     let (mut start, mut end) = (start, end);
     if *encoded {
         start -= text.as_bytes().get(..start).unwrap_or_default().iter().rev().take_while(belongs).count();
@@ -174,7 +178,7 @@ fn found<'a>(text: &str, start: usize, end: usize, (shown, encoded): &'a (String
     // An escape begins and ends between characters; bytes that are no UTF-8 may not.
     let start = (0..=start).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0);
     let end = (end..=text.len()).find(|place| text.is_char_boundary(*place)).unwrap_or(text.len());
-    Found { start, end, shown }
+    Found { start, end, secret, shown }
 }
 
 /// Shows no needle.
@@ -234,6 +238,13 @@ mod tests {
     fn masks_the_longest_first() {
         let secrets = secrets(&[("SHORT", "s3cret"), ("LONG", "s3cret-and-more"), ("OTHER", "\u{e9}\u{e9}t\u{e9}")]);
         assert_eq!(secrets.mask("a s3cret-and-more, s3cret \u{e9}\u{e9}t\u{e9}\u{e9}"), "a ${LONG}, ${SHORT} ${OTHER}\u{e9}");
+    }
+
+    #[test]
+    fn of_several_in_one_text_of_base64_the_longest_names_it() {
+        use base64::engine::general_purpose::STANDARD;
+        let secrets = secrets(&[("NAME", "relay"), ("PASSWORD", "Zq7-password")]);
+        assert_eq!(secrets.mask(&format!("Basic {}", STANDARD.encode("relay:Zq7-password"))), "Basic ${PASSWORD}");
     }
 
     #[test]
