@@ -32,7 +32,7 @@ pub enum NumberKey {
 }
 
 impl<'n> Exact<'n> {
-    /// The value of a number that [`parse`](super::parse) or [`number`](super::number) has read.
+    /// The value of a number that [`parse`](super::parse) or [`number`](super::number()) has read.
     pub fn of(number: &'n Number) -> Self {
         match number.as_i128() {
             Some(integer) => Self::Integer(integer),
