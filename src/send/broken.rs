@@ -1,12 +1,11 @@
 //! A request that got no answer because its connection ended: whether it may be repeated at once on another, and what is said of it.
 
-use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use h2::Reason;
 
 use super::failure::Failure;
-use super::words::{Trusting, hyper_failure};
+use super::words::{Trusting, h2_error, hyper_failure};
 
 /// Why there was no answer.
 #[derive(Debug)]
@@ -62,9 +61,4 @@ impl Broken {
             }
         }
     }
-}
-
-/// What HTTP/2 says, where it is the reason.
-pub(super) fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    std::iter::successors(error.source(), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref())
 }

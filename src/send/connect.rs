@@ -9,12 +9,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::failure::Failure;
 use super::message::Origin;
+use super::stream::Stream;
 use super::this_machine;
 use super::trust::HTTP_2;
 use super::tunnel;
@@ -26,10 +26,6 @@ use crate::proxies::{Proxies, Proxy, bare};
 const ADDRESSES_MAX: usize = 16;
 /// How long an address has for itself before the next is tried beside it (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-
-/// What bytes go over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A stream to a server or, for requests in the form that proxies want, to a proxy.
 pub(super) struct Connected {

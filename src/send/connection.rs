@@ -17,9 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::broken::Broken;
-use super::connect::{Connected, Stream};
+use super::connect::Connected;
 use super::failure::Failure;
+use super::limits::{REPLY_HEAD_BYTES_MAX, REPLY_HEADERS_MAX};
 use super::message::{Body, Form, KEEP_ALIVE, Outgoing};
+use super::stream::Stream;
 use super::words::{Trusting, hyper_failure};
 use crate::proxies::Proxy;
 
@@ -40,10 +42,6 @@ const PING_TIMEOUT_MIN: Duration = Duration::from_secs(3);
 /// The share of a request's time after which a silent connection counts as broken. Less than all, so that the request can still be
 /// repeated; and not little, as a server that does one thing at a time answers nothing while it works.
 const SILENCE_SHARE: f64 = 0.7;
-/// Headers of a reply at most. No server is known that sends a hundred.
-pub(super) const REPLY_HEADERS_MAX: usize = 256;
-/// The head of a reply at most, in bytes.
-pub(super) const REPLY_HEAD_BYTES_MAX: u32 = 256 * 1024;
 /// Before a server of HTTP/2 has said how many requests at once it takes, it gets one: those beyond its limit it would refuse.
 const STREAMS_UNSAID: usize = 1;
 /// A limit of one is believed after this time; before, it may be the one above.

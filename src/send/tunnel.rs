@@ -3,8 +3,8 @@
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::connect::Stream;
 use super::failure::Failure;
+use super::stream::Stream;
 
 /// The head of a proxy's answer at most.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -7,9 +7,8 @@ use rustls::{CertificateError, Error as TlsError};
 
 use crate::delivery::FailureReason;
 
-use super::broken::h2_error;
-use super::connection::{REPLY_HEAD_BYTES_MAX, REPLY_HEADERS_MAX};
 use super::failure::Failure;
+use super::limits::{REPLY_HEAD_BYTES_MAX, REPLY_HEADERS_MAX};
 
 /// What makes a client trust an authority of one's own.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +20,11 @@ pub(super) fn io_failure(error: &io::Error, trusting: Trusting) -> Failure {
         Some(error) => Failure { reason: FailureReason::Tls, words: tls_words(error, trusting) },
         None => Failure::connection(error.to_string()),
     }
+}
+
+/// What HTTP/2 says, where it is the reason.
+pub(super) fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::iter::successors(error.source(), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref())
 }
 
 /// What went wrong with a request.
