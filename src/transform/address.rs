@@ -5,8 +5,7 @@
 
 use url::{Host, Url};
 
-use super::RenderError;
-use super::template::TemplateError;
+use super::errors::{RenderError, TemplateError};
 
 /// The longest URL that is sent, in bytes. Most servers refuse longer ones.
 pub const URL_BYTES_MAX: usize = 8 * 1024;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::RenderError;
+use super::errors::RenderError;
 use super::selection::{Found, Selection};
 use super::template::{Template, Templates};
 

@@ -8,9 +8,9 @@ use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::digits::Digits;
-use super::filters::SAYS;
 use super::kind::{Kind, looks_like_number, present, refusal};
-use super::printing::{NULL_PRINTED, is_named, text_value};
+use super::marks::{NULL_PRINTED, SAYS, is_named};
+use super::printing::text_value;
 use super::{conversions, lists};
 
 /// How the names begin under which templates find these filters.

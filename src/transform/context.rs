@@ -10,7 +10,7 @@ use minijinja::value::{Enumerator, Object};
 use crate::event::Event;
 
 use super::filters;
-use super::printing::RESERVED_PREFIX;
+use super::marks::RESERVED_PREFIX;
 use super::view::{self, Root};
 
 /// What a delivery is rendered from.

@@ -7,12 +7,11 @@ use minijinja::{Error, ErrorKind, Value};
 
 use crate::condition::{PathRoot, Step};
 
-use super::RenderError;
-use super::filters::SAYS;
+use super::errors::{RenderError, TemplateError};
+use super::limits::{RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
+use super::marks::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED, SAYS};
 use super::origin::{EXCERPT_BYTES_MAX, Origin};
-use super::printing::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED};
 use super::reads::{FACTS, ReadPath};
-use super::template::{RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, TemplateError};
 
 /// What people write who come from other languages, and what Jinja calls it.
 const FOREIGN: [(&str, &str); 8] = [

@@ -4,8 +4,7 @@ use http::HeaderValue;
 
 use crate::config::text::Text;
 
-use super::RenderError;
-use super::template::TemplateError;
+use super::errors::{RenderError, TemplateError};
 
 /// The longest value of a header that is sent, in bytes. Most servers refuse longer ones.
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;

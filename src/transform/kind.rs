@@ -4,8 +4,7 @@ use minijinja::value::{StringInput, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::digits::Digits;
-use super::filters::SAYS;
-use super::printing::NULL_USED;
+use super::marks::{NULL_USED, SAYS};
 
 /// What JSON can say, and what it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

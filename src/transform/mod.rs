@@ -31,6 +31,7 @@ mod comparing;
 mod context;
 mod conversions;
 mod digits;
+mod errors;
 mod expression;
 mod failure;
 mod filters;
@@ -39,7 +40,9 @@ mod hazards;
 mod header;
 mod kind;
 mod lexer;
+mod limits;
 mod lists;
+mod marks;
 mod origin;
 mod printing;
 mod prints;
@@ -71,13 +74,13 @@ pub(crate) use batch::is_json;
 pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
 pub use context::RenderContext;
+pub use errors::{RenderError, TemplateError};
 pub use header::HEADER_BYTES_MAX;
+pub use limits::{RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
 pub use prints::{Format, Print, is_plain};
 pub use reads::ReadPath;
 pub use selection::{Selected, Selection};
-pub use template::{
-    Escape, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX, Template, TemplateError, Templates,
-};
+pub use template::{Escape, Template, Templates};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -110,47 +113,6 @@ impl fmt::Debug for Request {
             .finish()
     }
 }
-
-/// Why a request cannot be rendered. Never holds values of the payload or secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RenderError {
-    /// Which part of the request: `url`, `headers.authorization`, `body.text`, `body.items[2]`. Empty where a template
-    /// was rendered by itself.
-    pub place: String,
-    /// What is wrong, and the fix where there is one.
-    pub message: String,
-}
-
-impl RenderError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { place: String::new(), message: message.into() }
-    }
-
-    fn under_key(mut self, key: &str) -> Self {
-        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        let step = if plain && !key.is_empty() { format!(".{key}") } else { format!("[{key:?}]") };
-        self.place.insert_str(0, &step);
-        self
-    }
-
-    fn under_index(mut self, index: usize) -> Self {
-        self.place.insert_str(0, &format!("[{index}]"));
-        self
-    }
-
-    fn under(mut self, part: &str) -> Self {
-        self.place.insert_str(0, part);
-        self
-    }
-}
-
-impl fmt::Display for RenderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.place, self.message) }
-    }
-}
-
-impl std::error::Error for RenderError {}
 
 /// Renders the request of one delivery. What `target_shape` gives stands in place of the destination's own: url and
 /// body as a whole, headers by name.

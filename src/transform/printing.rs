@@ -14,25 +14,13 @@ use serde::{Serialize, Serializer};
 
 use super::digits::Digits;
 use super::kind::{Kind, present, refusal};
-use super::template::TEMPLATE_FUEL_MAX;
+use super::limits::TEMPLATE_FUEL_MAX;
+use super::marks::{FUNCTION_PRINTED, NULL_PRINTED};
 
-/// Names that templates cannot use, and payloads cannot provide.
-pub(super) const RESERVED_PREFIX: &str = "__relay_";
 /// Turns a value into the text that printing it would give.
 pub(super) const TEXT_FILTER: &str = "__relay_text";
 /// The name of the escaping of URL templates.
 pub(super) const URL_ESCAPING: &str = "url";
-
-/// The details of errors raised here, told apart by identity of text when they are put into words.
-pub(super) const NULL_PRINTED: &str = "null printed";
-/// Where a filter, an operator or a loop meets it.
-pub(super) const NULL_USED: &str = "null used";
-pub(super) const FUNCTION_PRINTED: &str = "function printed";
-
-/// Whether an error's detail is one of these.
-pub(super) fn is_named(detail: &str) -> bool {
-    matches!(detail, NULL_PRINTED | NULL_USED | FUNCTION_PRINTED)
-}
 
 /// The levels of indentation that `tojson(indent=...)` grants at most, in spaces.
 const INDENT_MAX: usize = 16;

@@ -7,16 +7,16 @@ use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
+use super::errors::TemplateError;
 use super::expression;
 use super::filters::{self, Trial};
 use super::hazards::Hazards;
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
+use super::marks::RESERVED_PREFIX;
 use super::origin::Origin;
-use super::printing::RESERVED_PREFIX;
 use super::prints::Prints;
 use super::reads::Read;
 use super::strict;
-use super::template::TemplateError;
 use super::vocabulary::Mention;
 
 /// The most tags that a template may have: minijinja's parser recurses along a chain of `{% elif %}`, without a limit.

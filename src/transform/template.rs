@@ -12,22 +12,16 @@ use url::Url;
 use crate::config::text::{Part, Text};
 
 use super::context::RenderContext;
+use super::errors::{RenderError, TemplateError};
+use super::limits::{RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
+use super::marks::RESERVED_PREFIX;
 use super::origin::Origin;
-use super::printing::{self, RESERVED_PREFIX, URL_ESCAPING};
+use super::printing::{self, URL_ESCAPING};
 use super::prints::Print;
 use super::reads::{Read, ReadPath};
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
-use super::{RenderError, address, builtins, comparing, failure, filters, functions, header, questions};
-
-/// The work that one rendering may cost: an instruction costs 1, as do 64 bytes of text made or 4 bytes of JSON.
-pub const TEMPLATE_FUEL_MAX: u64 = 500_000;
-/// The longest text that a template may render to, in bytes.
-pub const RENDERED_BYTES_MAX: usize = 1024 * 1024;
-/// The longest text with tags that is compiled, in bytes.
-pub const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
-/// How deep loops, macros and other blocks may nest while rendering.
-pub const TEMPLATE_DEPTH_MAX: usize = 100;
+use super::{address, builtins, comparing, failure, filters, functions, header, questions};
 
 /// The work that the trial of a `{{ }}` may cost that reads nothing of an event. What takes more is not judged.
 const TRIAL_FUEL_MAX: u64 = 2_000;
@@ -301,37 +295,3 @@ impl fmt::Debug for Template {
         write!(f, "Template({:?})", self.masked)
     }
 }
-
-/// Why a text cannot be a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateError {
-    /// The byte offset in the scalar's parsed string.
-    pub offset: usize,
-    /// What is wrong, in plain words. Never holds a value of a `${...}`.
-    pub message: String,
-    /// How to mend it.
-    pub hint: Option<String>,
-}
-
-impl TemplateError {
-    pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
-        Self { offset, message: message.into(), hint: None }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.offset, self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, " ({hint})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for TemplateError {}

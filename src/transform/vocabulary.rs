@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use minijinja::{Environment, ErrorKind};
 
+use super::errors::TemplateError;
 use super::lexer::{Kind, Token};
-use super::template::TemplateError;
 
 /// What a name is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

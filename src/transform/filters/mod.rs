@@ -5,6 +5,7 @@ use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::lexer::{Kind, Token};
+use super::marks::SAYS;
 
 mod cells;
 mod dates;
@@ -17,9 +18,6 @@ mod property_tests;
 mod tests;
 
 pub(super) use dates::now;
-
-/// What an error's detail begins with whose words may be shown: they come from here, and hold no value.
-pub(super) const SAYS: &str = "wiza-relay says: ";
 
 /// Adds the filters.
 pub(super) fn install(environment: &mut Environment<'static>) {
