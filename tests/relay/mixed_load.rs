@@ -16,8 +16,10 @@ use tokio::net::TcpListener;
 use crate::harness::command::may_have_own_hosts;
 use crate::harness::{Answer, Fault, Http2Answer, Http2Receiver, Link, Receiver, Relay, Setup, eventually, reveal};
 
-/// How long each of the two loads takes, unless `MIXED_SECONDS` says otherwise.
+/// How long the mixed load takes, unless `MIXED_SECONDS` says otherwise.
 const SECONDS: u64 = 12;
+/// How long the healthy destination alone is measured, at most.
+const ALONE_SECONDS_MAX: u64 = 120;
 /// Between two events.
 const PAUSE: Duration = Duration::from_millis(25);
 /// A fault lasts at most so long, and then all is well for as long.
@@ -135,9 +137,9 @@ async fn trouble(sick: &Sick) {
 }
 
 /// Posts an event every now and then, and says when each was posted.
-async fn load(relay: &Relay, below: &str, first: u64) -> HashMap<u64, Instant> {
+async fn load(relay: &Relay, below: &str, first: u64, seconds: u64) -> HashMap<u64, Instant> {
     let (started, mut posted, mut number) = (Instant::now(), HashMap::new(), first);
-    while started.elapsed() < Duration::from_secs(seconds()) {
+    while started.elapsed() < Duration::from_secs(seconds) {
         posted.insert(number, Instant::now());
         relay.webhook(reveal(number)).below(below).accepted().await;
         number += 1;
@@ -186,10 +188,10 @@ async fn nothing_dies_and_nothing_is_lost_among_receivers_of_every_mood() {
     }
     let mut relay = setup.start().await;
 
-    let alone = load(&relay, "/alone", 0).await;
+    let alone = load(&relay, "/alone", 0, seconds().min(ALONE_SECONDS_MAX)).await;
     let longest = Arc::new(Mutex::new(HashMap::new()));
     let mixed = tokio::select! {
-        posted = load(&relay, "", 1 << 32) => posted,
+        posted = load(&relay, "", 1 << 32, seconds()) => posted,
         () = trouble(&sick) => unreachable!("it does not end"),
         () = watch_circuits(&relay, Arc::clone(&longest)) => unreachable!("it does not end"),
     };
