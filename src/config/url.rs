@@ -11,8 +11,11 @@
 //! | host | letters, digits, `.`, `-`; where it is all of the host, also `[...]`, and a port if none is written |
 //! | port | digits |
 //! | path | as it is, slashes too; a `?`, `#`, `\`, `.` or `..` is refused |
-//! | a parameter of the query: `?key=${KEY}` | `&` and `#` are percent-encoded |
+//! | a parameter of the query: `?key=${KEY}` | percent-encoded: a reader of forms takes a `+` for a blank |
 //! | elsewhere in the query: `?${QUERY}` | as it is; a `#` is refused |
+//! | behind a `#` | refused: it would not be sent |
+//!
+//! A value at the beginning may hold a query, and then no path may be written behind it; if it holds a `#`, nothing may.
 //!
 //! Percent-encoding leaves `%2F` and the like alone: values that somebody has encoded already go on working.
 
@@ -132,7 +135,7 @@ impl Placing {
         if value.contains(|character: char| character.is_ascii_control()) {
             return Err(self.control_character(index));
         }
-        self.replace(index, encoded(value));
+        self.replace(index, encoded(value, PLAIN_IN_USER));
         Ok(())
     }
 
@@ -190,6 +193,7 @@ impl Placing {
                 value if value.contains('?') => Rest::Query,
                 _ => Rest::Path,
             };
+            self.is_not_swallowed(index, state)?;
             return Ok((1, state));
         }
         let is_end = |unit: &Unit| matches!(unit, Unit::Written('/' | '?' | '#'));
@@ -207,6 +211,28 @@ impl Placing {
         }
         let is_port = self.units.get(1) == Some(&Unit::Written(':'));
         Ok((if is_port { port_end } else { 1 }, Rest::Path))
+    }
+
+    /// Looks that what is written behind a whole URL still stands where it seems to: the value's own query or fragment would
+    /// take a path in.
+    fn is_not_swallowed(&self, index: usize, state: Rest) -> Result<(), Problem> {
+        let behind = self.units.get(1..).unwrap_or_default();
+        match state {
+            Rest::Fragment if !behind.is_empty() => {
+                let hint = "take the `#` and what follows it out of the value";
+                Err(self.problem(index, "holds a `#`, and what is written behind one is not sent", hint))
+            }
+            // Behind a written `&` there is a parameter, which may hold a `/`.
+            Rest::Query if behind.iter().take_while(|unit| !matches!(unit, Unit::Written('&' | '#'))).any(is_path_or_query) => {
+                let hint = "take the query out of the value, and write it in the file behind the path; a parameter more begins with `&`";
+                Err(self.problem(
+                    index,
+                    "holds a `?`, and the path or query that is written behind it would become part of its query",
+                    hint,
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Path, query and fragment.
@@ -260,11 +286,15 @@ impl Placing {
                 Err(self.problem(index, "holds a `#`, and what comes behind one is not sent", hint))
             }
             Rest::Parameter => {
-                let encoded = value.replace('&', "%26").replace('#', "%23");
+                let encoded = encoded(value, PLAIN_IN_PARAMETER);
                 self.replace(index, encoded);
                 Ok(())
             }
-            Rest::Query | Rest::Fragment => Ok(()),
+            Rest::Query => Ok(()),
+            Rest::Fragment => {
+                let hint = "take the `#` out of the URL; if it belongs to the path or to a parameter, write `%23`";
+                Err(self.problem(index, "stands behind a `#`, and what comes behind one is not sent", hint))
+            }
         }
     }
 
@@ -336,13 +366,23 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
-/// A value as part of the user: all percent-encoded that could be taken for something else, but for what is encoded already.
-fn encoded(value: &str) -> String {
+/// What a path or a query that is written begins with.
+fn is_path_or_query(unit: &Unit) -> bool {
+    matches!(unit, Unit::Written('/' | '?'))
+}
+
+/// What is not percent-encoded in a user, beside letters and digits: one `:` divides it from the password.
+const PLAIN_IN_USER: &[u8] = b"-._~:";
+/// The same in the value of a parameter: what is unreserved (RFC 3986, section 2.3).
+const PLAIN_IN_PARAMETER: &[u8] = b"-._~";
+
+/// A value with everything percent-encoded that could be taken for something else, but for what is encoded already.
+fn encoded(value: &str, plain: &[u8]) -> String {
     let bytes = value.as_bytes();
     let mut encoded = String::with_capacity(bytes.len());
     for (at, byte) in bytes.iter().enumerate() {
         let is_hex = |place: usize| bytes.get(place).is_some_and(u8::is_ascii_hexdigit);
-        let is_kept = byte.is_ascii_alphanumeric() || b"-._~:".contains(byte) || (*byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
+        let is_kept = byte.is_ascii_alphanumeric() || plain.contains(byte) || (*byte == b'%' && is_hex(at + 1) && is_hex(at + 2));
         if is_kept { encoded.push(char::from(*byte)) } else { encoded.push_str(&format!("%{byte:02X}")) }
     }
     encoded
