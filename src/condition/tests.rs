@@ -228,7 +228,7 @@ fn canonical_text() {
         ("match( a , 'x\\\\.y' )", "match(@.a, \"x\\\\.y\")"),
         ("a == '\"\\u0001\\n\\''", "@.a == \"\\\"\\u0001\\n'\""),
         ("event.path == 'x'", "event.path == \"x\""),
-        ("a == 1e2 or a == -0", "@.a == 100.0 || @.a == -0.0"),
+        ("a == 1e2 or a == -0", "@.a == 100.0 || @.a == -0"),
     ];
     for (text, expected) in cases {
         assert_eq!(Condition::parse(text).expect("valid").to_string(), expected, "{text}");

@@ -23,7 +23,7 @@ mod text;
 pub use self::exact::{Exact, NumberKey};
 pub use self::fault::{Fault, Problem};
 pub use self::need::need;
-pub use self::number::{is_integer, number};
+pub use self::number::{NEGATIVE_ZERO, is_integer, number};
 use self::parser::Parser;
 
 use serde_json::Value;

@@ -7,6 +7,9 @@ use super::fault::Problem;
 /// Digits that an `i64` holds whatever they are.
 const DIGITS_OF_I64: usize = 18;
 
+/// The one integer whose digits no integer of Rust holds. It equals `0`, and it prints as it is written.
+pub const NEGATIVE_ZERO: &str = "-0";
+
 /// Reads a JSON number (RFC 8259, section 6) as [`parse`](super::parse) reads those of a payload: an integer with all its
 /// digits, any other number as a 64-bit float. `None`: it is none, or is beyond 1.8e308.
 pub fn number(text: &str) -> Option<Number> {
@@ -52,8 +55,11 @@ pub(super) fn scan(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// A scanned number.
 pub(super) fn canonical(text: &str, is_integer: bool) -> Result<Number, Problem> {
-    // Negative zero is a float: as an integer it would lose its sign.
-    if is_integer && text != "-0" {
+    if is_integer && text == NEGATIVE_ZERO {
+        // No integer of Rust has this sign, and parsing would drop it.
+        return Ok(Number::from_string_unchecked(text.to_owned()));
+    }
+    if is_integer {
         if text.len() <= DIGITS_OF_I64
             && let Ok(integer) = text.parse::<i64>()
         {

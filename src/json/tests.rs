@@ -43,7 +43,7 @@ fn a_byte_order_mark_is_passed_over_at_the_front_only() {
 #[test]
 fn integers_keep_all_their_digits_and_other_numbers_their_value() {
     let long = "9".repeat(308);
-    for integer in ["0", "-1", "18446744073709551615", "-9223372036854775809", "12345678901234567890123", &long] {
+    for integer in ["0", "-0", "-1", "18446744073709551615", "-9223372036854775809", "12345678901234567890123", &long] {
         let number = number(integer).unwrap();
         assert_eq!(number.to_string(), integer);
         assert_eq!(serde_json::to_string(&read(&format!("[{integer}]"))).unwrap(), format!("[{integer}]"));
@@ -53,17 +53,18 @@ fn integers_keep_all_their_digits_and_other_numbers_their_value() {
         ("1.0", "1.0"),
         ("1.50", "1.5"),
         ("1e2", "100.0"),
-        ("-0", "-0.0"),
+        ("-0.0", "-0.0"),
+        ("-0e0", "-0.0"),
         ("0.1000000000000000055", "0.1"),
         ("3e-71", "3e-71"),
         ("300E-73", "3e-71"),
         ("5e-324", "5e-324"),
-        ("1.7976931348623157e308", "1.7976931348623157e308"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
+        ("1e16", "1e+16"),
         ("1e-400", "0.0"),
     ] {
         let number = number(written).unwrap();
-        // Spelled as serde_json spells a float, whatever its version does with the exponent's sign.
-        assert_eq!(number.to_string().replace("e+", "e"), canonical, "{written}");
+        assert_eq!(number.to_string(), canonical, "{written}");
         assert!(!is_integer(&number), "{written}");
     }
     for none in ["", "-", "+1", "01", "-01", ".5", "1.", "1e", "1e+", "0x1f", "1_000", "NaN", "Infinity", " 1", "1 ", "1e309", "1e400"] {

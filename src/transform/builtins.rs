@@ -165,11 +165,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
         value if Kind::of(&value) == Kind::Number => Ok(value),
         value => Err(refusal(format!("only a number has a negative, and this is {}", Kind::of(&value).noun()))),
     });
-    environment.add_filter(FACTOR_FILTER, |state: &State, value: &Value| match operand(state, value)?.as_str() {
-        Some(text) if looks_like_number(text) => {
+    environment.add_filter(FACTOR_FILTER, |state: &State, value: &Value| match operand(state, value)? {
+        value if value.as_str().is_some_and(looks_like_number) => {
             Err(refusal("`*` would repeat a text that looks like a number; write `value | float` or `value | int` for the number"))
         }
-        _ => Ok(value.clone()),
+        value => Ok(value),
     });
     environment.add_filter(SLICED_FILTER, |state: &State, value: &Value| match present(state, value)? {
         Kind::List | Kind::Text => Ok(value.clone()),
@@ -183,7 +183,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 
 fn operand(state: &State, value: &Value) -> Result<Value, Error> {
     match present(state, value)? {
-        _ if Digits::of(value).is_some() => Err(refusal(TOO_LONG)),
+        _ if let Some(digits) = Digits::of(value) => digits.as_i64().map(Value::from).ok_or_else(|| refusal(TOO_LONG)),
         kind @ (Kind::Boolean | Kind::Map | Kind::Other) => Err(refusal(format!("there is no arithmetic with {}", kind.noun()))),
         _ => Ok(value.clone()),
     }

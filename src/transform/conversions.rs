@@ -39,7 +39,8 @@ pub(super) fn number(state: &mut State, name: &str, values: &[Value]) -> Result<
         None => Err(refusal(format!("`{name}` {why}; `{name}(0)` gives 0 instead"))),
     };
     if let Some(digits) = Digits::of(input) {
-        return Ok(if name == "int" { input.clone() } else { Value::from(digits.as_f64()) });
+        let integer = || digits.as_i64().map_or_else(|| input.clone(), Value::from);
+        return Ok(if name == "int" { integer() } else { Value::from(digits.as_f64()) });
     }
     let is_decimal = !arguments.iter().any(|value| value.is_kwargs()) && arguments.len() < 2;
     let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());

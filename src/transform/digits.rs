@@ -11,9 +11,11 @@ use serde_json::Number;
 
 use crate::json;
 
-/// A number as minijinja has it: an integer of up to 128 bits, or a float. A longer integer is [`Digits`].
+/// A number as minijinja has it: an integer of up to 128 bits, or a float. A longer integer is [`Digits`], and so is `-0`.
 pub(super) fn number(number: &Number) -> Value {
-    if let Some(integer) = number.as_i64() {
+    if number.as_str() == json::NEGATIVE_ZERO {
+        Value::from_object(Digits(number.clone()))
+    } else if let Some(integer) = number.as_i64() {
         Value::from(integer)
     } else if let Some(integer) = number.as_u64() {
         Value::from(integer)
@@ -47,7 +49,7 @@ impl Serialize for Members<'_> {
     }
 }
 
-/// An integer of more than 128 bits: it prints as its digits, and nothing is calculated with it.
+/// An integer of more than 128 bits, or `-0`: it prints as its digits. Of the two only `-0` can be calculated with, as 0.
 #[derive(Debug)]
 pub(super) struct Digits(Number);
 
@@ -61,6 +63,10 @@ impl Digits {
 impl Object for Digits {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        self.0.as_str() != json::NEGATIVE_ZERO
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

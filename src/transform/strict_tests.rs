@@ -142,6 +142,7 @@ fn comparisons_are_those_of_conditions() {
         "true",
         "false",
         "0",
+        "-0",
         "1",
         "50",
         "50.0",
@@ -173,6 +174,22 @@ fn comparisons_are_those_of_conditions() {
     }
 }
 
+/// What is false of 0 is false of `-0`, and arithmetic takes it for 0.
+#[test]
+fn negative_zero_is_a_zero() {
+    let payload = crate::json::parse(b"{\"x\":-0}").unwrap();
+    for (written, expected) in [
+        ("{{ x }}", "-0"),
+        ("{{ 'yes' if x else 'no' }}", "no"),
+        ("{{ x or 'none' }}", "none"),
+        ("{{ x + 1 }} {{ 2 * x }} {{ -x }}", "1 0 0"),
+        ("{{ x | int }} {{ x | float }}", "0 -0.0"),
+        ("{{ x == 0 }} {{ x < 1 }} {{ x is integer }}", "true true true"),
+    ] {
+        assert_eq!(outcome(written, &payload).as_deref(), Ok(expected), "{written}");
+    }
+}
+
 /// One printing for all: `{{ }}`, `~`, filters that read text, lists, `tojson`.
 #[test]
 fn a_number_prints_the_same_everywhere() {
@@ -183,6 +200,7 @@ fn a_number_prints_the_same_everywhere() {
         "1.0",
         "1e300",
         "-0.0",
+        "-0",
         "50",
         "18446744073709551615",
         "-9223372036854775808",
