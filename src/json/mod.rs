@@ -35,6 +35,11 @@ pub const DEPTH_MAX: usize = 127;
 /// UTF-8's byte-order mark. RFC 8259, section 8.1: nobody must send one, and whoever reads may pass over it.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
+/// A JSON text without a byte-order mark at its front, so that it can stand inside of another.
+pub fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK.as_bytes()).unwrap_or(text)
+}
+
 /// Reads a JSON text.
 ///
 /// # Errors

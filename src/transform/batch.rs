@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::config::{Destination, Shape};
+use crate::json;
 
 use super::{Body, RenderContext, RenderError, Request, Templates, render};
 
@@ -40,7 +41,8 @@ pub fn render_batch(templates: &Templates, destination: &Destination, members: &
                 if first.is_some() {
                     array.push(b',');
                 }
-                array.extend_from_slice(&request.body);
+                // A payload that is passed on as it came may begin with a mark, which must not stand inside of a JSON text.
+                array.extend_from_slice(json::without_byte_order_mark(&request.body));
                 first.get_or_insert(request);
             }
             Err(error) => left_out.push((place, error)),

@@ -229,3 +229,19 @@ async fn batches_survive_kill_9_again_and_again() {
     let sent: usize = batches.values().map(Vec::len).sum();
     assert_eq!(sent as u64, rounds * 40, "nobody was in two batches");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_before_a_payload_does_not_spoil_the_batch() {
+    let receiver = Receiver::start().await;
+    let relay = Setup::to(&receiver, "batch: { max: 3, every: 1h }").start().await;
+    for number in 0..3 {
+        let mark = if number == 1 { "" } else { "\u{feff}" };
+        relay.webhook(format!("{mark}{}", reveal(number))).accepted().await;
+    }
+    receiver.wait_for(1).await;
+    let request = &receiver.requests()[0];
+    let body = String::from_utf8(request.body.clone()).unwrap();
+    assert!(!body.contains('\u{feff}'), "{body}");
+    assert_eq!(members(request).len(), 3);
+    end(relay, 3).await;
+}
