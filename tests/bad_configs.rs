@@ -14,11 +14,12 @@ use serde_json::Value;
 use wiza_relay::config::{Severity, load};
 
 /// The environment that the files see.
-const VARIABLES: [(&str, &str); 8] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("WIZA_API_KEY", "a-wiza-api-key"),
     ("CRM_TOKEN", "s3cret-token"),
     ("NOT_A_URL", "s3cret-nonsense"),
     ("MULTILINE", "s3cret-one\ns3cret-two\n"),
+    ("CONTROLLED", "s3cret-one\u{1}s3cret-two"),
     ("EMPTY", ""),
     ("SPACED", "s3cret-token "),
     ("MARKED", "\u{feff}s3cret-token"),

@@ -311,6 +311,12 @@ impl<'n> Table<'n> {
             let near = decoder.near(&key.text, self.known.iter().copied());
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
             match near {
+                // What tools of YAML 1.1 write for a bare `on`.
+                _ if key.text == "true" && self.known.contains(&"on") => {
+                    finding
+                        .hint("a tool that speaks YAML 1.1 wrote this for `on`, which is a boolean there; write it in quotes: `\"on\":`");
+                    misspelt.push("on");
+                }
                 Some(known) => {
                     finding.hint(format!("did you mean `{known}`?"));
                     misspelt.push(known);

@@ -125,7 +125,7 @@ impl Text {
     }
 
     /// Where the part of this index begins in the scalar's parsed string. A value begins where the part before it ends.
-    pub(super) fn offset_of_part(&self, index: usize) -> usize {
+    pub(crate) fn offset_of_part(&self, index: usize) -> usize {
         match (self.parts.get(index), index.checked_sub(1).and_then(|before| self.parts.get(before))) {
             (Some(Part::Written { offset, .. }), _) => *offset,
             (_, Some(Part::Written { text, offset })) => offset + text.len(),

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use crate::config::text::Text;
+use crate::config::text::{Part, Text};
 
 use super::errors::{RenderError, TemplateError};
 
@@ -10,6 +10,19 @@ use super::errors::{RenderError, TemplateError};
 pub const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 const CONTROL: &str = "a header's value cannot hold a line break or another control character";
+
+/// Looks at what comes from outside the file: whether a header can hold it.
+pub(super) fn check_values(text: &Text) -> Result<(), TemplateError> {
+    for (index, part) in text.parts.iter().enumerate() {
+        if let Part::Value(secret) = part
+            && secret.expose().contains(char::is_control)
+        {
+            let message = format!("`{secret}` holds a control character, a line break for instance");
+            return Err(TemplateError::new(text.offset_of_part(index), message).hint("no header can hold one: take it out of the value"));
+        }
+    }
+    Ok(())
+}
 
 /// Reads a header's value without tags.
 pub(super) fn literal(text: &Text, sensitive: bool) -> Result<HeaderValue, TemplateError> {

@@ -169,6 +169,9 @@ impl Template {
     /// not a header's value.
     pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
         let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
+        if escape == Escape::Header {
+            header::check_values(text)?;
+        }
         let mut found = Found::default();
         let form = if source::has_tags(text) {
             Self::compile_tags(templates, text, escape, &mut found)?
