@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Gate, Ran, Receiver, Relay, Setup, eventually, run};
+use crate::harness::{Answer, Gate, Ran, Receiver, Relay, Setup, eventually, repository, run, skipped};
 
 const CRM: (&str, &str) = ("destination", "crm");
 const EVENTS: usize = 300;
@@ -266,4 +266,40 @@ async fn damage_anywhere_is_noticed_and_no_changed_event_is_delivered() {
         }
     }
     println!("{rounds} damaged files: {refused} refused, {failed} failed at use, {dead} with dead letters, {harmless} without effect");
+}
+
+/// The commands of a recipe in the operators' manual that have this in them.
+fn recipe(part: &str) -> String {
+    let manual = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let recipes = manual.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    recipes.into_iter().find(|recipe| recipe.contains(part)).unwrap_or_else(|| panic!("no recipe has {part}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manuals_recipe_keeps_every_byte_of_what_was_not_delivered() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        return skipped("there is no jq");
+    }
+    let receiver = Receiver::always(Answer::status(400)).await;
+    let mut relay = Setup::to(&receiver, "").start().await;
+    let bodies = [
+        r#"{"half":"\ud83d","whole":"\ud83d\ude00","nul":"\u0000"}"#,
+        r#"{"id":12345678901234567890123,"price":1.10,"id":2}"#,
+        "\u{feff}{\n  \"lines\": \"\u{e9}\",\r\n\t\"more\": 1\n}\n",
+    ];
+    let mut sent = HashMap::new();
+    for body in bodies {
+        sent.insert(relay.webhook(body).accepted().await, body);
+    }
+    relay.wait_for_outcome("dead", 3).await;
+    let exported = run(&["export", "--store", &relay.store().display().to_string()]).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("events.jsonl"), &exported.output).unwrap();
+    let ran = Command::new("sh").arg("-euc").arg(recipe("events.jsonl |")).current_dir(folder.path()).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    for (id, body) in sent {
+        let kept = std::fs::read(folder.path().join(format!("undelivered/{id}.json"))).unwrap();
+        assert_eq!(String::from_utf8(kept).unwrap(), body);
+    }
+    relay.kill();
 }
