@@ -180,6 +180,18 @@ pub enum AttemptResult {
     },
     /// The token server refuses the relay's credentials: nothing was sent to the destination. The text names no secret.
     CredentialsRefused(String),
+    /// The token server gave no token and asked to come again later: nothing was sent to the destination.
+    TokenDelayed {
+        /// The token server's status.
+        status: u16,
+        /// When to come again. A time that is not ahead names no wait.
+        until: Timestamp,
+        /// For an operator; names no secret.
+        error: String,
+    },
+    /// No answer in time over a connection that was used before, and nothing came over it: the connection may be dead, and not the
+    /// destination.
+    Silent(String),
     /// No answer: connecting, sending or waiting failed. The text names no URL and no content.
     Failed(FailureReason, String),
     /// The request could not be made from the event: nothing was sent.
@@ -205,7 +217,12 @@ impl AttemptResult {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Replied { status, .. } => Some(*status),
-            Self::CredentialsRefused(_) | Self::Failed(..) | Self::NotRendered(_) | Self::Unkept(_) => None,
+            Self::CredentialsRefused(_)
+            | Self::TokenDelayed { .. }
+            | Self::Silent(_)
+            | Self::Failed(..)
+            | Self::NotRendered(_)
+            | Self::Unkept(_) => None,
         }
     }
 
@@ -213,7 +230,11 @@ impl AttemptResult {
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Replied { shortcoming, .. } => shortcoming.as_deref(),
-            Self::CredentialsRefused(error) | Self::Failed(_, error) | Self::NotRendered(error) => Some(error),
+            Self::CredentialsRefused(error)
+            | Self::TokenDelayed { error, .. }
+            | Self::Silent(error)
+            | Self::Failed(_, error)
+            | Self::NotRendered(error) => Some(error),
             Self::Unkept(failure) => failure.map(FailureReason::label),
         }
     }
@@ -224,10 +245,13 @@ impl AttemptResult {
             Self::Replied { status: 200..=299, shortcoming: None, .. } => None,
             Self::Replied { status: 200..=299 | 304, .. } => Some(FailureReason::Unsuccessful),
             Self::Replied { status: 300..=399, .. } => Some(FailureReason::Redirect),
-            Self::Replied { status: 401 | 403 | 407, .. } | Self::CredentialsRefused(_) => Some(FailureReason::Credentials),
+            Self::Replied { status: 401 | 403 | 407, .. } | Self::CredentialsRefused(_) | Self::TokenDelayed { .. } => {
+                Some(FailureReason::Credentials)
+            }
             Self::Replied { status: 429, .. } => Some(FailureReason::Throttled),
             Self::Replied { status: 400..=499, .. } => Some(FailureReason::ClientError),
             Self::Replied { .. } => Some(FailureReason::ServerError),
+            Self::Silent(_) => Some(FailureReason::Timeout),
             Self::Failed(reason, _) => Some(*reason),
             Self::NotRendered(_) => Some(FailureReason::Unrenderable),
             Self::Unkept(failure) => *failure,

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
 use serde::Deserialize;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
@@ -68,13 +69,22 @@ pub enum NoToken {
     Refused(String),
     /// The server is in trouble.
     Failed(String),
+    /// The server gave no token, with this status, and asked to come again then.
+    Delayed {
+        /// The HTTP status.
+        status: u16,
+        /// When to come again.
+        until: Timestamp,
+        /// For an operator.
+        reason: String,
+    },
     /// The server is where no request may go: it was not asked.
     Closed(String),
 }
 
 impl fmt::Display for NoToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Refused(reason) | Self::Failed(reason) | Self::Closed(reason)) = self;
+        let (Self::Refused(reason) | Self::Failed(reason) | Self::Delayed { reason, .. } | Self::Closed(reason)) = self;
         f.write_str(reason)
     }
 }
@@ -122,11 +132,21 @@ struct Answer {
     expires_in: Option<serde_json::Value>,
 }
 
-/// Reads a token server's answer.
+/// Reads a token server's answer. `asked` is when it asked to come again, if it did.
 ///
 /// # Errors
 /// Where it gives no token that can be used.
-pub fn read_answer(status: u16, body: &[u8]) -> Result<Grant, NoToken> {
+pub fn read_answer(status: u16, asked: Option<Timestamp>, body: &[u8]) -> Result<Grant, NoToken> {
+    let read = read_grant(status, body);
+    match (read, asked) {
+        (Err(NoToken::Refused(reason) | NoToken::Failed(reason)), Some(until)) if !(200..400).contains(&status) => {
+            Err(NoToken::Delayed { status, until, reason })
+        }
+        (read, _) => read,
+    }
+}
+
+fn read_grant(status: u16, body: &[u8]) -> Result<Grant, NoToken> {
     let failed = |reason: &str| Err(NoToken::Failed(format!("the token server {reason}")));
     match status {
         200..=299 => {}
@@ -206,14 +226,14 @@ mod tests {
     fn a_grant_says_how_long_it_counts() {
         let lifetime = |expires: &str| {
             let body = format!(r#"{{"access_token":"t0ken","token_type":"bearer"{expires}}}"#);
-            read_answer(200, body.as_bytes()).unwrap().lifetime.as_secs()
+            read_answer(200, None, body.as_bytes()).unwrap().lifetime.as_secs()
         };
         assert_eq!([lifetime(""), lifetime(r#","expires_in":3600"#), lifetime(r#","expires_in":"90""#)], [300, 3600, 90]);
         assert_eq!(
             [lifetime(r#","expires_in":-5"#), lifetime(r#","expires_in":1e300"#), lifetime(r#","expires_in":null"#)],
             [0, 86400, 300]
         );
-        let grant = read_answer(201, br#"{"access_token":"t0ken"}"#).unwrap();
+        let grant = read_answer(201, None, br#"{"access_token":"t0ken"}"#).unwrap();
         assert_eq!((grant.header.to_str().unwrap(), grant.header.is_sensitive()), ("Bearer t0ken", true));
         assert!(!format!("{grant:?}").contains("t0ken"));
         assert_eq!([20, 600, 3600].map(|life| refresh_after(Duration::from_secs(life)).as_secs()), [18, 540, 3540]);
@@ -221,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_speaks_of_the_credentials_is_told_from_trouble() {
-        let refused = |status, body: &[u8]| match read_answer(status, body) {
+        let refused = |status, body: &[u8]| match read_answer(status, None, body) {
             Err(NoToken::Refused(reason)) => reason,
             other => panic!("{status}: {other:?}"),
         };
@@ -241,10 +261,21 @@ mod tests {
             (200, br#"{"access_token":"s3cret\n"}"#),
             (200, br#"{"access_token":"s3cret","token_type":"mac"}"#),
         ] {
-            match read_answer(status, body) {
+            match read_answer(status, None, body) {
                 Err(NoToken::Failed(reason)) => assert!(!reason.contains("s3cret"), "{reason}"),
                 other => panic!("{status}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_answer_that_names_a_time_asks_to_come_again_whatever_its_status() {
+        let then: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        for code in [400, 401, 403, 429, 500, 503] {
+            let Err(NoToken::Delayed { status, until, reason }) = read_answer(code, Some(then), b"") else { panic!("{code}") };
+            assert_eq!((status, until, reason), (code, then, format!("the token server answered {code}")));
+        }
+        assert!(read_answer(200, Some(then), br#"{"access_token":"t0ken"}"#).is_ok());
+        assert!(matches!(read_answer(302, Some(then), b""), Err(NoToken::Refused(_))));
     }
 }

@@ -48,11 +48,14 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
         }
         // It says nothing of the destination.
         AttemptResult::Failed(FailureReason::Internal, error) => case.again(None, error, Signal::Nothing),
+        // The connection may be dead while the destination is well. The next attempt goes over a new one, and its timeout counts.
+        AttemptResult::Silent(error) => case.again(None, error, Signal::Nothing),
         AttemptResult::Failed(_, error) => case.again(None, error, Signal::Failure),
         // Made of an attempt after it was judged.
         AttemptResult::Unkept(_) => case.again(None, "a reply that was not kept", Signal::Failure),
         // No event can be to blame, so none pays for it.
         AttemptResult::CredentialsRefused(_) => case.uncounted(None),
+        AttemptResult::TokenDelayed { status, until, error } => case.token_delayed(*status, case.within_limits(*until), error),
         AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), retry_after, .. } => {
             case.again(retry_after.map(|at| case.within_limits(at)), &format!("status {status}, but {reason}"), Signal::Failure)
         }
@@ -122,6 +125,16 @@ impl Case<'_> {
     fn refused(&self, asked: Option<Timestamp>, words: &str) -> Verdict {
         let verdict = if self.progress.credentials_trusted { self.again(asked, words, Signal::Refused) } else { self.uncounted(asked) };
         Verdict { hold_until: asked, ..verdict }
+    }
+
+    /// The token server asked to come again later. No attempt is made without a token, so all of them wait. Whether the attempt
+    /// counts is as if the destination itself had answered; credentials that are refused are never the event's fault.
+    fn token_delayed(&self, status: u16, until: Timestamp, words: &str) -> Verdict {
+        match status {
+            403 | 429 => self.throttled(until, words),
+            408 | 425 | 500.. => Verdict { hold_until: Some(until), ..self.again(Some(until), words, Signal::Failure) },
+            _ => Verdict { hold_until: Some(until), ..self.uncounted(Some(until)) },
+        }
     }
 
     fn uncounted(&self, asked: Option<Timestamp>) -> Verdict {

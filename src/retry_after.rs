@@ -11,8 +11,8 @@ use jiff::tz::Offset;
 const CLOCKS_AGREE: Duration = Duration::from_secs(5);
 /// What limiters send beside `Retry-After`, or in its place: the seconds until the count begins anew.
 const RATELIMIT_RESET: &str = "ratelimit-reset";
-/// A `RateLimit-Reset` from here on is a Unix time and no number of seconds: some services send that. It is not used, because
-/// the two clocks may differ by more than the wait.
+/// A number from here on is a Unix time and no number of seconds: some services send that. Of `Retry-After` it is read as that time.
+/// Of `RateLimit-Reset` it is not used, because the two clocks may differ by more than the wait.
 const UNIX_TIMES_FROM: Duration = Duration::from_secs(1_000_000_000);
 /// A two-digit year that would lie further ahead than this is one of the last century (RFC 9110, section 5.6.7).
 const TWO_DIGIT_YEARS_AHEAD: i16 = 50;
@@ -22,12 +22,13 @@ const TWO_DIGIT_YEARS_AHEAD: i16 = 50;
 ///
 /// `throttled` says that the status alone is a throttle: only then does `RateLimit-Reset` speak of this request, as limiters
 /// send it with every reply. `X-RateLimit-Reset` is never read: it is a Unix time with some limiters and a wait with others.
-pub fn rest_asked_for(headers: &HeaderMap, throttled: bool, now: Timestamp) -> Option<Timestamp> {
+/// A Unix time counts only within `wait_max` of now: one that is further away is no time that anybody meant.
+pub fn rest_asked_for(headers: &HeaderMap, throttled: bool, now: Timestamp, wait_max: Duration) -> Option<Timestamp> {
     let texts = |name: &str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok().map(str::trim));
     // A date is of the other side's clock, and so is the reply's own: where that clock is wrong, their difference still holds.
     let their_now = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(|date| http_date(date, now));
     let their_now = their_now.filter(|theirs| theirs.duration_since(now).unsigned_abs() > CLOCKS_AGREE).unwrap_or(now);
-    let asked = texts(RETRY_AFTER.as_str()).filter_map(|text| retry_after(text, their_now)).max();
+    let asked = texts(RETRY_AFTER.as_str()).flat_map(elements).filter_map(|text| retry_after(text, their_now, wait_max)).max();
     let asked = asked.or_else(|| {
         let resets = texts(RATELIMIT_RESET).filter(|_| throttled);
         resets.filter_map(seconds).filter(|wait| *wait < UNIX_TIMES_FROM).max()
@@ -35,16 +36,32 @@ pub fn rest_asked_for(headers: &HeaderMap, throttled: bool, now: Timestamp) -> O
     asked.map(|wait| now.checked_add(wait).unwrap_or(Timestamp::MAX))
 }
 
-/// Reads a `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). A date that is over gives no time at all.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    seconds(text).or_else(|| http_date(text, now).map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()))
+/// The value of a header. Of several that something on the way joined with commas (`4, 4`) it is the first, if that is a number: a
+/// date has a comma of its own.
+fn elements(text: &str) -> Option<&str> {
+    let first = text.split(',').next().map(str::trim);
+    first.filter(|first| seconds(first).is_some() && text.split(',').all(|each| seconds(each.trim()).is_some())).or(Some(text))
 }
 
-/// Whole seconds, or a fraction of them, which is rounded up. Any number of digits.
+/// Reads a `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). A date that is over gives no time at all.
+fn retry_after(text: &str, now: Timestamp, wait_max: Duration) -> Option<Duration> {
+    let until = |at: Timestamp| at.duration_since(now);
+    match seconds(text) {
+        Some(wait) if wait < UNIX_TIMES_FROM => Some(wait),
+        Some(unix_time) => {
+            let at = Timestamp::from_second(i64::try_from(unix_time.as_secs()).ok()?).ok()?;
+            (until(at).unsigned_abs() <= wait_max).then(|| Duration::try_from(until(at)).unwrap_or_default())
+        }
+        None => http_date(text, now).map(|at| Duration::try_from(until(at)).unwrap_or_default()),
+    }
+}
+
+/// Whole seconds, or a fraction of them, which is rounded up. Any number of digits, a `+` before them or a lone point after them.
 fn seconds(text: &str) -> Option<Duration> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
         return None;
     }
     // So many digits that they are no number any more ask for longer than anybody waits.
@@ -77,6 +94,11 @@ fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
         [] => Offset::UTC,
         [zone] => offset(zone)?,
         _ => return None,
+    };
+    // Some libraries write a fraction of a second (`08:49:37.123`). It is less than what clocks differ by.
+    let time = match time.split_once('.') {
+        Some((time, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => time,
+        _ => time,
     };
     let mut clock = time.split(':').map(|part| part.parse::<i8>().ok());
     let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
@@ -118,6 +140,8 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     fn now() -> Timestamp {
         "2026-01-02T03:04:05Z".parse().unwrap()
     }
@@ -129,18 +153,18 @@ mod tests {
         for (name, value) in pairs {
             all.append(name, value);
         }
-        rest_asked_for(&all, throttled, now()).map(|at| at.as_second() - now().as_second())
+        rest_asked_for(&all, throttled, now(), HOUR).map(|at| at.as_second() - now().as_second())
     }
 
     #[test]
     fn seconds_may_be_a_fraction_or_more_than_a_number_holds() {
-        for (text, wait) in [("120", 120), (" 120 ", 120), ("0", 0), ("1.5", 2), ("0.2", 1), ("3.0", 3)] {
+        for (text, wait) in
+            [("120", 120), (" 120 ", 120), ("0", 0), ("1.5", 2), ("0.2", 1), ("3.0", 3), ("1.", 1), ("+3", 3), ("4, 4", 4), ("4,7", 4)]
+        {
             assert_eq!(asked(false, &[("retry-after", text)]), Some(wait), "{text}");
         }
-        for text in ["99999999999", "999999999999999999999999999"] {
-            assert!(asked(false, &[("retry-after", text)]).unwrap() > 1_000_000_000, "{text}");
-        }
-        for nonsense in ["", "soon", "-1", "1e3", ".5", "1.", "1,5", "120s", "NaN", "\u{b2}"] {
+        assert_eq!(asked(false, &[("retry-after", "999999999")]), Some(999_999_999));
+        for nonsense in ["", "soon", "-1", "1e3", ".5", "+", "++3", ".", "4, soon", "120s", "NaN", "\u{b2}"] {
             assert_eq!(asked(true, &[("retry-after", nonsense)]), None, "{nonsense}");
         }
     }
@@ -162,6 +186,8 @@ mod tests {
             "Fri, 02-Jan-2026 03:05:05 GMT",
             "fri, 02 jan 2026 03:05:05 gmt",
             "2026-01-02T03:05:05Z",
+            "Fri, 02 Jan 2026 03:05:05.123 GMT",
+            "Fri Jan  2 03:05:05.9 2026",
         ] {
             assert_eq!(asked(false, &[("retry-after", date)]), Some(60), "{date}");
         }
@@ -172,6 +198,7 @@ mod tests {
             "Fri, 02 Jan 2026 25:05:05 GMT",
             "Fri, 02 Jan 2026 03:05 GMT",
             "Fri, 02 Jan 2026 03:05:05 XYZ",
+            "Fri, 02 Jan 2026 03:05:05.x GMT",
             "Fri, 02 Jan 2026 03:05:05 GMT GMT",
             "Fri, 02 Foo 2026 03:05:05 GMT",
             "Fri",
@@ -182,6 +209,21 @@ mod tests {
         ] {
             assert_eq!(asked(false, &[("retry-after", nonsense)]), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_unix_time_is_read_as_that_time_if_it_is_near_and_holds_nothing_back_if_not() {
+        let then = now().as_second();
+        for (ahead, wait) in [(2, Some(2)), (3600, Some(3600)), (-5, Some(0)), (3601, None), (-3601, None)] {
+            assert_eq!(asked(true, &[("retry-after", &(then + ahead).to_string())]), wait, "{ahead}");
+        }
+        let milliseconds = (then * 1000).to_string();
+        for far in ["1000000000", "99999999999", "999999999999999999999999999", &milliseconds] {
+            assert_eq!(asked(true, &[("retry-after", far)]), None, "{far}");
+        }
+        assert_eq!(asked(true, &[("retry-after", "99999999999"), ("ratelimit-reset", "7")]), Some(7));
+        let ahead = [("date", "Fri, 02 Jan 2026 09:00:00 GMT"), ("retry-after", "1767344430")];
+        assert_eq!(asked(false, &ahead), Some(30), "it is of the other side's clock, as a date is");
     }
 
     #[test]

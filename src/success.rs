@@ -19,8 +19,10 @@ pub enum ReplyEnd {
     Cut,
     /// The attempt's time was over before it.
     TooSlow,
-    /// It is compressed in a way that the relay does not read, or damaged.
+    /// It is compressed in a way that the relay does not read.
     Unreadable,
+    /// It is gzip that is cut off or damaged.
+    Damaged,
 }
 
 /// Why a 2xx with this reply does not count; `None` where it does. Quotes nothing of the reply.
@@ -30,6 +32,7 @@ pub fn shortcoming(success: &Condition, reply: &[u8], end: ReplyEnd) -> Option<S
         ReplyEnd::Cut => "the reply that `success` is asked of was cut off".to_owned(),
         ReplyEnd::TooSlow => "the reply that `success` is asked of did not end in time".to_owned(),
         ReplyEnd::Unreadable => "the reply that `success` is asked of is compressed, and not as gzip".to_owned(),
+        ReplyEnd::Damaged => "the reply that `success` is asked of is gzip that is cut off or damaged".to_owned(),
         ReplyEnd::Whole => match json::parse(reply) {
             Err(_) if reply.is_empty() => "there is no reply that `success` could be asked of".to_owned(),
             Err(_) => "the reply that `success` is asked of is not JSON".to_owned(),
@@ -58,6 +61,7 @@ mod tests {
             (br#"{"ok":"true"}"#, ReplyEnd::Whole, Some("does not hold")),
             (b"\xef\xbb\xbf{\"ok\":true}", ReplyEnd::Whole, None),
             (b"{\"ok\":true}", ReplyEnd::Unreadable, Some("not as gzip")),
+            (b"{\"ok\":true}", ReplyEnd::Damaged, Some("cut off or damaged")),
             (b"[1]", ReplyEnd::Whole, Some("does not hold")),
             (b"ok", ReplyEnd::Whole, Some("not JSON")),
             (b"", ReplyEnd::Whole, Some("no reply")),

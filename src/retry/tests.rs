@@ -199,6 +199,33 @@ fn refused_credentials_with_a_time_hold_the_destination_until_then() {
 }
 
 #[test]
+fn a_timeout_over_a_silent_connection_counts_and_says_nothing_to_the_breaker() {
+    let words = "no answer within 3s, over a connection that was used before";
+    let verdict = judge(&POLICY, &attempt(AttemptResult::Silent(words.to_owned())), progress(1));
+    assert_eq!((verdict.signal, verdict.counts, verdict.failure), (Signal::Nothing, true, Some(FailureReason::Timeout)));
+    let Outcome::Dead(reason) = judge(&POLICY, &attempt(AttemptResult::Silent(words.to_owned())), progress(3)).outcome else {
+        panic!("still alive")
+    };
+    assert_eq!(reason, format!("given up after 3 attempts, the last: {words}"));
+}
+
+#[test]
+fn a_token_server_that_names_a_time_holds_the_destination_until_then() {
+    for (code, counts, signal) in [
+        (429, false, Signal::Nothing),
+        (403, false, Signal::Nothing),
+        (503, true, Signal::Failure),
+        (401, false, Signal::Refused),
+        (400, false, Signal::Refused),
+    ] {
+        let delayed = AttemptResult::TokenDelayed { status: code, until: seconds(9), error: format!("the token server answered {code}") };
+        let verdict = judge(&POLICY, &attempt(delayed), progress(1));
+        assert_eq!((verdict.outcome, verdict.hold_until), (Outcome::Retry(seconds(9)), Some(seconds(9))), "{code}");
+        assert_eq!((verdict.signal, verdict.counts), (signal, counts), "{code}");
+    }
+}
+
+#[test]
 fn what_retry_on_names_is_read_as_a_throttle_whatever_it_means_elsewhere() {
     let on = vec![401, 403, 407, 410, 404, 302, 304, 503, 999];
     let policy = Retry { on: on.clone(), ..POLICY };

@@ -1,8 +1,10 @@
 //! A request that got no answer because its connection ended: whether it may be repeated at once on another, and what is said of it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use h2::Reason;
+use humantime::format_duration;
 
 use super::failure::Failure;
 use super::words::{Trusting, h2_error, hyper_failure};
@@ -22,6 +24,8 @@ pub(super) enum Broken {
         error: hyper::Error,
         /// The connection had carried requests before.
         is_used: bool,
+        /// How long the server may be silent.
+        silence_max: Duration,
         fate: Arc<OnceLock<hyper::Error>>,
     },
 }
@@ -55,6 +59,10 @@ impl Broken {
     pub fn into_failure(self, trusting: Trusting) -> Failure {
         match self {
             Self::Unsendable(failure) => failure,
+            Self::Http2 { error, silence_max, fate, .. } if error.is_timeout() || fate.get().is_some_and(hyper::Error::is_timeout) => {
+                let silence = format_duration(silence_max);
+                Failure::connection(format!("the server sent nothing for {silence}, and did not answer a PING of HTTP/2"))
+            }
             Self::Http1 { error, fate, .. } | Self::Http2 { error, fate, .. } => {
                 let came_too_late = error.is_canceled() || error.is_closed();
                 hyper_failure(if came_too_late { fate.get().unwrap_or(&error) } else { &error }, trusting)

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::message::{Origin, Outgoing};
 use super::pool::{Held, Lease, Pool};
 use super::reply::Reply;
+use super::trail::Trail;
 use super::trust::{self, Own};
 use super::words::Trusting;
 use crate::config::Tls;
@@ -58,7 +59,12 @@ impl Client {
 
     /// Makes a request, and returns once the head of its reply is there. How long that may take is for the caller to say: a
     /// request that is dropped before takes its connection with it.
-    pub async fn send(&self, mut request: Outgoing) -> Result<Reply, Failure> {
+    pub async fn send(&self, request: Outgoing) -> Result<Reply, Failure> {
+        self.send_over(request, &Trail::default()).await
+    }
+
+    /// The same, noting on the way over which connection the request goes.
+    pub async fn send_over(&self, mut request: Outgoing, trail: &Trail) -> Result<Reply, Failure> {
         request.complete();
         let Some((origin, mut open)) = self.pool.take(&request.url) else { return Err(Failure::connection("the URL has no host")) };
         let mut repeats = 0;
@@ -72,12 +78,16 @@ impl Client {
                     }
                     lease
                 }
-                None => self.connect(&origin, broke_at).await?,
+                None => {
+                    trail.goes_over(None);
+                    self.connect(&origin, broke_at).await?
+                }
             };
             let was_used = lease.is_used();
             // The last try needs no copy.
             let is_last = repeats == REPEATS_MAX || (!was_used && !matches!(lease.held(), Some(Held::Http2(..))));
             let (now, later) = if is_last { (request, None) } else { (request.clone(), Some(request)) };
+            trail.goes_over(lease.proven());
             let answered = match lease.held() {
                 Some(Held::Http1(connection)) => connection.exchange(now).await,
                 Some(Held::Http2(connection, is_used)) => connection.exchange(now, *is_used).await,

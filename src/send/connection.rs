@@ -22,6 +22,7 @@ use super::failure::Failure;
 use super::limits::{REPLY_HEAD_BYTES_MAX, REPLY_HEADERS_MAX};
 use super::message::{Body, Form, KEEP_ALIVE, Outgoing};
 use super::stream::Stream;
+use super::trail::Arrivals;
 use super::words::{Trusting, hyper_failure};
 use crate::proxies::Proxy;
 
@@ -93,7 +94,7 @@ async fn drive(connection: impl Future<Output = hyper::Result<()>>, unwanted: on
 pub(super) struct Http1 {
     sender: http1::SendRequest<Body>,
     /// Bytes that came so far.
-    arrived: Arc<AtomicU64>,
+    arrived: Arrivals,
     by_proxy: Option<Arc<Proxy>>,
     requests: u64,
     idle_since: Instant,
@@ -105,6 +106,12 @@ pub(super) struct Http1 {
 #[derive(Debug)]
 pub(super) struct Http2 {
     sender: http2::SendRequest<Body>,
+    /// Bytes that came so far.
+    arrived: Arrivals,
+    /// Whether there was an answer to any request.
+    answered: AtomicBool,
+    /// How long the server may be silent.
+    silence_max: Duration,
     /// Requests that were begun.
     requests: AtomicU64,
     /// Requests at once that the server takes.
@@ -129,6 +136,8 @@ fn ping_timeout(timeout: Duration) -> Duration {
 pub(super) async fn open(connected: Connected, timeout: Duration, trusting: Trusting) -> Result<Opened, Failure> {
     let Connected { stream, is_http_2, by_proxy } = connected;
     let failed = |error: hyper::Error| hyper_failure(&error, trusting).connecting();
+    let arrived = Arrivals::default();
+    let stream = TokioIo::new(Counted { stream, arrived: Arc::clone(&arrived) });
     if is_http_2 {
         let (sender, mut connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -137,7 +146,7 @@ pub(super) async fn open(connected: Connected, timeout: Duration, trusting: Trus
             .keep_alive_while_idle(true)
             .initial_max_send_streams(STREAMS_UNSAID)
             .max_header_list_size(REPLY_HEAD_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(stream)
             .await
             .map_err(failed)?;
         let streams_max = Arc::new(AtomicUsize::new(STREAMS_UNSAID));
@@ -147,18 +156,17 @@ pub(super) async fn open(connected: Connected, timeout: Duration, trusting: Trus
             seen.store(connection.current_max_send_streams(), Ordering::Relaxed);
             polled
         });
-        let (requests, retired) = (AtomicU64::new(0), AtomicBool::new(false));
-        return Ok(Opened::Http2(Http2 { sender, requests, streams_max, retired, life: Life::of(connection) }));
+        let (requests, answered, retired) = (AtomicU64::new(0), AtomicBool::new(false), AtomicBool::new(false));
+        let (silence_max, life) = (PING_INTERVAL + ping_timeout(timeout), Life::of(connection));
+        return Ok(Opened::Http2(Http2 { sender, arrived, answered, silence_max, requests, streams_max, retired, life }));
     }
-    let arrived = Arc::new(AtomicU64::new(0));
-    let counted = Counted { stream, arrived: Arc::clone(&arrived) };
     let (sender, connection) = http1::Builder::new()
         .max_headers(REPLY_HEADERS_MAX)
         .max_header_size(REPLY_HEAD_BYTES_MAX as usize)
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
         .ignore_invalid_headers_in_responses(true)
-        .handshake(TokioIo::new(counted))
+        .handshake(stream)
         .await
         .map_err(failed)?;
     let life = Life::of(connection);
@@ -169,6 +177,11 @@ impl Http1 {
     /// Whether it carried a request before.
     pub fn is_used(&self) -> bool {
         self.requests > 0
+    }
+
+    /// What comes over it, if it carried a request before.
+    pub fn proven(&self) -> Option<Arrivals> {
+        self.is_used().then(|| Arc::clone(&self.arrived))
     }
 
     /// Makes a request.
@@ -216,7 +229,16 @@ impl Http2 {
     pub async fn exchange(&self, request: Outgoing, is_used: bool) -> Result<Response<Incoming>, Broken> {
         let message = request.into_message(Form::Http2).map_err(Broken::Unsendable)?;
         let answered = self.sender.clone().try_send_request(message).await;
-        answered.map_err(|error| Broken::Http2 { error: error.into_error(), is_used, fate: Arc::clone(&self.life.fate) })
+        let (silence_max, fate) = (self.silence_max, &self.life.fate);
+        let response =
+            answered.map_err(|error| Broken::Http2 { error: error.into_error(), is_used, silence_max, fate: Arc::clone(fate) })?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(response)
+    }
+
+    /// What comes over it, if there was an answer to any request.
+    pub fn proven(&self) -> Option<Arrivals> {
+        self.answered.load(Ordering::Relaxed).then(|| Arc::clone(&self.arrived))
     }
 
     /// Counts a request; whether there were others before.
@@ -261,7 +283,7 @@ fn idle_max(headers: &HeaderMap) -> Duration {
 /// Counts what comes, so that it is known whether there was anything of an answer.
 struct Counted {
     stream: Box<dyn Stream>,
-    arrived: Arc<AtomicU64>,
+    arrived: Arrivals,
 }
 
 impl AsyncRead for Counted {

@@ -13,6 +13,7 @@ mod reply;
 mod stream;
 mod this_machine;
 mod tokens;
+mod trail;
 mod trust;
 mod tunnel;
 mod words;
@@ -39,6 +40,7 @@ use client::Client;
 use failure::Failure;
 use message::Outgoing;
 use tokens::{Token, Tokens};
+use trail::Trail;
 use trust::Own;
 use words::Trusting;
 
@@ -106,7 +108,8 @@ impl Sender {
         let tokens = self.tokens.as_ref().filter(|_| !request.headers.contains_key(AUTHORIZATION));
         let Some(tokens) = tokens else { return self.once(request, destination, None).await };
         let asked = Instant::now();
-        let token = match tokens.get(self.made_for.timeout, None).await {
+        let limits = (self.made_for.timeout, destination.retry.max);
+        let token = match tokens.get(limits, None).await {
             Ok(token) => token,
             Err(none) => return without_token(none),
         };
@@ -116,7 +119,7 @@ impl Sender {
         if !refused || token.made_since(asked) {
             return result;
         }
-        match tokens.get(self.made_for.timeout, Some(&token)).await {
+        match tokens.get(limits, Some(&token)).await {
             Ok(token) => self.once(request, destination, Some(&token)).await,
             Err(none) => without_token(none),
         }
@@ -130,18 +133,22 @@ impl Sender {
         }
         let timeout = self.made_for.timeout;
         let deadline = Instant::now() + timeout;
-        let sent = self.client.send(Outgoing { method, url, headers, body });
+        let trail = Trail::default();
+        let sent = self.client.send_over(Outgoing { method, url, headers, body }, &trail);
         let answer = match tokio::time::timeout(timeout, sent).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(Failure { reason, words })) => return AttemptResult::Failed(reason, words),
             Err(_) => {
                 let reason = format!("no answer within {}", humantime::format_duration(timeout));
+                if trail.is_silent() {
+                    return AttemptResult::Silent(format!("{reason}, over a connection that was used before"));
+                }
                 return AttemptResult::Failed(FailureReason::Timeout, reason);
             }
         };
         let status = answer.status;
         let throttled = destination.retry.is_throttle(status.as_u16());
-        let retry_after = rest_asked_for(&answer.headers, throttled, Timestamp::now());
+        let retry_after = rest_asked_for(&answer.headers, throttled, Timestamp::now(), destination.retry.max);
         let success = destination.success.as_ref().filter(|_| status.is_success());
         let (mut reply, shortcoming) = match success {
             Some(success) => {
@@ -163,6 +170,7 @@ fn without_token(none: NoToken) -> AttemptResult {
     match none {
         NoToken::Refused(reason) => AttemptResult::CredentialsRefused(reason),
         NoToken::Failed(reason) => AttemptResult::Failed(FailureReason::Credentials, reason),
+        NoToken::Delayed { status, until, reason } => AttemptResult::TokenDelayed { status, until, error: reason },
         NoToken::Closed(reason) => AttemptResult::Failed(FailureReason::Egress, reason),
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::connection::{Http1, Http2, Opened};
 use super::message::Origin;
+use super::trail::Arrivals;
 
 /// Origins whose connections are kept, where a template makes the host. Those unused for longest lose theirs.
 const ORIGINS_MAX: usize = 64;
@@ -288,6 +289,14 @@ impl Lease {
             Some(Held::Http1(connection)) => connection.is_used(),
             Some(Held::Http2(_, is_used)) => *is_used,
             None => false,
+        }
+    }
+
+    /// What comes over the connection, if it gave an answer before.
+    pub fn proven(&self) -> Option<Arrivals> {
+        match self.held.as_ref()? {
+            Held::Http1(connection) => connection.proven(),
+            Held::Http2(connection, _) => connection.proven(),
         }
     }
 

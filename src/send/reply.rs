@@ -29,6 +29,9 @@ pub(super) struct Reply {
     lease: Option<Lease>,
 }
 
+/// What gzip begins with (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+
 /// What a reply's bytes are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coding {
@@ -106,7 +109,7 @@ impl Reply {
             }
         }
         let kept = kept.freeze();
-        if coding == Coding::Gzip { inflated(&kept, REPLY_BYTES_KEPT + REPLY_MARGIN).0 } else { kept }
+        if coding == Coding::Gzip && kept.starts_with(GZIP_MAGIC) { inflated(&kept, REPLY_BYTES_KEPT + REPLY_MARGIN).0 } else { kept }
     }
 
     /// All of a reply that has at most `bytes_max` bytes, also when it is no longer compressed, and ends before the deadline; else
@@ -126,15 +129,20 @@ impl Reply {
         };
         let end = tokio::time::timeout_at(deadline.into(), reading).await.unwrap_or(ReplyEnd::TooSlow);
         let kept = kept.freeze();
-        match coding {
-            Coding::Other if end == ReplyEnd::Whole && !kept.is_empty() => (kept, ReplyEnd::Unreadable),
-            Coding::Gzip if !kept.is_empty() => match inflated(&kept, bytes_max) {
-                (kept, is_whole) if is_whole || end != ReplyEnd::Whole => (kept, end),
-                (kept, _) if kept.len() >= bytes_max => (kept, ReplyEnd::TooLong),
-                (kept, _) => (kept, ReplyEnd::Unreadable),
-            },
-            _ => (kept, end),
-        }
+        opened(kept, end, coding, bytes_max)
+    }
+}
+
+/// A reply that was read, no longer compressed. Some servers put the header of gzip on what is no gzip: that is taken as it is.
+fn opened(kept: Bytes, end: ReplyEnd, coding: Coding, bytes_max: usize) -> (Bytes, ReplyEnd) {
+    match coding {
+        Coding::Other if end == ReplyEnd::Whole && !kept.is_empty() => (kept, ReplyEnd::Unreadable),
+        Coding::Gzip if kept.starts_with(GZIP_MAGIC) => match inflated(&kept, bytes_max) {
+            (kept, is_whole) if is_whole || end != ReplyEnd::Whole => (kept, end),
+            (kept, _) if kept.len() >= bytes_max => (kept, ReplyEnd::TooLong),
+            (kept, _) => (kept, ReplyEnd::Damaged),
+        },
+        _ => (kept, end),
     }
 }
 
@@ -179,5 +187,18 @@ mod tests {
         assert_eq!(inflated(b"not gzip at all", 100), (Bytes::new(), false));
         let bomb = gzip(&vec![0; 10 << 20]);
         assert_eq!(inflated(&bomb, 1000), (Bytes::from(vec![0; 1000]), false));
+    }
+
+    #[test]
+    fn what_is_said_to_be_gzip_is_told_as_what_it_is() {
+        let json = &br#"{"ok":true}"#[..];
+        let whole = gzip(json);
+        let opened = |data: &[u8], coding| opened(Bytes::copy_from_slice(data), ReplyEnd::Whole, coding, 100);
+        assert_eq!(opened(&whole, Coding::Gzip), (Bytes::from_static(json), ReplyEnd::Whole));
+        assert_eq!(opened(json, Coding::Gzip), (Bytes::from_static(json), ReplyEnd::Whole), "mislabelled");
+        assert_eq!(opened(b"\0garbage", Coding::Gzip), (Bytes::from_static(b"\0garbage"), ReplyEnd::Whole));
+        assert_eq!(opened(&whole[..whole.len() - 4], Coding::Gzip).1, ReplyEnd::Damaged);
+        assert_eq!(opened(&[GZIP_MAGIC, b"garbage that is long enough"].concat(), Coding::Gzip).1, ReplyEnd::Damaged);
+        assert_eq!(opened(json, Coding::Other).1, ReplyEnd::Unreadable);
     }
 }

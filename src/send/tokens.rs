@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::config::{Secrets, Tls};
 use crate::delivery::FailureReason;
 use crate::egress::Guard;
 use crate::oauth2::{self, ClientCredentials, Grant, NoToken};
+use crate::retry_after::rest_asked_for;
 use crate::success::ReplyEnd;
 
 use super::TRUSTING;
@@ -81,8 +83,9 @@ impl Tokens {
         *self.credentials == *credentials && self.tls == *tls && self.egress == *egress
     }
 
-    /// A token that is good, and is not the one that the destination `refused`.
-    pub async fn get(&self, timeout: Duration, refused: Option<&Arc<Token>>) -> Result<Arc<Token>, NoToken> {
+    /// A token that is good, and is not the one that the destination `refused`. The server's answer may take so long, and ask to come
+    /// again after `wait_max`.
+    pub async fn get(&self, (timeout, wait_max): (Duration, Duration), refused: Option<&Arc<Token>>) -> Result<Arc<Token>, NoToken> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
         let now = Instant::now();
@@ -103,7 +106,7 @@ impl Tokens {
         {
             return Err(failure.clone());
         }
-        match self.ask(timeout).await {
+        match self.ask(timeout, wait_max).await {
             Ok((token, refresh_after)) => {
                 let token = Arc::new(token);
                 *state = State { token: Some(Arc::clone(&token)), refresh_at: now.checked_add(refresh_after), failure: None };
@@ -123,7 +126,7 @@ impl Tokens {
     }
 
     /// One request to the token server: a token, and after how long it should be replaced.
-    async fn ask(&self, timeout: Duration) -> Result<(Token, Duration), NoToken> {
+    async fn ask(&self, timeout: Duration, wait_max: Duration) -> Result<(Token, Duration), NoToken> {
         let failed = |reason: &str| NoToken::Failed(format!("the token server: {reason}"));
         let (headers, form) = self.credentials.request();
         let began = Instant::now();
@@ -137,6 +140,7 @@ impl Tokens {
             Err(_) => return Err(too_slow()),
         };
         let status = answer.status.as_u16();
+        let asked = rest_asked_for(&answer.headers, status == 429, Timestamp::now(), wait_max);
         let (body, end) = answer.whole(ANSWER_BYTES_MAX, began + timeout).await;
         match end {
             ReplyEnd::Whole => {}
@@ -144,8 +148,9 @@ impl Tokens {
             ReplyEnd::Cut => return Err(failed("an answer that was cut off")),
             ReplyEnd::TooSlow => return Err(too_slow()),
             ReplyEnd::Unreadable => return Err(failed("an answer that is compressed, and not as gzip")),
+            ReplyEnd::Damaged => return Err(failed("an answer of gzip that is cut off or damaged")),
         }
-        let Grant { token, header, lifetime } = oauth2::read_answer(status, &body)?;
+        let Grant { token, header, lifetime } = oauth2::read_answer(status, asked, &body)?;
         // Its life is counted from before the answer came, so that the relay never takes it for longer than it is.
         let token = Token { header, masks: Secrets::of(&token), made_at: Instant::now(), ends_at: began + lifetime };
         Ok((token, oauth2::refresh_after(lifetime)))

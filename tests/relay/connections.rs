@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::harness::command::may_have_own_hosts;
-use crate::harness::{Answer, Asked, Http2Answer, Http2Receiver, Link, Receiver, Relay, Setup, eventually, one_destination, reveal};
+use crate::harness::{Answer, Asked, Fault, Http2Answer, Http2Receiver, Link, Receiver, Relay, Setup, eventually, one_destination, reveal};
 
 const CRM: (&str, &str) = ("destination", "crm");
 /// One failure is not waited out.
@@ -255,4 +255,38 @@ async fn a_name_that_moves_is_followed_although_its_old_address_still_answers() 
     assert_eq!((old.count(), new.count()), (before.0 + 1, before.1));
     assert_first_attempts(&relay, relay.accepted().len() as u64).await;
     relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_connections_that_fell_silent_open_no_circuit() {
+    const AT_ONCE: u64 = 10;
+    let fine = Answer::status(200).after(Duration::from_millis(300));
+    let receiver = Receiver::always(fine).await;
+    let link = Link::to(receiver.address).await;
+    let (secure_receiver, secure_link) = behind_a_link().await;
+    for (url, link, trusted) in [(link.url("/crm"), &link, String::new()), (secure(&secure_link), &secure_link, secure_receiver.trusted())]
+    {
+        let keys =
+            format!("timeout: 2s, concurrency: {AT_ONCE}, retry: {{ first: 20ms, max: 50ms }}, circuit: {{ failures: 1, cooldown: 1h }}");
+        let keys = if trusted.is_empty() { keys } else { format!("{keys}, {trusted}") };
+        let mut relay = Setup::new(one_destination(&url, &keys)).start().await;
+        for number in 0..AT_ONCE {
+            relay.webhook(reveal(number)).accepted().await;
+        }
+        relay.wait_for_outcome("delivered", AT_ONCE).await;
+        link.silence();
+        for number in AT_ONCE..2 * AT_ONCE {
+            relay.webhook(reveal(number)).accepted().await;
+        }
+        relay.wait_for_outcome("delivered", 2 * AT_ONCE).await;
+        assert!(relay.metric("attempts_total", &[CRM, ("result", "retried")]).await > 0, "the silence cost attempts");
+        assert!(!relay.log().contains("WARN circuit breaker"), "{}", relay.log());
+        // A new connection on which nothing comes counts.
+        link.silence();
+        link.inject(Fault::Hang);
+        relay.webhook(reveal(2 * AT_ONCE)).accepted().await;
+        eventually("the circuit opens", async || relay.log().contains("WARN circuit breaker").then_some(())).await;
+        relay.metrics().await.assert_conserved();
+        relay.kill();
+    }
 }

@@ -207,13 +207,27 @@ fn http_date(seconds: u64) -> (String, Instant) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absurd_retry_after_is_capped_by_the_longest_wait() {
-    let receiver = Receiver::answering([Answer::status(429).header("retry-after", "4000000000")]).await;
+    let receiver = Receiver::answering([Answer::status(429).header("retry-after", "400000000")]).await;
     let relay = Setup::to(&receiver, "retry: { first: 1ms, max: 1s }").start().await;
     let started = Instant::now();
     relay.webhook(reveal(1)).accepted().await;
     relay.finish().await;
     assert!(started.elapsed() >= Duration::from_millis(900));
     assert_eq!(receiver.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_time_in_retry_after_does_not_hold_the_destination_for_the_longest_wait() {
+    let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 2;
+    for time in [soon.to_string(), (soon * 1000).to_string(), "4000000000".to_owned()] {
+        let receiver = Receiver::answering([Answer::status(429).header("retry-after", &time)]).await;
+        // Held for an hour, it would not be delivered while the test waits.
+        let relay = Setup::to(&receiver, "retry: { first: 1ms, max: 1h }").start().await;
+        relay.webhook(reveal(1)).accepted().await;
+        relay.wait_for_outcome("delivered", 1).await;
+        assert_eq!(receiver.count(), 2, "{time}");
+        relay.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -227,3 +227,45 @@ async fn a_token_server_in_trouble_fails_attempts_which_are_made_again() {
     }
     relay.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_server_that_throttles_with_a_time_uses_up_no_attempt() {
+    for status in [429, 403] {
+        let tokens = Receiver::scripted(move |_, number| match number {
+            0..3 => Answer::status(status).header("retry-after", 1),
+            _ => granted(number, ""),
+        })
+        .await;
+        let receiver = Receiver::start().await;
+        let keys =
+            format!("retry: {{ attempts: 2, first: 5ms, max: 10s }}, circuit: {{ failures: 1, cooldown: 1h }}, {}", auth(&tokens, ""));
+        let relay = Setup::to(&receiver, &keys).env("CLIENT_SECRET", "s3cret").start().await;
+        for number in 0..5 {
+            relay.webhook(reveal(number)).accepted().await;
+        }
+        relay.wait_for_outcome("delivered", 5).await;
+        assert_eq!(tokens.count(), 4, "{status}: nothing is asked for before the time");
+        assert_eq!(relay.metric("attempts_total", &[CRM, ("result", "dead")]).await, 0);
+        assert!(!relay.log().contains("WARN circuit breaker"), "{}", relay.log());
+        relay.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_server_under_maintenance_is_not_asked_before_its_time() {
+    let tokens = Receiver::scripted(move |_, number| match number {
+        0 => Answer::status(503).header("retry-after", 2),
+        _ => granted(number, ""),
+    })
+    .await;
+    let receiver = Receiver::start().await;
+    let keys = format!("concurrency: 1, retry: {{ attempts: 2, first: 5ms, max: 10s }}, {}", auth(&tokens, ""));
+    let relay = Setup::to(&receiver, &keys).env("CLIENT_SECRET", "s3cret").start().await;
+    for number in 0..5 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    relay.wait_for_outcome("delivered", 5).await;
+    assert_eq!(tokens.count(), 2, "one that says when, and one that gives a token");
+    assert_eq!(relay.metric("attempts_total", &[CRM, ("result", "retried")]).await, 1, "the others waited without an attempt");
+    relay.finish().await;
+}

@@ -224,9 +224,12 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     let attempt_error = attempt.result.error();
     let (status, reply) = match &attempt.result {
         AttemptResult::Replied { status, reply, .. } => (Some(*status), Some(&reply[..])),
-        AttemptResult::CredentialsRefused(_) | AttemptResult::Failed(..) | AttemptResult::NotRendered(_) | AttemptResult::Unkept(_) => {
-            (None, None)
-        }
+        AttemptResult::CredentialsRefused(_)
+        | AttemptResult::TokenDelayed { .. }
+        | AttemptResult::Silent(_)
+        | AttemptResult::Failed(..)
+        | AttemptResult::NotRendered(_)
+        | AttemptResult::Unkept(_) => (None, None),
     };
     let (state, due, error) = match (batch::reason_of_leader(settlement), outcome) {
         (Some(reason), _) => (schema::STATE_DEAD, None, Some(reason)),
