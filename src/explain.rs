@@ -67,6 +67,18 @@ pub struct Delivery<'c> {
     pub method: Method,
     /// The request with all its headers, or why it cannot be rendered. Holds secrets: mask what is shown.
     pub request: Result<Request, String>,
+    /// Whether the file's URL ends with a `/`, be it a value's.
+    ends_with_slash: bool,
+}
+
+impl Delivery<'_> {
+    /// The URL of the request as it is to be shown, before it is masked. The empty path of a URL reads `/`, and behind a variable
+    /// that says another path at work that would be wrong: a `/` that the file has not is left out there.
+    pub fn shown_url<'r>(&self, request: &'r Request) -> &'r str {
+        let url = request.url.as_str();
+        let is_bare = request.url.path() == "/" && !self.ends_with_slash;
+        url.strip_suffix('/').filter(|_| is_bare).unwrap_or(url)
+    }
 }
 
 /// Explains an event, as if its first attempts were made at `now`.
@@ -105,6 +117,8 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
         Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }]).map(|batch| batch.request),
         None => transform::render(&config.templates, destination, shape, &context),
     };
+    let url = shape.and_then(|shape| shape.url.as_ref()).or(destination.shape.url.as_ref());
+    let ends_with_slash = url.is_some_and(|url| url.masked().trim_end().ends_with('/'));
     let request = rendered.map_err(|error| error.to_string()).and_then(|mut request| {
         let id = match destination.batch {
             Some(_) => MessageId::of_batch(&destination.name, &[event.id]),
@@ -116,5 +130,5 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
         }
         Ok(request)
     });
-    Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request })
+    Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request, ends_with_slash })
 }

@@ -54,7 +54,7 @@ pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Res
     for delivery in &explanation.deliveries {
         if case.expect.iter().all(|(destination, _)| destination != delivery.destination) {
             let found = match &delivery.request {
-                Ok(request) => format!("{} {} (route `{}`)", request.method, request.url, delivery.route),
+                Ok(request) => format!("{} {} (route `{}`)", request.method, delivery.shown_url(request), delivery.route),
                 Err(error) => format!("a request that cannot be rendered (route `{}`): {error}", delivery.route),
             };
             comparison.add(delivery.destination, None, Some(found));
@@ -95,19 +95,22 @@ impl Comparison<'_> {
             self.equal(&at("method"), method.as_str(), delivery.method.as_str());
         }
         match (&delivery.request, &wanted.error) {
-            (Ok(request), None) => self.request(delivery.destination, request, wanted),
+            (Ok(request), None) => self.request(delivery, request, wanted),
             (Err(error), Some(words)) if error.contains(words.as_str()) => {}
             (Err(error), words) => self.add(&at("error"), words.clone(), Some(error.clone())),
-            (Ok(request), Some(words)) => self.add(&at("error"), Some(words.clone()), Some(format!("{} {}", request.method, request.url))),
+            (Ok(request), Some(words)) => {
+                self.add(&at("error"), Some(words.clone()), Some(format!("{} {}", request.method, delivery.shown_url(request))))
+            }
         }
     }
 
-    fn request(&mut self, destination: &str, request: &Request, wanted: &Expectation) {
+    fn request(&mut self, delivery: &Delivery<'_>, request: &Request, wanted: &Expectation) {
+        let destination = delivery.destination;
         if let Some(url) = &wanted.url {
             // `https://host` and `https://host/` are one URL.
             let same = url::Url::parse(url).is_ok_and(|url| url == request.url);
             if !same {
-                self.equal(&format!("{destination}: url"), url, request.url.as_str());
+                self.equal(&format!("{destination}: url"), url, delivery.shown_url(request));
             }
         }
         for (name, value) in &wanted.headers {

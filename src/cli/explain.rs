@@ -116,14 +116,14 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
 }
 
 fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
-    let Delivery { destination, route, method, request } = delivery;
+    let Delivery { destination, route, method, request, .. } = delivery;
     let mut entry = json!({ "destination": destination, "route": route, "method": method.as_str() });
     match request {
         Ok(request) => {
             let headers: Map<String, Value> =
                 text::headers(config, request).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
-            entry["url"] = json!(config.secrets.mask(request.url.as_str()));
+            entry["url"] = json!(config.secrets.mask(delivery.shown_url(request)));
             entry["headers"] = Value::Object(headers);
             entry["body"] = crate::json::parse(body.as_bytes()).unwrap_or(Value::String(body));
             entry["error"] = Value::Null;

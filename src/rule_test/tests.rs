@@ -61,7 +61,7 @@ fn what_goes_to_nobody_is_expected_of_nobody() {
     assert_eq!(differences(failed, "expect: { slack: { body: reveal 7 } }"), []);
     assert_eq!(differences(failed, "expect: { slack: { body_contains: veal } }"), []);
     assert_eq!(differences(failed, "expect: { slack: {}, log: {} }"), [difference("log", Some("a request"), None)]);
-    let got = difference("slack", None, Some("POST ${SLACK_URL}/ (route `failures`)"));
+    let got = difference("slack", None, Some("POST ${SLACK_URL} (route `failures`)"));
     assert_eq!(differences(failed, "expect: {}"), [got]);
 }
 

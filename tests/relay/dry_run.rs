@@ -141,7 +141,7 @@ async fn explain_says_why_and_needs_no_secrets() {
         "yes  data.id  it is 7",
         "match  chatty (always: it has no `when`)",
         "skip   never reached (`chatty` matched before it and stops the walk)",
-        "POST ${CHAT_URL}/",
+        "POST ${CHAT_URL}\n",
         "cannot be rendered: body.campaign: ",
         "event.query.campaign",
     ] {

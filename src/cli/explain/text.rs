@@ -126,7 +126,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, delivery: &Delivery<'_>) {
-    let Delivery { destination, route, method, request } = delivery;
+    let Delivery { destination, route, method, request, .. } = delivery;
     let _ = writeln!(out, "\n{}  {}", paint.words(STRONG, destination), paint.words(QUIET, &format!("by `{route}`")));
     let request = match request {
         Ok(request) => request,
@@ -136,7 +136,7 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
             return;
         }
     };
-    let _ = writeln!(out, "  {method} {}", config.secrets.mask(request.url.as_str()));
+    let _ = writeln!(out, "  {method} {}", config.secrets.mask(delivery.shown_url(request)));
     for (name, value) in headers(config, request) {
         let _ = writeln!(out, "  {}", paint.words(QUIET, &format!("{name}: {value}")));
     }
