@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::problem::problem;
 use crate::store::StoreError;
+use crate::visible;
 
 /// An answer that says no, and why.
 #[derive(Debug)]
@@ -81,10 +82,10 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A JSON text with its type.
+/// A JSON text with its type. What strangers wrote is escaped in it where a terminal would obey it.
 pub(super) fn json_text(kind: &'static str, body: &impl serde::Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text + "\n").into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], visible::json(&text).into_owned() + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the answer cannot be written: {error}\n")).into_response(),
     }
 }

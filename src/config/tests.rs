@@ -392,3 +392,12 @@ routes: [{ name: r, to: [a], stop: STOP }]
     let loaded = load_for_dry_run("f", &file.replace("STOP", "true"), &lookup);
     assert_eq!(loaded.findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>(), ["`${TIME}` is not a duration"; 2]);
 }
+
+#[test]
+fn a_signing_secret_is_masked_with_and_without_its_prefix() {
+    let config = config(&with_destination("sign: { secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw }"));
+    for form in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw&#61"] {
+        let masked = config.secrets.mask(&format!("not signed with {form}"));
+        assert!(!masked.contains("MfKQ9r8") && masked.contains("${sign}"), "{masked}");
+    }
+}

@@ -63,6 +63,11 @@ routes:
     assert_fit("deliveries show --json", &ran.output);
     let shown: Value = serde_json::from_str(&ran.output).unwrap();
     assert_eq!(shown["attempt_log"][0]["reply"], format!("no {OBEYED}\nsecond line"), "{shown}");
+    for path in [format!("/api/events/{id}"), "/api/events".into(), format!("/api/deliveries/{delivery}"), "/api/nothing".into()] {
+        assert_fit(&path, &relay.get(&path).await.1);
+    }
+    let raw: Value = serde_json::from_str(&relay.get(&format!("/api/events/{id}")).await.1).unwrap();
+    assert_eq!(raw["body"], payload);
     let exported = run(&["export", "--store", &relay.store().display().to_string()]).await;
     assert_fit("export", &exported.output);
     assert_fit("the log", &relay.log());
@@ -90,6 +95,11 @@ routes:
         assert!(ran.output.contains("202e"), "{}", ran.output);
         assert_fit("test", &(ran.output + &ran.error));
     }
+    let report = folder.join("report.xml");
+    run(&["test", &rules, &tests, "--junit", report.to_str().unwrap()]).await;
+    let report = std::fs::read_to_string(&report).unwrap();
+    assert!(report.contains("202e"), "{report}");
+    assert_fit("test --junit", &report);
     let bad =
         write("bad.yaml", &format!("{routes}unknown\u{202e}: \"\\e[2J\u{2066}\u{feff}\"\nretention: {{ dead: \"\\e[2J\\u202e\" }}\n"));
     for more in [&[][..], &["--json"]] {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::problem::Problem;
 use crate::listing::Followed;
+use crate::visible;
 
 /// An empty line after so long without another: proxies take a silent connection for a dead one, and without a write
 /// nobody notices that the client has gone.
@@ -53,7 +54,7 @@ pub(super) fn answer<T: Serialize + Send + 'static>(
 
 fn line<T: Serialize>(item: Followed<T>) -> String {
     match item {
-        Followed::Item(item) => serde_json::to_string(&item).unwrap_or_default() + "\n",
+        Followed::Item(item) => visible::json(&serde_json::to_string(&item).unwrap_or_default()).into_owned() + "\n",
         Followed::Missed(count) => format!("{{\"missed\":{count}}}\n"),
     }
 }

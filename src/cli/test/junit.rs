@@ -5,6 +5,7 @@ use std::path::Path;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::Run;
+use crate::visible;
 
 /// Writes one suite a file of tests.
 pub(super) fn write(path: &Path, runs: &[Run]) -> Result<(), String> {
@@ -15,17 +16,19 @@ pub(super) fn write(path: &Path, runs: &[Run]) -> Result<(), String> {
             Ok(differences) if differences.is_empty() => TestCaseStatus::success(),
             Ok(_) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message("the rules do something else (- wanted, + found)").set_description(run.diff());
+                status
+                    .set_message("the rules do something else (- wanted, + found)")
+                    .set_description(visible::lines(&run.diff()).into_owned());
                 status
             }
             Err(reason) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                status.set_message(reason.as_str());
+                status.set_message(visible::lines(reason).into_owned());
                 status
             }
         };
-        let file = run.file.display().to_string();
-        let mut case = TestCase::new(run.name.clone(), status);
+        let file = visible::one_line(&run.file.display().to_string()).into_owned();
+        let mut case = TestCase::new(visible::one_line(&run.name).into_owned(), status);
         case.set_classname(file.clone()).set_time(run.took);
         case.extra.insert("file".into(), file.clone().into());
         case.extra.insert("line".into(), run.line.to_string().into());

@@ -109,9 +109,16 @@ fn hex(bytes: &[u8], digits: usize) -> Option<u32> {
     bytes.get(..digits)?.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// `&amp;`, `&#38;`, `&#x26;`.
+/// `&amp;`, `&#38;`, `&#x26;`. A number may end without its `;`, as in HTML.
 fn entity(bytes: &[u8]) -> Option<(Meant, usize)> {
     const LENGTH_MAX: usize = 12;
+    if let [b'&', b'#', number @ ..] = bytes {
+        let (radix, before) = if matches!(number.first(), Some(b'x' | b'X')) { (16, 3) } else { (10, 2) };
+        let digits = bytes.iter().skip(before).take_while(|byte| char::from(**byte).is_digit(radix)).count();
+        let end = Some(before + digits).filter(|end| *end < LENGTH_MAX)?;
+        let number = u32::from_str_radix(std::str::from_utf8(bytes.get(before..end)?).ok()?, radix).ok()?;
+        return Some((Meant::Character(char::from_u32(number)?), end + usize::from(bytes.get(end) == Some(&b';'))));
+    }
     let end = bytes.iter().take(LENGTH_MAX).position(|byte| *byte == b';')?;
     let name = std::str::from_utf8(bytes.get(1..end)?).ok()?;
     let character = match name {
@@ -123,11 +130,24 @@ fn entity(bytes: &[u8]) -> Option<(Meant, usize)> {
         "sol" => '/',
         "plus" => '+',
         "equals" => '=',
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let hexadecimal = number.strip_prefix(['x', 'X']).map(|digits| u32::from_str_radix(digits, 16));
-            char::from_u32(hexadecimal.unwrap_or_else(|| number.parse()).ok()?)?
-        }
+        "lowbar" => '_',
+        "num" => '#',
+        "percnt" => '%',
+        "period" => '.',
+        "colon" => ':',
+        "semi" => ';',
+        "quest" => '?',
+        "excl" => '!',
+        "dollar" => '$',
+        "commat" => '@',
+        "ast" => '*',
+        "comma" => ',',
+        "lpar" => '(',
+        "rpar" => ')',
+        "bsol" => '\\',
+        "Tab" => '\t',
+        "NewLine" => '\n',
+        _ => return None,
     };
     Some((Meant::Character(character), end + 1))
 }
@@ -151,6 +171,8 @@ mod tests {
             ("&amp;&#39;&#x27;&quot;&lt;", "&''\"<"),
             (r"say \x22hi\x22", "say \"hi\""),
             ("%252f", "/"),
+            ("a&#47b&#x2fg&#x2D&#61;", "a/b/g-="),
+            ("&sol;&plus;&equals;&lowbar;", "/ =_"),
             (r"\\\/", "/"),
             ("&amp;lt;", "<"),
             ("100% &c. \\q %zz &#; &#xffffffff; \\u12", "100% &c. \\q %zz &#; &#xffffffff; \\u12"),
