@@ -8,7 +8,7 @@ use http::HeaderValue;
 use url::Url;
 
 use crate::oauth2::{ClientAuth, ClientCredentials};
-use crate::signature::SigningKey;
+use crate::signature::{SECRET_PREFIX, SigningKey};
 use crate::transform;
 
 use super::decode::{Decoder, Table, listed};
@@ -97,7 +97,7 @@ fn decode_oauth2(decoder: &mut Decoder<'_>, node: &Node) -> Option<ClientCredent
     require(decoder, node, "`oauth2`", &misspelt, &needed);
     let token_url = token_url.and_then(|node| {
         let text = decoder.url_text(node)?;
-        let url = decoder.read_text(node, &text, "a URL", None, token_url_from)?;
+        let url = decoder.read_text(node, &text, TOKEN_URL, None, token_url_from)?;
         decoder.refuse_closed_host(node, url.host_str()?, url.port_or_known_default()?)?;
         Some(url)
     });
@@ -129,13 +129,19 @@ fn decode_oauth2(decoder: &mut Decoder<'_>, node: &Node) -> Option<ClientCredent
     Some(credentials)
 }
 
+/// What a token URL is, for a hint that quotes no value.
+const TOKEN_URL: &str = "a URL with scheme and host, and without user and password: the client is named by `client_id` and `client_secret`";
+
 fn token_url_from(text: &str) -> Result<Url, Unreadable> {
     let unreadable = |reason: &str, hint: &str| Unreadable { reason: reason.into(), hint: hint.into() };
     let example = "for example `https://login.example.com/oauth2/token`";
     Url::parse(text).map_err(|_| unreadable("is not a URL", example))?;
     let url = transform::as_written(text).map_err(|_| unreadable("is not the URL of a token server", example))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(unreadable("holds a username", "the client is named by `client_id` and `client_secret`"));
+        return Err(unreadable(
+            "holds a username",
+            "take user and password out of it: the client is named by `client_id` and `client_secret`",
+        ));
     }
     Ok(url)
 }
@@ -184,6 +190,10 @@ fn decode_key(decoder: &mut Decoder<'_>, node: &Node) -> Option<SigningKey> {
     let name = text.first_value().map_or("sign", |value| value.name.as_str());
     let secret = Secret::new(name, text.expose());
     decoder.secrets.add(&secret);
+    if let Some(key) = secret.expose().strip_prefix(SECRET_PREFIX) {
+        // Libraries of Standard Webhooks take the prefix off, so a receiver may show the secret without it.
+        decoder.secrets.add(&Secret::new(name, key));
+    }
     match SigningKey::parse(secret.expose()) {
         Ok(key) => Some(key),
         Err(reason) => {

@@ -82,7 +82,7 @@ fn look(decoder: &mut Decoder<'_>, nodes: &Nodes<'_>, destination: &Destination,
             for format in format.into_iter().chain(chat) {
                 warn_of_prints(decoder, node, template, format);
             }
-            if signed.is_some() && format != Some(Format::Json) {
+            if signed.is_some() && !is_json(template.masked()) {
                 warn_of_signature(decoder, node, "this body is not JSON");
             }
         }
@@ -112,10 +112,20 @@ fn chat_at(url: &Template) -> Option<Format> {
     let is_at = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     let variable = url.masked().trim_start().strip_prefix("${").and_then(|rest| rest.split('}').next()).unwrap_or_default();
     let variable = variable.to_ascii_uppercase();
+    let is_discord = ["discord.com", "discordapp.com"].into_iter().any(is_at) || variable.contains("DISCORD");
+    // Discord reads messages in Slack's form there, and Slack's markup in them.
+    if is_discord && path_of(url).ends_with("/slack") {
+        return Some(Format::Slack);
+    }
     if ["slack.com", "slack-gov.com"].into_iter().any(is_at) || variable.contains("SLACK") {
         return Some(Format::Slack);
     }
-    (["discord.com", "discordapp.com"].into_iter().any(is_at) || variable.contains("DISCORD")).then_some(Format::Discord)
+    is_discord.then_some(Format::Discord)
+}
+
+/// The path of a URL as it is written, without its query and a `/` at the end.
+fn path_of(url: &Template) -> &str {
+    url.masked().split(['?', '#']).next().unwrap_or_default().trim_end().trim_end_matches('/')
 }
 
 /// The format of a body that is written as a text: what `content-type` says, else what it looks like.
@@ -125,6 +135,7 @@ fn format_of<'h>(mut headers: impl Iterator<Item = &'h (HeaderName, Template)>, 
         let formats = [
             ("x-www-form-urlencoded", Format::Form),
             ("csv", Format::Csv),
+            ("tab-separated-values", Format::Csv),
             ("html", Format::Html),
             ("xml", Format::Xml),
             ("json", Format::Json),
@@ -138,6 +149,22 @@ fn format_of<'h>(mut headers: impl Iterator<Item = &'h (HeaderName, Template)>, 
         _ if text.starts_with("<?xml") => Some(Format::Xml),
         _ => None,
     }
+}
+
+/// Whether a body that is written as a text looks like JSON, whatever `content-type` says: a receiver that verifies a signature
+/// parses the body.
+fn is_json(text: &str) -> bool {
+    let mut text = text.trim();
+    // What decides and repeats prints nothing itself.
+    while let Some(closing) = [("{%", "%}"), ("{#", "#}")].iter().find_map(|(open, close)| text.starts_with(open).then_some(*close)) {
+        let Some((_, behind)) = text.split_once(closing) else { return false };
+        text = behind.trim_start();
+    }
+    if let Some((printed, behind)) = text.strip_prefix("{{").and_then(|tag| tag.split_once("}}")) {
+        let last_filter = printed.rsplit('|').next().unwrap_or_default().trim_matches(|c: char| c == '-' || c.is_whitespace());
+        return (last_filter == "tojson" || last_filter.starts_with("tojson(")) && (behind.is_empty() || behind.starts_with("{%"));
+    }
+    text.starts_with(['{', '[']) || crate::json::parse(text.as_bytes()).is_ok()
 }
 
 fn warn_of_prints(decoder: &mut Decoder<'_>, node: &Node, template: &Template, format: Format) {
