@@ -11,8 +11,8 @@ use crate::store::{Account, Audit, DestinationFigures};
 
 #[derive(Debug, Args)]
 pub(super) struct Audited {
-    /// The folder that keeps events; a relay may be running on it.
-    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
+    /// The folder that keeps events, or a file that `backup` has made; a relay may be running on it.
+    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER|FILE")]
     store: PathBuf,
     /// One JSON object a destination and line.
     #[arg(long)]

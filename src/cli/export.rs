@@ -10,8 +10,8 @@ use crate::store::embedded;
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// The folder that keeps events. A relay may be running on it. Nothing in it is changed.
-    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
+    /// The folder that keeps events, or a file that `backup` has made. A relay may be running on it. Nothing in it is changed.
+    #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER|FILE")]
     store: PathBuf,
 }
 

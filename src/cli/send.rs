@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
-use super::wiza::{Ids, Posted, SAMPLES, Sample, Wiza};
+use super::wiza::{CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
 use super::{Ending, block_on, out};
 
 #[derive(Debug, Args)]
@@ -95,6 +95,13 @@ impl Send {
         }
         work.progress.finish_and_clear();
         summary.print(clock.elapsed());
+        if summary.answers.contains_key(CANNOT_CONNECT) {
+            out::note(format_args!(
+                "nothing listens at {}: start the relay (`wiza-relay serve`), or say with --url where it is (its --listen address and \
+                 `source.path`)",
+                address(&self.url)
+            ));
+        }
         if summary.good == count { Ending::Good } else { Ending::No }
     }
 }
@@ -120,6 +127,12 @@ fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
             Sample::parse(&body).map_err(|error| format!("--sample {wanted}: {error}"))
         })
         .collect()
+}
+
+/// A URL's scheme, host, port and path, without what may be a secret.
+fn address(url: &reqwest::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
 /// One connection's share of the work: posts until all are posted.

@@ -91,6 +91,9 @@ fn proxy(url: &reqwest::Url) -> Result<Option<reqwest::Proxy>, String> {
     }))
 }
 
+/// Why there was no answer, where no connection was made.
+pub(super) const CANNOT_CONNECT: &str = "cannot connect";
+
 /// What came of a post.
 pub(super) struct Posted {
     pub latency: Duration,
@@ -133,7 +136,7 @@ impl Wiza {
                 let word = body.as_ref().and_then(|body| body.get("status")).and_then(Value::as_str).map(str::to_owned);
                 Ok((status, word))
             }
-            Err(error) if error.is_connect() => Err("cannot connect".to_owned()),
+            Err(error) if error.is_connect() => Err(CANNOT_CONNECT.to_owned()),
             Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),
             Err(error) => Err(error.without_url().to_string()),
         };

@@ -153,6 +153,16 @@ async fn a_back_up_goes_to_standard_output() {
     assert_eq!(deliveries(folder.path()).len(), 30);
     assert_eq!(partial(&relay.store()), 0);
 
+    // A back-up is looked at where it is, whatever it is called.
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(folder.path().join("relay.db"), &copy).unwrap();
+    let ran = run(&["audit", "--store", copy.to_str().unwrap()]).await;
+    assert!(ran.code == Some(0) && ran.output.contains("planned 30"), "{ran:?}");
+    let ran = run(&["export", "--store", copy.to_str().unwrap()]).await;
+    assert!(ran.code == Some(0) && ran.output.lines().count() == 30, "{}", ran.error);
+    let ran = run(&["audit", "--store", folder.path().join("nothing.db").to_str().unwrap()]).await;
+    assert!(ran.code == Some(1) && ran.error.contains("name the folder, or a back-up's file, with --store"), "{ran:?}");
+
     // Whoever reads it goes away: that is told, and nothing is left behind.
     let mut child = to(Stdio::piped());
     drop(child.stdout.take());

@@ -113,6 +113,7 @@ async fn send_says_no_where_the_relay_does() {
     let ran = run(&["send", "--url", &url, "--api-key", API_KEY, "--count", "1"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.output.contains("cannot connect"), "{ran:?}");
+    assert!(ran.error.contains(&format!("nothing listens at {url}")) && ran.error.contains("--url"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Reading whatever can be read of a store, also of a damaged one, without changing it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +9,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::checksum::{self, Covered};
-use super::open::{self, FILE_NAME, INDEX_NAME, LOG_NAME};
+use super::open::{self, LOG_NAME};
 use super::schema::SchemaError;
-use super::{plan, private, schema, wal};
+use super::{plan, schema, wal};
 use crate::event::{EventId, rfc3339_milliseconds};
 use crate::store::StoreError;
 
@@ -71,13 +71,14 @@ pub struct Exported {
 /// There is no store, or nothing at all of it can be read; or `write` fails.
 pub fn export(folder: &Path, mut write: impl FnMut(&ExportedEvent) -> std::io::Result<()>) -> Result<Exported, StoreError> {
     let refuse = |what: String| StoreError::Open(format!("cannot export the store in {}: {what}", folder.display()));
-    let folder = &private::resolve(folder).map_err(refuse)?;
-    let path = folder.join(FILE_NAME);
-    if !path.exists() {
-        return Err(refuse(format!("there is no {FILE_NAME}; name the folder with --store")));
-    }
+    let path = open::database(folder).map_err(refuse)?;
+    let beside = |end: &str| {
+        let mut name = path.clone().into_os_string();
+        name.push(end);
+        PathBuf::from(name)
+    };
     let mut exported = Exported::default();
-    if let Some(damage) = wal::check(&folder.join(LOG_NAME), &folder.join(INDEX_NAME)).map_err(|error| refuse(error.to_string()))? {
+    if let Some(damage) = wal::check(&beside("-wal"), &beside("-shm")).map_err(|error| refuse(error.to_string()))? {
         exported.lost.push(format!("the last commits in {LOG_NAME}: {}", damage.because));
     }
     let hopeless =

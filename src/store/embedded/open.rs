@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
@@ -158,12 +158,17 @@ impl Embedded {
     }
 }
 
-/// A store of this version in `folder`, to be read; or in words why there is none.
-pub(super) fn reader(folder: &Path) -> Result<Connection, String> {
-    let path = private::resolve(folder)?.join(FILE_NAME);
-    if !path.exists() {
-        return Err(format!("there is no {FILE_NAME}; name the folder with --store"));
-    }
+/// The database that is to be read: that of a folder, or a file that `backup` has made; or in words why there is none.
+pub(super) fn database(store: &Path) -> Result<PathBuf, String> {
+    // SQLite keeps the log beside the file and not beside a link to it.
+    let path =
+        if store.is_file() { store.canonicalize().map_err(|error| error.to_string())? } else { private::resolve(store)?.join(FILE_NAME) };
+    if path.exists() { Ok(path) } else { Err(format!("there is no {FILE_NAME}; name the folder, or a back-up's file, with --store")) }
+}
+
+/// A store of this version, to be read; or in words why there is none.
+pub(super) fn reader(store: &Path) -> Result<Connection, String> {
+    let path = database(store)?;
     let connection = read::open_reader(&path).map_err(|error| plain_words(&error))?;
     match schema::version(&connection).map_err(|error| schema_words(&error))? {
         found if found < schema::newest() => {
