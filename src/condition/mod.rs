@@ -26,7 +26,7 @@
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
 //! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
-//! (many conditions at once), `foresight` and `surprises` (what is known before any event).
+//! (many conditions at once), `foresight`, `guarantees` and `surprises` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -41,6 +41,7 @@ mod compare;
 mod evaluate;
 mod explain;
 mod foresight;
+mod guarantees;
 mod index;
 mod lexer;
 mod parser;
@@ -127,6 +128,12 @@ impl Condition {
     /// `None` where they are too long to be told.
     pub fn alternatives(&self) -> Option<Vec<Demands>> {
         foresight::alternatives(&self.0.logical)
+    }
+
+    /// Whether something that is not null is at a path of the payload in every event for which the condition holds. The
+    /// path is told by its names (`data`, `phones`, `number`); of the elements of a list, one that is there is enough.
+    pub fn ensures(&self, names: &[String]) -> bool {
+        guarantees::is_ensured(&self.0.logical, names)
     }
 
     /// Every path that the condition uses, those inside `[?...]` included.

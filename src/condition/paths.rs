@@ -62,6 +62,13 @@ pub(super) fn used_by_query(path: &Path) -> Vec<UsedPath> {
     paths
 }
 
+/// A path outside of all filters; those inside its own are left out.
+pub(super) fn of_path(path: &Path) -> Option<UsedPath> {
+    let mut paths = Vec::new();
+    collect_path(path, PathRoot::Payload, Some(&[]), &mut paths);
+    paths.into_iter().next()
+}
+
 /// `current` is where `@` stands, unless it cannot be said.
 fn collect(logical: &Logical, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
     each_term(logical, &mut |term, _| {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::condition::{Condition, PathRoot};
+use crate::condition::Condition;
 use crate::transform::ReadPath;
 
 use super::decode::Decoder;
@@ -48,7 +48,7 @@ impl Decoder<'_> {
     /// Warns of the doubts since there were `before`, but for those that the route's condition settles.
     pub(super) fn warn_of_route(&mut self, before: usize, when: Option<&Condition>) {
         let doubts = self.doubts.split_off(before.min(self.doubts.len()));
-        for doubt in doubts.iter().filter(|doubt| !when.is_some_and(|when| asks_for(when, &doubt.path))) {
+        for doubt in doubts.iter().filter(|doubt| !when.is_some_and(|when| when.ensures(&doubt.path))) {
             self.warn_of_doubt(doubt);
         }
     }
@@ -64,7 +64,7 @@ impl Decoder<'_> {
         for doubt in std::mem::take(&mut self.doubts) {
             let place = doubt.destination.as_deref().and_then(|name| places.get(name));
             let conditions = place.and_then(|place| leading.get(*place)).map_or(&[][..], Vec::as_slice);
-            let asks = |when: &Option<&Condition>| when.is_some_and(|when| asks_for(when, &doubt.path));
+            let asks = |when: &Option<&Condition>| when.is_some_and(|when| when.ensures(&doubt.path));
             if conditions.is_empty() || !conditions.iter().all(asks) {
                 self.warn_of_doubt(&doubt);
             }
@@ -81,13 +81,4 @@ impl Decoder<'_> {
         let message = format!("Wiza may send `{path}` as null or leave it out, and such an event would be a dead letter");
         self.report.warning(doubt.place.clone(), message).hint(hint);
     }
-}
-
-/// Whether a condition asks for a path, for what leads to it, or for what it leads to.
-fn asks_for(when: &Condition, path: &[String]) -> bool {
-    when.paths().iter().filter(|used| used.root == PathRoot::Payload).any(|used| {
-        let names = used.names();
-        // `data` alone says nothing of what is in it.
-        names.len() > 1 && names.iter().zip(path).all(|(asked, wanted)| asked == wanted)
-    })
 }

@@ -2,7 +2,7 @@
 //!
 //! minijinja orders all values: null before numbers, numbers before texts, and `true` is 1. So `{% if n < 50 %}` would
 //! hold for null. Here only numbers are ordered against numbers and texts against texts, `true` is no number, and all
-//! else is neither smaller nor larger. What is absent is an error, as everywhere in a template.
+//! else is neither smaller nor larger. What is absent equals only what is absent, and has no order, as RFC 9535 has it.
 
 use std::cmp::Ordering;
 
@@ -26,11 +26,6 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 
 /// `a < b <= c` holds where both comparisons do.
 fn chain(state: &State, operands: &[Value]) -> Result<bool, Error> {
-    for operand in operands.iter().step_by(2) {
-        if Kind::of(operand) == Kind::Absent {
-            present(state, operand)?;
-        }
-    }
     for window in operands.windows(3).step_by(2) {
         let [left, operator, right] = window else { break };
         if !holds(state, left, operator.as_str().unwrap_or_default(), right)? {

@@ -1,38 +1,58 @@
 //! Which values a template prints, or works with, without a way out for the day when they are null or absent.
 //!
-//! The ways out are `default(..., true)`, `or`, and an `if` around it that asks for the value. What cannot be followed (what a
-//! macro or a loop is given) is left out: a warning has to be right.
+//! The ways out are `default(..., true)`, `or`, and an `if` around it that holds only where the value is there (`assurance`).
+//! What cannot be followed (what a macro or a loop is given) is left out: a warning has to be right.
 
 use crate::condition::Step;
 
+use super::assurance::{Known, Path};
 use super::expression::{Argument, Node, Shape, Statement};
 use super::reads::Read;
 
 /// Reads the statements of a template in their order.
 #[derive(Default)]
 pub(super) struct Hazards {
-    /// One for each open block: the paths that its conditions ask for.
-    blocks: Vec<Vec<Path>>,
-    /// What the conditions around the value ask for that is visited, within its own tag.
-    asked: Vec<Path>,
+    blocks: Vec<Block>,
+    /// What the conditions around the value say that is visited, within its own tag.
+    under: Vec<Known>,
     /// The names that stand for a path: `{% set name = data.name %}`.
     aliases: Vec<(String, Path)>,
     found: Vec<Read>,
 }
 
-/// A root name and the steps from it.
-type Path = (String, Vec<Step>);
+/// An open block: what its conditions say.
+#[derive(Default)]
+struct Block {
+    /// In the branch that is read.
+    here: Known,
+    /// In the branches that follow, where none of the conditions before them holds.
+    otherwise: Known,
+}
 
 /// What a value may be where it stands.
 #[derive(Clone, Copy)]
 struct Bears {
     null: bool,
     absence: bool,
+    /// Of a list or an object that is written there: whether all that is in it may be null or absent.
+    items: bool,
 }
 
 impl Bears {
-    const NOTHING: Self = Self { null: false, absence: false };
-    const BOTH: Self = Self { null: true, absence: true };
+    const NOTHING: Self = Self { null: false, absence: false, items: false };
+    const BOTH: Self = Self { null: true, absence: true, items: true };
+    /// A list, of which the template itself looks at each item.
+    const ANY_ITEMS: Self = Self { null: false, absence: false, items: true };
+
+    /// The same of the items.
+    fn of_items(self) -> Self {
+        if self.items { Self::BOTH } else { Self::NOTHING }
+    }
+
+    /// For a list of which this is required of the items.
+    fn as_list(self) -> Self {
+        Self { items: self.null && self.absence, ..Self::NOTHING }
+    }
 }
 
 impl Hazards {
@@ -46,22 +66,25 @@ impl Hazards {
             Statement::Print(node) => self.visit(node, Bears::NOTHING, offset),
             Statement::If(condition) => {
                 self.visit(condition, Bears::BOTH, offset);
-                self.blocks.push(self.mentioned(condition));
+                let block = Block { here: self.known(condition, true), otherwise: self.known(condition, false) };
+                self.blocks.push(block);
             }
-            // What an `if` asks for, its other branches know as well.
             Statement::ElseIf(condition) => {
+                self.go_on();
                 self.visit(condition, Bears::BOTH, offset);
-                let mentioned = self.mentioned(condition);
+                let (holds, fails) = (self.known(condition, true), self.known(condition, false));
                 if let Some(block) = self.blocks.last_mut() {
-                    block.extend(mentioned);
+                    block.here = std::mem::take(&mut block.here).and(holds);
+                    block.otherwise = std::mem::take(&mut block.otherwise).and(fails);
                 }
             }
+            Statement::Else => self.go_on(),
             Statement::For { targets, list, condition } => {
-                self.visit(list, Bears::NOTHING, offset);
+                self.visit(list, Bears::ANY_ITEMS, offset);
                 self.aliases.retain(|(alias, _)| !targets.contains(&alias.as_str()));
                 condition.iter().for_each(|condition| self.visit(condition, Bears::BOTH, offset));
-                let mentioned = condition.as_ref().map_or_else(Vec::new, |condition| self.mentioned(condition));
-                self.blocks.push(mentioned);
+                let here = condition.as_ref().map_or_else(Known::default, |condition| self.known(condition, true));
+                self.blocks.push(Block { here, otherwise: Known::default() });
             }
             Statement::Bind { opens_block, pairs } => {
                 for (targets, values) in pairs {
@@ -72,40 +95,54 @@ impl Hazards {
                         self.aliases.extend(path.map(|path| ((*target).to_owned(), path)));
                     }
                 }
-                self.blocks.extend(opens_block.then(Vec::new));
+                self.blocks.extend(opens_block.then(Block::default));
             }
             Statement::Evaluate { opens_block, nodes } => {
                 nodes.iter().for_each(|node| self.visit(node, Bears::BOTH, offset));
-                self.blocks.extend(opens_block.then(Vec::new));
+                self.blocks.extend(opens_block.then(Block::default));
             }
             Statement::End => {
                 self.blocks.pop();
             }
-            Statement::Else | Statement::Other => {}
+            Statement::Other => {}
+        }
+    }
+
+    /// To the next branch of a block.
+    fn go_on(&mut self) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.here = block.otherwise.clone();
         }
     }
 
     fn visit(&mut self, node: &Node<'_>, bears: Bears, offset: &impl Fn(usize) -> usize) {
         if let Some(path) = self.path_of(node) {
-            self.note(node, path, bears, offset);
+            match plain(node) {
+                // Of what is null or absent nothing can be asked, not even whether it is there.
+                Shape::Attribute { of, .. } | Shape::Item { of, .. } if bears.null && bears.absence => {
+                    self.visit(of, Bears::NOTHING, offset);
+                }
+                _ => self.note(node, path, bears, offset),
+            }
             return;
         }
         match &node.shape {
-            Shape::Number | Shape::Quoted(_) | Shape::Boolean | Shape::Null | Shape::Name(_) => {}
+            Shape::Number | Shape::Quoted(_) | Shape::Boolean(_) | Shape::Null | Shape::Name(_) => {}
             Shape::Group(inner) => self.visit(inner, bears, offset),
             // Of what a filter or a call gives; what an index is made of may be anything.
-            Shape::Attribute { of, .. } => self.visit(of, Bears::NOTHING, offset),
+            Shape::Attribute { of, .. } => self.visit(of, Bears::ANY_ITEMS, offset),
             Shape::Item { of, index } => {
-                self.visit(of, Bears::NOTHING, offset);
+                self.visit(of, Bears::ANY_ITEMS, offset);
                 self.visit(index, Bears::BOTH, offset);
             }
             Shape::Slice { of, bounds } => {
-                self.visit(of, Bears::NOTHING, offset);
+                self.visit(of, Bears { items: bears.items, ..Bears::NOTHING }, offset);
                 bounds.iter().for_each(|bound| self.visit(bound, Bears::NOTHING, offset));
             }
             Shape::Call { callee, arguments } => {
                 self.visit(callee, Bears::BOTH, offset);
-                self.arguments(arguments, Bears::BOTH, offset);
+                let is_literal = matches!(callee.shape, Shape::Name("dict"));
+                self.arguments(arguments, if is_literal { bears.of_items() } else { Bears::BOTH }, offset);
             }
             Shape::Filter { input, name, arguments } => {
                 let [input_bears, arguments_bear] = filter_bears(name.text, arguments, bears);
@@ -118,27 +155,44 @@ impl Hazards {
             }
             Shape::Not(operand) => self.visit(operand, Bears::BOTH, offset),
             Shape::Negative(operand) => self.visit(operand, Bears::NOTHING, offset),
-            Shape::Arithmetic { left, right, .. } | Shape::Joined { left, right } => {
+            // Two lists can be added.
+            Shape::Arithmetic { left, right, .. } => {
+                let operand = Bears { items: bears.items, ..Bears::NOTHING };
+                self.visit(left, operand, offset);
+                self.visit(right, operand, offset);
+            }
+            Shape::Joined { left, right } => {
                 self.visit(left, Bears::NOTHING, offset);
                 self.visit(right, Bears::NOTHING, offset);
             }
-            Shape::And(left, right) | Shape::Or(left, right) => {
+            // Where the left side counts as false, it is the result.
+            Shape::And(left, right) => {
+                self.visit(left, bears, offset);
+                self.under(left, true, |hazards| hazards.visit(right, bears, offset));
+            }
+            Shape::Or(left, right) => {
                 self.visit(left, Bears::BOTH, offset);
-                self.under(left, |hazards| hazards.visit(right, bears, offset));
+                self.under(left, false, |hazards| hazards.visit(right, bears, offset));
             }
             Shape::Comparison { first, rest } => {
-                self.visit(first, Bears::BOTH, offset);
-                rest.iter().for_each(|(.., operand)| self.visit(operand, Bears::BOTH, offset));
+                let mut left = first.as_ref();
+                let mut bears = Bears::BOTH;
+                for (_, operator, right) in rest {
+                    let is_in = matches!(*operator, "in" | "not in");
+                    // Only a text can be in a text, and nothing is in a null.
+                    let left_bears = if is_in && matches!(right.shape, Shape::Quoted(_)) { Bears::NOTHING } else { bears };
+                    self.visit(left, left_bears, offset);
+                    left = right;
+                    bears = if is_in { Bears::ANY_ITEMS } else { Bears::BOTH };
+                }
+                self.visit(left, bears, offset);
             }
             Shape::Conditional { then, condition, otherwise } => {
                 self.visit(condition, Bears::BOTH, offset);
-                self.under(condition, |hazards| {
-                    hazards.visit(then, bears, offset);
-                    otherwise.iter().for_each(|node| hazards.visit(node, bears, offset));
-                });
+                self.under(condition, true, |hazards| hazards.visit(then, bears, offset));
+                self.under(condition, false, |hazards| otherwise.iter().for_each(|node| hazards.visit(node, bears, offset)));
             }
-            // `[data.a, data.b] | select | join` drops what is null.
-            Shape::Collection(items) => items.iter().for_each(|item| self.visit(item, Bears::BOTH, offset)),
+            Shape::Collection(items) => items.iter().for_each(|item| self.visit(item, bears.of_items(), offset)),
         }
     }
 
@@ -146,18 +200,24 @@ impl Hazards {
         arguments.iter().for_each(|argument| self.visit(&argument.value, bears, offset));
     }
 
-    /// Visits what is evaluated only after a condition was.
-    fn under(&mut self, condition: &Node<'_>, visit: impl FnOnce(&mut Self)) {
-        let before = self.asked.len();
-        let mentioned = self.mentioned(condition);
-        self.asked.extend(mentioned);
+    /// Visits what is evaluated only where a condition holds, or does not.
+    fn under(&mut self, condition: &Node<'_>, holds: bool, visit: impl FnOnce(&mut Self)) {
+        let known = self.known(condition, holds);
+        self.under.push(known);
         visit(self);
-        self.asked.truncate(before);
+        self.under.pop();
+    }
+
+    fn known(&self, condition: &Node<'_>, holds: bool) -> Known {
+        Known::from(condition, holds, &|node| self.path_of(node))
     }
 
     fn note(&mut self, node: &Node<'_>, path: Path, bears: Bears, offset: &impl Fn(usize) -> usize) {
-        let is_asked = self.blocks.iter().flatten().chain(&self.asked).any(|asked| covers(asked, &path));
-        if is_asked || (bears.null && bears.absence) {
+        if bears.null && bears.absence {
+            return;
+        }
+        let all = self.blocks.iter().map(|block| &block.here).chain(&self.under);
+        if all.cloned().fold(Known::default(), Known::and).ensures(&path) {
             return;
         }
         let (root, steps) = path;
@@ -192,48 +252,13 @@ impl Hazards {
             _ => None,
         }
     }
+}
 
-    /// All paths in a condition.
-    fn mentioned(&self, condition: &Node<'_>) -> Vec<Path> {
-        let mut paths = Vec::new();
-        self.mention(condition, &mut paths);
-        paths
-    }
-
-    fn mention(&self, node: &Node<'_>, paths: &mut Vec<Path>) {
-        if let Some(path) = self.path_of(node) {
-            paths.push(path);
-            return;
-        }
-        let mut arguments = |list: &[Argument<'_>]| list.iter().for_each(|argument| self.mention(&argument.value, paths));
-        match &node.shape {
-            Shape::Call { arguments: list, .. } => arguments(list),
-            Shape::Filter { input, arguments: list, .. } => {
-                arguments(list);
-                input.iter().for_each(|input| self.mention(input, paths));
-            }
-            Shape::Test { subject, arguments: list, .. } => {
-                arguments(list);
-                self.mention(subject, paths);
-            }
-            Shape::Attribute { of: inner, .. } | Shape::Slice { of: inner, .. } | Shape::Item { of: inner, .. } => {
-                self.mention(inner, paths)
-            }
-            Shape::Group(inner) | Shape::Not(inner) | Shape::Negative(inner) => self.mention(inner, paths),
-            Shape::Arithmetic { left, right, .. } | Shape::Joined { left, right } | Shape::And(left, right) | Shape::Or(left, right) => {
-                self.mention(left, paths);
-                self.mention(right, paths);
-            }
-            Shape::Comparison { first, rest } => {
-                self.mention(first, paths);
-                rest.iter().for_each(|(.., operand)| self.mention(operand, paths));
-            }
-            Shape::Conditional { then, condition, otherwise } => {
-                [then, condition].into_iter().chain(otherwise).for_each(|node| self.mention(node, paths));
-            }
-            Shape::Collection(items) => items.iter().for_each(|item| self.mention(item, paths)),
-            Shape::Number | Shape::Quoted(_) | Shape::Boolean | Shape::Null | Shape::Name(_) => {}
-        }
+/// What stands in the parentheses.
+fn plain<'n, 't>(node: &'n Node<'t>) -> &'n Shape<'t> {
+    match &node.shape {
+        Shape::Group(inner) => plain(inner),
+        shape => shape,
     }
 }
 
@@ -241,26 +266,19 @@ impl Hazards {
 fn filter_bears(name: &str, arguments: &[Argument<'_>], bears: Bears) -> [Bears; 2] {
     match name {
         "default" | "d" => {
-            let also_null = arguments.get(1).is_some_and(|second| matches!(second.value.shape, Shape::Boolean));
-            [Bears { null: also_null || bears.null, absence: true }, bears]
+            let also_null = arguments.get(1).is_some_and(|second| matches!(second.value.shape, Shape::Boolean(true)));
+            [Bears { null: also_null || bears.null, absence: true, items: bears.items }, bears]
         }
         "int" | "float" if arguments.iter().any(|argument| argument.name.is_none_or(|name| name == "default")) => {
             [Bears::BOTH, Bears::BOTH]
         }
-        "tojson" => [Bears { null: true, absence: false }, Bears::NOTHING],
-        "select" | "reject" | "selectattr" | "rejectattr" | "map" | "batch" | "slice" | "groupby" => [Bears::NOTHING, Bears::BOTH],
+        "tojson" => [Bears { null: true, absence: false, items: false }, Bears::NOTHING],
+        // These drop what is null, or are told what to do with it.
+        "select" | "reject" | "selectattr" | "rejectattr" | "map" | "groupby" => [Bears::ANY_ITEMS, Bears::BOTH],
+        "batch" | "slice" => [Bears { items: bears.items, ..Bears::NOTHING }, Bears::BOTH],
+        "length" | "count" => [Bears::ANY_ITEMS, Bears::NOTHING],
+        "list" | "reverse" | "sort" | "unique" => [Bears { items: bears.items, ..Bears::NOTHING }, Bears::NOTHING],
+        "first" | "last" => [bears.as_list(), Bears::NOTHING],
         _ => [Bears::NOTHING, Bears::NOTHING],
     }
-}
-
-/// Whether asking for one path tells something of the other: of the same, of what leads to it, of what it leads to.
-fn covers(asked: &Path, path: &Path) -> bool {
-    let names = |path: &Path| -> Vec<String> {
-        let explicit = if path.0 == "payload" { None } else { Some(path.0.clone()) };
-        let steps = path.1.iter().filter_map(|step| if let Step::Name(name) = step { Some(name.clone()) } else { None });
-        explicit.into_iter().chain(steps).collect()
-    };
-    let (asked, path) = (names(asked), names(path));
-    // `{% if data %}` says nothing of what is in it.
-    asked.len() > 1 && asked.iter().zip(&path).all(|(asked, path)| asked == path)
 }

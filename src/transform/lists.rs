@@ -7,7 +7,7 @@ use super::builtins::{FILTER_PREFIX, TOO_LONG, arguments_are_present, is_strict}
 use super::digits::Digits;
 use super::kind::{Kind, present, refusal};
 use super::printing::text_value;
-use super::questions::{SELECT_PREFIX, is_own};
+use super::questions::{TEST_PREFIX, is_own};
 
 /// The arguments by name at the end of a filter's values.
 fn named(values: &[Value]) -> Result<Option<Kwargs>, Error> {
@@ -160,7 +160,7 @@ pub(super) fn map(state: &mut State, name: &str, values: &[Value]) -> Result<Val
 /// `select`, `reject`, `selectattr`, `rejectattr`: tests by the relay's.
 pub(super) fn select(state: &mut State, name: &str, values: &[Value]) -> Result<Value, Error> {
     let place = if name.ends_with("attr") { 2 } else { 1 };
-    renamed(state, name, values, place, SELECT_PREFIX, is_own)
+    renamed(state, name, values, place, TEST_PREFIX, is_own)
 }
 
 fn renamed(state: &mut State, name: &str, values: &[Value], place: usize, prefix: &str, has: fn(&str) -> bool) -> Result<Value, Error> {

@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `expression`, `vocabulary`, `reads` and `hazards` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
+//! `origin`, `lexer`, `expression`, `vocabulary`, `reads`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
 //! `comparing`, `questions`, `builtins`, `lists`, `conversions`, `functions`; `filters` (escaping, texts, dates);
 //! then `selection`, `body`, `address` and `header` (what may be sent), `failure`.
 
@@ -24,6 +24,7 @@ use url::Url;
 use crate::config::{Destination, Shape};
 
 mod address;
+mod assurance;
 mod batch;
 mod body;
 mod builtins;
@@ -57,6 +58,8 @@ mod vocabulary;
 
 #[cfg(test)]
 mod compliance_tests;
+#[cfg(test)]
+mod hazard_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The tests of templates (`is ...`, `select`, `selectattr`) that minijinja answers by Python's rules, where null and
 //! `true` are taken for texts and numbers. Here null is nothing but null and `true` no number, as in a condition.
 //!
-//! A question about the content (`is lt(50)`, `is startingwith("A")`) needs something to be there: written after a
-//! value, it fails where the value is absent. In `select` and `selectattr` what is absent is not selected.
+//! Of what is absent the answer to a question about the content (`is lt(50)`, `is startingwith("A")`) is no, after `is`
+//! as in `select` and `selectattr`. A comparison with it is what it is in a condition: what is absent is `ne` to a value.
 
 use minijinja::value::Rest;
 use minijinja::{Environment, Error, State, Value};
@@ -12,10 +12,8 @@ use super::comparing;
 use super::digits::Digits;
 use super::kind::{Kind, present, refusal};
 
-/// How the names begin under which `is` finds these tests.
-pub(super) const DIRECT_PREFIX: &str = "__relay_is_";
-/// How the names begin under which `select` and its like find them.
-pub(super) const SELECT_PREFIX: &str = "__relay_selects_";
+/// How the names begin under which `is`, `select` and their like find these tests.
+pub(super) const TEST_PREFIX: &str = "__relay_is_";
 
 /// What a test asks.
 #[derive(Clone, Copy)]
@@ -95,17 +93,8 @@ pub(super) fn is_own(name: &str) -> bool {
 
 pub(super) fn install(environment: &mut Environment<'static>) {
     for (name, question) in QUESTIONS {
-        let direct = move |state: &mut State, values: Rest<Value>| -> Result<bool, Error> {
-            if let (Question::Compares(_) | Question::Content(_), Some(subject)) = (question, values.first())
-                && Kind::of(subject) == Kind::Absent
-            {
-                present(state, subject)?;
-            }
-            answer(state, name, question, &values)
-        };
-        environment.add_test(format!("{DIRECT_PREFIX}{name}"), direct);
-        let selects = move |state: &mut State, values: Rest<Value>| answer(state, name, question, &values);
-        environment.add_test(format!("{SELECT_PREFIX}{name}"), selects);
+        let test = move |state: &mut State, values: Rest<Value>| answer(state, name, question, &values);
+        environment.add_test(format!("{TEST_PREFIX}{name}"), test);
     }
 }
 
@@ -114,10 +103,6 @@ fn answer(state: &mut State, name: &str, question: Question, values: &[Value]) -
     match question {
         Question::Compares(operator) => {
             let [operand] = operands else { return Err(refusal(format!("the test `{name}` takes one value to compare with"))) };
-            // Only the operand of `in` cannot be null.
-            if Kind::of(operand) == Kind::Absent {
-                present(state, operand)?;
-            }
             // Nothing is in a text but a text, and an item of another kind is just not selected.
             if operator == "in" && Kind::of(operand) == Kind::Text && Kind::of(subject) != Kind::Text {
                 return Ok(false);

@@ -9,7 +9,7 @@ use super::comparing::COMPARE;
 use super::expression::{Argument, Node, Shape, Statement};
 use super::lexer::Token;
 use super::printing::TEXT_FILTER;
-use super::questions::{DIRECT_PREFIX, is_own};
+use super::questions::{TEST_PREFIX, is_own};
 
 /// What stands in place of a stretch of a tag; of an empty one, what is inserted there.
 pub(super) type Edit = (Range<usize>, String);
@@ -52,7 +52,7 @@ impl Edits {
             Shape::Name(_)
                 | Shape::Number
                 | Shape::Quoted(_)
-                | Shape::Boolean
+                | Shape::Boolean(_)
                 | Shape::Null
                 | Shape::Attribute { .. }
                 | Shape::Item { .. }
@@ -89,7 +89,7 @@ impl Edits {
 
     fn visit(&mut self, node: &Node<'_>) {
         match &node.shape {
-            Shape::Number | Shape::Quoted(_) | Shape::Boolean | Shape::Null | Shape::Name(_) => {}
+            Shape::Number | Shape::Quoted(_) | Shape::Boolean(_) | Shape::Null | Shape::Name(_) => {}
             Shape::Attribute { of: inner, .. } | Shape::Not(inner) | Shape::Group(inner) => self.visit(inner),
             Shape::Item { of, index } => {
                 self.visit(of);
@@ -118,7 +118,7 @@ impl Edits {
             Shape::Test { subject, name, arguments, .. } => {
                 self.visit(subject);
                 if is_own(name.text) {
-                    self.rename(name, DIRECT_PREFIX);
+                    self.rename(name, TEST_PREFIX);
                 }
                 self.arguments(arguments);
             }

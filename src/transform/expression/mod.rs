@@ -29,7 +29,7 @@ pub(in crate::transform) enum Shape<'t> {
     /// A quoted text, with its quotes; several in a row are one.
     Quoted(&'t str),
     /// `true` or `false`.
-    Boolean,
+    Boolean(bool),
     /// `none`.
     Null,
     Name(&'t str),
@@ -59,6 +59,8 @@ pub(in crate::transform) enum Shape<'t> {
     Test {
         subject: Box<Node<'t>>,
         name: Token<'t>,
+        /// `is not`
+        negated: bool,
         arguments: Vec<Argument<'t>>,
     },
     /// `-operand`

@@ -225,12 +225,12 @@ impl<'t> Parser<'_, 't> {
                 let arguments = if self.is_symbol(0, "(") { self.arguments()? } else { Vec::new() };
                 input = Some(self.node(start, Shape::Filter { input: input.map(Box::new), name, arguments }));
             } else if with_tests && self.skip_word("is") {
-                self.skip_word("not");
+                let negated = self.skip_word("not");
                 let name = self.name()?;
                 let arguments = self.arguments_of_test()?;
                 let Some(subject) = input else { return Err(self.unreadable()) };
                 let start = subject.start;
-                input = Some(self.node(start, Shape::Test { subject: Box::new(subject), name, arguments }));
+                input = Some(self.node(start, Shape::Test { subject: Box::new(subject), name, negated, arguments }));
             } else {
                 return input.ok_or_else(|| self.unreadable());
             }
@@ -293,7 +293,8 @@ impl<'t> Parser<'_, 't> {
             }
             Kind::Name => {
                 let shape = match token.text {
-                    "true" | "True" | "false" | "False" => Shape::Boolean,
+                    "true" | "True" => Shape::Boolean(true),
+                    "false" | "False" => Shape::Boolean(false),
                     "none" | "None" => Shape::Null,
                     name => Shape::Name(name),
                 };
