@@ -191,8 +191,10 @@ impl Http1 {
         self.requests += 1;
         let arrived = self.arrived.load(Ordering::Relaxed);
         let answered = self.sender.try_send_request(message).await;
-        let response = answered.map_err(|error| {
-            let nothing_came = self.arrived.load(Ordering::Relaxed) == arrived;
+        let response = answered.map_err(|mut error| {
+            // A request that comes back was never sent: whatever came is no answer to it.
+            let is_unsent = error.take_message().is_some();
+            let nothing_came = is_unsent || self.arrived.load(Ordering::Relaxed) == arrived;
             Broken::Http1 { error: error.into_error(), nothing_came, fate: Arc::clone(&self.life.fate) }
         })?;
         self.idle_max = idle_max(response.headers());
@@ -322,7 +324,28 @@ impl AsyncWrite for Counted {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::Method;
+    use url::Url;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_was_never_sent_may_be_made_again_whatever_came() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let (sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let arrived = Arrivals::default();
+        let life = Life::of(async { Ok(()) });
+        let (idle_since, idle_max) = (life.opened, IDLE_UNSAID);
+        let mut used = Http1 { sender, arrived: Arc::clone(&arrived), by_proxy: None, requests: 1, idle_since, idle_max, life };
+        let url = Url::parse("http://crm.example.com/").unwrap();
+        let mut exchange = pin!(used.exchange(Outgoing { method: Method::POST, url, headers: HeaderMap::new(), body: Bytes::new() }));
+        assert!(futures_util::poll!(&mut exchange).is_pending());
+        // A line break behind the answer before, and the end.
+        arrived.fetch_add(2, Ordering::Relaxed);
+        drop(connection);
+        assert!(exchange.await.unwrap_err().is_repeatable(true));
+    }
 
     #[test]
     fn a_server_that_is_busy_has_most_of_a_requests_time_to_show_that_it_lives() {

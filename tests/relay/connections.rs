@@ -290,3 +290,22 @@ async fn old_connections_that_fell_silent_open_no_circuit() {
         relay.kill();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_http_2_that_answers_no_ping_is_told_as_that() {
+    // As one does whose event loop is blocked by its own work.
+    let receiver = Http2Receiver::scripted(None, |asked| {
+        if asked.number == 0 {
+            std::thread::sleep(Duration::from_secs(9));
+        }
+        Http2Answer::Fine
+    })
+    .await;
+    let keys = format!("{QUICK}, {}", receiver.trusted());
+    let mut relay = Setup::new(one_destination(&format!("https://{}/crm", receiver.address), &keys)).start().await;
+    let id = relay.webhook(reveal(1)).accepted().await;
+    relay.wait_for_outcome("delivered", 1).await;
+    let errors: Vec<_> = relay.stored().attempts(&id).into_iter().filter_map(|attempt| attempt.error).collect();
+    assert_eq!(errors, ["the server sent nothing for 7s, and did not answer a PING of HTTP/2"]);
+    relay.kill();
+}
