@@ -15,7 +15,8 @@ const OBJECT_BYTES: usize = 64;
 /// for each two bytes.
 pub fn need(text: &[u8]) -> usize {
     // Also those that stand in strings: looking where a string ends would take ten times as long.
-    let count = |wanted: u8| text.iter().filter(|byte| **byte == wanted).count();
+    // Counted by many bytes at a time: one by one, this took as long as half of the reading.
+    let count = |wanted: u8| memchr::memchr_iter(wanted, text).count();
     let (objects, members) = (count(b'{'), count(b':'));
     let values = count(b',') + count(b'[') + objects + 1;
     // The lists of a short text grow while it is read, and may end with as much room again.
