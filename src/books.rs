@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fault;
 use crate::metrics::Metrics;
 use crate::store::{Audit, Records};
 
@@ -19,7 +18,6 @@ pub async fn check(records: Arc<dyn Records>, metrics: Arc<Metrics>, interval: D
     let mut wait = interval.min(FIRST_AFTER_MAX);
     loop {
         tokio::time::sleep(wait).await;
-        fault::point("audit");
         match records.audit().await {
             Ok(audit) => tell(&audit, &metrics),
             Err(error) => tracing::error!(%error, "the books could not be checked; the store or its disk may be damaged"),

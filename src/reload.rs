@@ -22,7 +22,7 @@ use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules
 use crate::rules_file::{RulesFile, Watch};
 use crate::service_manager;
 use crate::store::{Names, Store};
-use crate::vitals::Part;
+use crate::vitals::{self, Part};
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
@@ -126,31 +126,32 @@ impl Reloader {
 
     /// Reads the file. Where nobody `asked`, one that says what it said when it was `seen` last is not looked at further.
     async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked_by: Option<&Asker>) -> Option<Reloaded> {
-        fault::point("reloader");
         let (asked, by) = (asked_by.is_some(), asked_by.unwrap_or(&Asker::FILE_CHANGE));
         let current = self.current.load_full();
         let reader = file.clone();
         let old = seen.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = vitals::blocking(move || {
+            fault::point("reloader");
             let text = reader.read()?;
             let version = config::version(&text);
             let same_text = version == old;
             let same = same_text && !current.config.files_changed();
             Ok(if same && !asked { None } else { Some((version, same_text, same, reader.load(&text))) })
         });
-        let (version, same_text, same, Loaded { config, findings, .. }) = match read.await.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(Some(read)) => read,
-            Ok(None) => return None,
-            Err(reason) => {
-                // A file that is gone for a moment, between two writes, is looked for again.
-                let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
-                if !known || asked {
-                    self.refuse(reason.clone(), by);
+        let (version, same_text, same, Loaded { config, findings, .. }) =
+            match read.await.unwrap_or_else(|| Err("the relay is stopping".to_owned())) {
+                Ok(Some(read)) => read,
+                Ok(None) => return None,
+                Err(reason) => {
+                    // A file that is gone for a moment, between two writes, is looked for again.
+                    let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
+                    if !known || asked {
+                        self.refuse(reason.clone(), by);
+                    }
+                    seen.clear();
+                    return Some(Reloaded::Failed(reason));
                 }
-                seen.clear();
-                return Some(Reloaded::Failed(reason));
-            }
-        };
+            };
         *seen = version;
         let Some(config) = config else {
             // A secret's file that is wrong is seen at each look; a look that finds what the last one found says nothing new.

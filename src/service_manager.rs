@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::vitals;
+
 /// The relay takes webhooks from now on.
 pub fn ready() {
     tell(vec![NotifyState::Ready]);
@@ -35,7 +37,7 @@ pub async fn keep_alive(works: impl Fn() -> bool) {
             continue;
         }
         // On another thread: a manager that is busy may make the socket wait.
-        let _ = tokio::task::spawn_blocking(|| tell(vec![NotifyState::Watchdog])).await;
+        let _ = vitals::blocking(|| tell(vec![NotifyState::Watchdog])).await;
     }
 }
 

@@ -108,6 +108,11 @@ impl Vitals {
         (!lost.is_empty()).then(|| format!("{} panicked, which is a bug; the relay needs a restart", lost.join(", ")))
     }
 
+    /// Whether the part has panicked at least once.
+    pub fn has_panicked(&self, part: Part) -> bool {
+        self.panics.get(part as usize).is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     /// How often each part has panicked.
     pub fn panics(&self) -> impl Iterator<Item = (Part, u64)> {
         Part::ALL.into_iter().zip(self.panics.iter().map(|count| count.load(Ordering::Relaxed)))
@@ -135,6 +140,16 @@ impl Vitals {
                 None
             }
         }
+    }
+}
+
+/// Runs what blocks on a thread of its own. A panic there goes on in the task that waits for it, so that whoever watches that task notes
+/// it, and its message reaches no error. `None` where the runtime ends.
+pub async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(output) => Some(output),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => None,
     }
 }
 

@@ -16,6 +16,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, Uri, header};
+use tokio::sync::Semaphore;
 
 use self::wrong_tokens::WrongTokens;
 use super::problem::Problem;
@@ -29,12 +30,16 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a body: ten thousand ids of deliveries, and room.
 const BODY_BYTES_MAX: usize = 2 << 20;
 
+/// Bodies that are read at a time. A connection that sends one cannot be sent away, so the rest of them is for probes and for looks.
+const BODIES_MAX: usize = 32;
+
 /// Keeps the API and reload.
 #[derive(Debug)]
 pub struct Guard {
     tokens: Arc<Tokens>,
     on_loopback: bool,
     wrong_tokens: Arc<WrongTokens>,
+    bodies: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -54,7 +59,13 @@ impl Refused {
 impl Guard {
     /// For a port that listens at `address`.
     pub fn new(tokens: Arc<Tokens>, address: SocketAddr, metrics: Arc<Metrics>) -> Self {
-        Self { tokens, on_loopback: address.ip().is_loopback(), wrong_tokens: Arc::new(WrongTokens::new()), metrics }
+        Self {
+            tokens,
+            on_loopback: address.ip().is_loopback(),
+            wrong_tokens: Arc::new(WrongTokens::new()),
+            bodies: Semaphore::new(BODIES_MAX),
+            metrics,
+        }
     }
 
     /// Who asks, in a word; or why it is refused.
@@ -132,7 +143,7 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request,
     }
     let asked = format!("{} {}", request.method(), request.uri().path());
     request.extensions_mut().insert(asker.clone());
-    let response = match with_whole_body(request).await {
+    let response = match guard.with_whole_body(request).await {
         Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -141,15 +152,23 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request,
     response
 }
 
-/// Reads the body first, so that nobody holds a connection by sending one for hours.
-async fn with_whole_body(request: Request) -> Result<Request, Problem> {
-    let (head, body) = request.into_parts();
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
-        Ok(Ok(body)) => Ok(Request::from_parts(head, body.into())),
-        Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off, or is over {BODY_BYTES_MAX} bytes"))),
-        Err(_) => {
-            let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+impl Guard {
+    /// Reads the body first, so that nobody holds a connection by sending one for hours.
+    async fn with_whole_body(&self, request: Request) -> Result<Request, Problem> {
+        let Ok(_room) = self.bodies.try_acquire() else {
+            let detail = format!("{BODIES_MAX} changes are being asked for at this moment; ask again");
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(Duration::from_secs(1)));
+        };
+        let (head, body) = request.into_parts();
+        match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_BYTES_MAX)).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(head, body.into())),
+            Ok(Err(_)) => {
+                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off, or is over {BODY_BYTES_MAX} bytes")))
+            }
+            Err(_) => {
+                let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+            }
         }
     }
 }

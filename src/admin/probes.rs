@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::{Metrics, Snapshot};
 use crate::rules::CurrentStatus;
 use crate::store::{Health, Store};
+use crate::vitals::Part;
 
 /// How long a scrape waits for the store: a fifth of the time that Prometheus gives it by default.
 const OLDEST_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -52,6 +53,7 @@ impl Probes {
     fn refusal(&self) -> Option<String> {
         match self.store.health() {
             _ if self.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
+            _ if self.metrics.vitals.has_panicked(Part::Listener) => self.metrics.vitals.failure(),
             Health::Good => None,
             Health::Full(reason) => Some(reason),
             Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),

@@ -101,10 +101,15 @@ async fn slow_bodies_hold_no_connection_of_the_admin_port_for_long() {
     let receiver = Receiver::start().await;
     let relay = Setup::to(&receiver, "").start().await;
     let beginning = format!("POST /api/deliveries/redrive HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000\r\n\r\n{{", relay.admin);
-    // As many as there may be connections: each has a request under way, so none can be sent away.
-    let mut slow = silent(relay.admin, [127, 0, 0, 1], 256, &beginning).await;
+    // More than there may be connections: those whose body is being read cannot be sent away, so there are few of them.
+    let mut slow = silent(relay.admin, [127, 0, 0, 1], 300, &beginning).await;
     eventually("a probe is answered", async || relay.try_get("/healthz").await.filter(|(status, _)| *status == 200)).await;
-    slow[0].reply().await.assert_problem(408, "the body did not arrive within 15 s");
+    let mut answers = Vec::new();
+    for one in &mut slow {
+        answers.extend(one.find_reply().await.map(|reply| reply.status));
+    }
+    let timed_out = answers.iter().filter(|status| **status == 408).count();
+    assert!((1..=32).contains(&timed_out) && answers.contains(&503), "{answers:?}");
     drop(slow);
     let mut long = silent(relay.admin, [127, 0, 0, 1], 1, &beginning.replace("1000", "99999999")).await;
     long[0].write(vec![b' '; 3 << 20]).await;

@@ -171,6 +171,7 @@ async fn a_listener_that_panics_fails_the_health() {
     panicking.next("listener");
     let _ = tokio::net::TcpStream::connect(relay.webhooks).await;
     lost(&relay, "the listener of the webhook port").await;
+    assert_eq!(relay.get("/readyz").await.0, 503, "no webhook can come");
     assert_eq!(panics(&relay, "listener").await, 1);
     eventually("the port is closed", async || tokio::net::TcpStream::connect(relay.webhooks).await.is_err().then_some(())).await;
     restart(&mut relay).await;

@@ -71,7 +71,6 @@ use self::writer::{Command, Task};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
-use crate::fault;
 use crate::vitals::{Part, Vitals};
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -323,7 +322,6 @@ impl Embedded {
                 Err(Want::Fresh { reading, wanted, newest }) => {
                     let (readers, shared, queue) = (Arc::clone(&self.readers), Arc::clone(&self.shared), Arc::clone(&queue));
                     self.shared.spawn_read(async move {
-                        fault::point("store_read");
                         match readers.read("reading the backlog", move |connection| shared.backlog.read(connection, wanted)).await {
                             Ok(read) => queue.add_fresh(reading, newest, read),
                             Err(error) => read_failed(&queue, reading, &error).await,
@@ -334,7 +332,6 @@ impl Embedded {
                 Err(Want::Retries { reading, taken }) => {
                     let (readers, queue) = (Arc::clone(&self.readers), Arc::clone(&queue));
                     self.shared.spawn_read(async move {
-                        fault::point("store_read");
                         match readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await {
                             Ok(read) => queue.add_retries(reading, read),
                             Err(error) => read_failed(&queue, reading, &error).await,

@@ -15,7 +15,9 @@ use super::queue::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use super::{Shared, batch, line, open, schema};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::event::{Event, EventId};
+use crate::fault;
 use crate::store::StoreError;
+use crate::vitals;
 
 /// Connections of the lanes, and so reads at a time.
 pub(super) const READERS_MAX: usize = 4;
@@ -47,6 +49,7 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|error| failed(error.to_string()))?;
         let readers = Arc::clone(self);
         let read = move || -> rusqlite::Result<T> {
+            fault::point("store_read");
             let connection = match readers.pop() {
                 Some(connection) => connection,
                 None => open_reader(&readers.path)?,
@@ -56,7 +59,7 @@ impl Readers {
             drop(permit); // Only here: the read goes on also when nobody waits for it any more.
             Ok(result)
         };
-        let result = tokio::task::spawn_blocking(read).await.map_err(|error| failed(error.to_string()))?;
+        let result = vitals::blocking(read).await.ok_or_else(|| failed("the relay is stopping".to_owned()))?;
         result.map_err(|error| {
             self.shared.failed_reads.fetch_add(1, Ordering::Relaxed);
             // A damaged file takes nothing more, whoever found it out: the disk may lose what comes next as well.

@@ -12,8 +12,10 @@ use super::{Embedded, redrive, release, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
+use crate::fault;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::store::{Audit, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
+use crate::vitals;
 
 impl Records for Embedded {
     fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
@@ -83,9 +85,13 @@ impl Records for Embedded {
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
         let folder = self.folder.clone();
         // Not by one of the lookers: those have the store fail for good where a row is damaged, and this reads rows that may never matter.
-        let walk = tokio::task::spawn_blocking(move || Self::audit_folder(&folder));
+        let walk = vitals::blocking(move || {
+            fault::point("audit");
+            Self::audit_folder(&folder)
+        });
         async move {
-            let audit = walk.await.map_err(|error| StoreError::Engine { doing: "checking the books", error: error.to_string() }).flatten();
+            let stopping = || Err(StoreError::Engine { doing: "checking the books", error: "the relay is stopping".to_owned() });
+            let audit = walk.await.unwrap_or_else(stopping);
             audit.inspect_err(|_| {
                 self.shared.failed_reads.fetch_add(1, Ordering::Relaxed);
             })
