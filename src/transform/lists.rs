@@ -62,6 +62,12 @@ pub(super) fn join(state: &mut State, name: &str, values: &[Value]) -> Result<Va
         if item.is_undefined() {
             present(state, &item).map_err(|error| absent_item(error, &item, path.as_deref()))?;
         }
+        if item.is_none() {
+            return Err(refusal(match path {
+                Some(_) => "an item has a null there; keep those that have a value: `selectattr` with the same attribute",
+                None => "an item is null; `| select` before `join` drops such items",
+            }));
+        }
         texts.push(text_value(state, &item)?);
     }
     let between = match arguments.first().filter(|value| !value.is_kwargs()) {
@@ -82,9 +88,9 @@ pub(super) fn join(state: &mut State, name: &str, values: &[Value]) -> Result<Va
 fn absent_item(error: Error, item: &Value, path: Option<&str>) -> Error {
     match path {
         _ if !item.is_undefined() => error,
-        Some(_) => refusal("an item has no such attribute; keep those that have it: `selectattr(\"name\")`"),
+        Some(_) => refusal("an item has no such attribute; keep those that have it: `selectattr` with the same attribute"),
         None => refusal(
-            "an item is absent; with `map(attribute=...)`, give `default=\"...\"` or keep those that have it: `selectattr(\"name\")`",
+            "an item is absent; with `map(attribute=...)`, give `default=\"...\"` or keep those that have it: `selectattr` with the same attribute",
         ),
     }
 }

@@ -47,12 +47,47 @@ pub(super) struct Trial<'t> {
 }
 
 /// What each filter that has arguments is tried on.
-const TRIED_ON: [(&str, &str); 6] =
-    [("csv", "''"), ("truncate", "''"), ("wordwrap", "''"), ("center", "''"), ("filesizeformat", "1"), ("date", "now()")];
+const TRIED_ON: [(&str, &str); 8] = [
+    ("csv", "''"),
+    ("truncate", "''"),
+    ("wordwrap", "''"),
+    ("center", "''"),
+    ("filesizeformat", "1"),
+    ("date", "now()"),
+    ("round", "1.5"),
+    ("replace", "''"),
+];
 
-/// The filters of a tag that can be tried; `text` is what the tag was read from.
-pub(super) fn trials<'t>(tokens: &[Token<'t>], text: &'t str) -> Vec<Trial<'t>> {
+/// The tests that compare with something, which must be given.
+const TESTS_WITH_VALUE: [&str; 14] =
+    ["eq", "equalto", "ne", "lt", "lessthan", "le", "gt", "greaterthan", "ge", "in", "divisibleby", "startingwith", "endingwith", "sameas"];
+
+/// The tests of a tag that have no value where they need one. Whatever they are tried on, they fail.
+fn tests_without_value<'t>(tokens: &[Token<'t>], text: &'t str) -> Vec<Trial<'t>> {
     let mut trials = Vec::new();
+    for (at, is) in tokens.iter().enumerate().filter(|(_, token)| token.is(Kind::Name, "is")) {
+        let is_negated = tokens.get(at + 1).is_some_and(|token| token.is(Kind::Name, "not"));
+        let name_at = at + 1 + usize::from(is_negated);
+        let Some(name) = tokens.get(name_at).filter(|token| token.kind == Kind::Name && TESTS_WITH_VALUE.contains(&token.text)) else {
+            continue;
+        };
+        // An attribute can be called `is`.
+        let is_attribute = at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is(Kind::Symbol, "."));
+        let has_value = tokens.get(name_at + 1).is_some_and(|next| match next.kind {
+            Kind::Name => !matches!(next.text, "and" | "or" | "else" | "if" | "is"),
+            Kind::Number | Kind::Quoted => true,
+            Kind::Symbol => !matches!(next.text, ")" | "]" | "}" | "," | "|" | ":"),
+        });
+        if let Some(written) = text.get(is.start..name.end()).filter(|_| !is_attribute && !has_value) {
+            trials.push(Trial { start: is.start, written, expression: format!("{{{{ 1 {written} }}}}") });
+        }
+    }
+    trials
+}
+
+/// The filters and tests of a tag that can be tried; `text` is what the tag was read from.
+pub(super) fn trials<'t>(tokens: &[Token<'t>], text: &'t str) -> Vec<Trial<'t>> {
+    let mut trials = tests_without_value(tokens, text);
     for (at, window) in tokens.windows(3).enumerate() {
         let [pipe, name, bracket] = window else { continue };
         let Some((_, value)) = TRIED_ON.iter().find(|(filter, _)| name.is(Kind::Name, filter)) else { continue };
@@ -87,7 +122,8 @@ fn arguments<const N: usize>(given: Rest<Value>, named: &Kwargs, names: [&'stati
     let mut values = [const { None }; N];
     let mut given = given.0.into_iter();
     for (name, place) in names.into_iter().zip(&mut values) {
-        let by_name: Option<Value> = named.get(name)?;
+        // As an `Option`, a null would count as not given.
+        let by_name = if named.has(name) { Some(named.get::<Value>(name)?) } else { None };
         let by_place = given.next();
         if by_name.is_some() && by_place.is_some() {
             return Err(says("an argument is given twice, by its place and by its name"));

@@ -213,3 +213,32 @@ fn in_a_url_a_form_value_is_encoded_once_and_others_as_any_text() {
     assert_eq!(url("https://h/?q={{ x | slack }}"), "https://h/?q=a%20b%26amp%3B%26lt%3Bc");
     assert_eq!(url("https://h/?q={{ x | truncate(4) }}"), "https://h/?q=a...");
 }
+
+#[test]
+fn what_can_never_work_is_refused_at_load() {
+    for written in [
+        "{{ data.id is sameas }}",
+        "{% if data.id is not eq and data.id %}x{% endif %}",
+        "{{ [data.id is lt] }}",
+        "{{ data.id | round('x') }}",
+        "{{ data.name | replace('a') }}",
+    ] {
+        let error = refused_at_load(written);
+        assert!(error.contains("can never be rendered"), "{written}: {error}");
+    }
+    assert_eq!(gives(json!(1), "x is eq 1 and x is not sameas(true) and x is in [1]"), "true");
+    assert_eq!(gives(json!(1.26), "x | round(1)"), "1.3");
+}
+
+#[test]
+fn a_null_argument_does_not_count_as_not_given() {
+    for (value, written) in [
+        (json!(null), "event.received_at | date(tz=x)"),
+        (json!(null), "event.received_at | date('%Y', x)"),
+        (json!(null), "'a' | csv(formulas=x)"),
+        (json!(null), "'a' | truncate(length=x)"),
+    ] {
+        let error = refused(value, written);
+        assert!(error.contains("argument") || error.contains("a length is"), "{written}: {error}");
+    }
+}
