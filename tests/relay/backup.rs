@@ -1,9 +1,10 @@
 //! Saving a store while its relay works, and going on from what was saved.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,6 +170,59 @@ async fn a_back_up_goes_to_standard_output() {
     let ran = child.wait_with_output().unwrap();
     assert!(!ran.status.success() && !String::from_utf8_lossy(&ran.stderr).contains("backed up"), "{ran:?}");
     assert_eq!(partial(&relay.store()), 0);
+    relay.finish().await;
+}
+
+/// Its copy has the personal data of all events, and nobody looks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_back_up_left_is_deleted_by_the_next_and_by_a_start() {
+    let receiver = Receiver::start().await;
+    let mut relay = Setup::to(&receiver, "").start().await;
+    for number in 0..5 {
+        relay.webhook(format!("{{\"number\":{number},\"filler\":\"{}\"}}", "x".repeat(100_000))).accepted().await;
+    }
+    relay.wait_for_outcome("delivered", 5).await;
+    let store = relay.store();
+    // More than a pipe takes, and nobody reads on: it stands in the middle of writing its copy out.
+    let stuck = || {
+        let mut command = command::relay();
+        command.args(["backup", "-", "--store", store.to_str().unwrap()]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 16]).unwrap();
+        child
+    };
+    let killed = |mut child: Child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let whole = |name: &str| {
+        let file = File::create(folder.path().join(name)).unwrap();
+        let mut command = command::relay();
+        let ran = command.args(["backup", "-", "--store", store.to_str().unwrap()]).stdout(file).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    let first = stuck();
+    killed(stuck());
+    assert_eq!(partial(&store), 2);
+    whole("beside");
+    assert!(partial(&store) >= 1, "one that is running lost its copy");
+    relay.kill();
+    relay.start_again().await;
+    assert!(partial(&store) >= 1, "one that is running lost its copy");
+    killed(first);
+    whole("after");
+    assert_eq!(partial(&store), 0, "a back-up deletes what others left");
+
+    killed(stuck());
+    std::fs::write(store.join(".backup-a1B2c3.partial-journal"), "what SQLite keeps beside it").unwrap();
+    std::fs::write(store.join(".backup-of-mine.partial"), "somebody else's").unwrap();
+    assert_eq!(partial(&store), 3);
+    relay.kill();
+    relay.start_again().await;
+    assert_eq!(partial(&store), 1, "a start deletes what back-ups left, and nothing else");
+    assert!(store.join(".backup-of-mine.partial").exists());
+    assert!(relay.log().contains("deleted what a back-up that was killed had left"), "{}", relay.log());
     relay.finish().await;
 }
 

@@ -24,7 +24,7 @@ use super::schema::{self, SchemaError};
 use super::standing;
 use super::writer::{Beside, Writer};
 use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
-use super::{audit, line, private, read, wal};
+use super::{audit, backup, line, private, read, wal};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
 use crate::vitals::{Part, Vitals};
@@ -61,9 +61,15 @@ impl Embedded {
     /// file is damaged.
     pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
-        let folder = &private::resolve(folder).map_err(refuse)?;
+        let named = folder;
+        let folder = &private::resolve(named).map_err(refuse)?;
         private::make_folder(folder).map_err(|error| refuse(error.to_string()))?;
         let lock = lock(folder).map_err(refuse)?;
+        // A back-up to standard output makes its copy in the folder that it is given, which may hold a link to the database only.
+        backup::sweep(named);
+        if folder != named {
+            backup::sweep(folder);
+        }
         private::close_to_others(folder).map_err(|error| refuse(error.to_string()))?;
         let path = folder.join(FILE_NAME);
         let engine = |error: rusqlite::Error| refuse(plain_words(&error));
