@@ -97,15 +97,11 @@ impl Kept {
         self.token.load().is(given)
     }
 
-    /// Reads the file again; tells whether it holds another token than before.
-    fn read_again(&self) -> Result<bool, String> {
-        let Some(file) = &self.file else { return Ok(false) };
+    /// Reads the file again: the token that it holds now, if that is another than the one in force.
+    fn newer(&self) -> Result<Option<Arc<AdminToken>>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
         let token = AdminToken::read(file)?;
-        let changed = !self.is(token.expose().as_bytes());
-        if changed {
-            self.token.store(Arc::new(token));
-        }
-        Ok(changed)
+        Ok((!self.is(token.expose().as_bytes())).then(|| Arc::new(token)))
     }
 }
 
@@ -114,6 +110,9 @@ pub fn both(name: &str) -> String {
     let variable = format!("WIZA_RELAY_{}", name.replace('-', "_").to_uppercase());
     format!("--{name} and --{name}-file are both given; leave one out ({variable} and {variable}_FILE count too)")
 }
+
+/// What is said where both tokens are one: then nobody could say who may change things.
+const ONE_FOR_BOTH: &str = "the viewer token is the admin token; `openssl rand -hex 32` makes another";
 
 /// The admin port's tokens.
 #[derive(Debug, Default)]
@@ -133,12 +132,12 @@ impl Tokens {
     /// These tokens; without any, programs on this machine may do everything where the port listens on loopback.
     ///
     /// # Errors
-    /// Where both are one token: then nobody could say who may change things.
+    /// Where both are one token.
     pub fn new(admin: Option<Kept>, viewer: Option<Kept>) -> Result<Self, String> {
         if let (Some(admin), Some(viewer)) = (&admin, &viewer)
             && admin.is(viewer.token.load().expose().as_bytes())
         {
-            return Err("the viewer token is the admin token; `openssl rand -hex 32` makes another".to_owned());
+            return Err(ONE_FOR_BOTH.to_owned());
         }
         Ok(Self { admin, viewer })
     }
@@ -161,8 +160,35 @@ impl Tokens {
         }
     }
 
-    /// Reads the files again and again, for as long as it is polled. A file that cannot be read, or that holds no token, changes
-    /// nothing: the old token stays in force, and the log says so once.
+    /// Reads both files again, and tells of the admin's and of the viewer's token whether it was replaced. Both are looked at
+    /// together: a viewer token that became the admin token too would let all who look change things.
+    fn read_again(&self) -> [Result<bool, String>; 2] {
+        let both = [&self.admin, &self.viewer];
+        let newer = both.map(|kept| kept.as_ref().map_or(Ok(None), Kept::newer));
+        let mut next = both.iter().zip(&newer).map(|(kept, newer)| {
+            let in_force = || kept.as_ref().map(|kept| kept.token.load_full());
+            newer.as_ref().ok().and_then(Clone::clone).or_else(in_force)
+        });
+        let are_one = match (next.next().flatten(), next.next().flatten()) {
+            (Some(admin), Some(viewer)) => admin.is(viewer.expose().as_bytes()),
+            _ => false,
+        };
+        let mut newer = both.into_iter().zip(newer);
+        std::array::from_fn(|_| match newer.next() {
+            Some((Some(kept), newer)) => match newer? {
+                Some(_) if are_one => Err(ONE_FOR_BOTH.to_owned()),
+                Some(token) => {
+                    kept.token.store(token);
+                    Ok(true)
+                }
+                None => Ok(false),
+            },
+            _ => Ok(false),
+        })
+    }
+
+    /// Reads the files again and again, for as long as it is polled. A file that cannot be read, that holds no token, or that
+    /// holds the other one's, changes nothing: the old token stays in force, and the log says so once.
     pub async fn keep_current(self: Arc<Self>) {
         if [&self.admin, &self.viewer].into_iter().flatten().all(|kept| kept.file.is_none()) {
             return;
@@ -171,8 +197,7 @@ impl Tokens {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             let tokens = Arc::clone(&self);
-            let read = move || [&tokens.admin, &tokens.viewer].map(|kept| kept.as_ref().map_or(Ok(false), Kept::read_again));
-            let Ok(results) = tokio::task::spawn_blocking(read).await else { continue };
+            let Ok(results) = tokio::task::spawn_blocking(move || tokens.read_again()).await else { continue };
             for ((flag, result), told) in ["--admin-token-file", "--viewer-token-file"].into_iter().zip(results).zip(&mut told) {
                 match result {
                     Ok(changed) => {
@@ -183,7 +208,7 @@ impl Tokens {
                     }
                     Err(reason) => {
                         if told.as_ref() != Some(&reason) {
-                            tracing::error!(flag, error = reason, "a token was not read again; the old one stays in force");
+                            tracing::error!(flag, error = reason, "a token was not replaced; the old one stays in force");
                         }
                         *told = Some(reason);
                     }
@@ -213,20 +238,52 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, format!("{TOKEN}\r\n")).unwrap();
-        let kept = Kept::from_flags("admin-token", None, Some(path.clone())).unwrap().unwrap();
-        assert!(kept.is(TOKEN.as_bytes()));
-        assert_eq!(kept.read_again(), Ok(false));
+        let tokens = Tokens::new(Kept::from_flags("admin-token", None, Some(path.clone())).unwrap(), None).unwrap();
+        let is_admin = |token: &[u8]| tokens.holder(token) == Some(Holder::Admin);
+        assert!(is_admin(TOKEN.as_bytes()));
+        assert_eq!(tokens.read_again(), [Ok(false), Ok(false)]);
         for not_a_token in ["", "short", "0123456789abcdef\nsecond line", "\u{feff}0123456789abcdef", &"x".repeat(5000)] {
             std::fs::write(&path, not_a_token).unwrap();
-            let error = kept.read_again().unwrap_err();
+            let [error, _] = tokens.read_again();
+            let error = error.unwrap_err();
             assert!(error.starts_with(&path.display().to_string()), "{error}");
-            assert!(kept.is(TOKEN.as_bytes()), "the old one stays");
+            assert!(is_admin(TOKEN.as_bytes()), "the old one stays");
         }
         std::fs::write(&path, "fedcba9876543210").unwrap();
-        assert_eq!(kept.read_again(), Ok(true));
-        assert!(kept.is(b"fedcba9876543210") && !kept.is(TOKEN.as_bytes()));
+        assert_eq!(tokens.read_again(), [Ok(true), Ok(false)]);
+        assert!(is_admin(b"fedcba9876543210") && !is_admin(TOKEN.as_bytes()));
         let error = AdminToken::read(folder.path()).unwrap_err();
         assert!(error.ends_with("it is not a file"), "{error}");
+    }
+
+    #[test]
+    fn no_file_that_is_read_again_makes_both_tokens_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["admin", "viewer"].map(|name| folder.path().join(name));
+        let write = |tokens: [&str; 2]| paths.iter().zip(tokens).for_each(|(path, token)| std::fs::write(path, token).unwrap());
+        let (first, second, third) = (TOKEN, "fedcba9876543210", "0000000011111111");
+        write([first, second]);
+        let kept = |name, path: &PathBuf| Kept::from_flags(name, None, Some(path.clone())).unwrap();
+        let tokens = Tokens::new(kept("admin-token", &paths[0]), kept("viewer-token", &paths[1])).unwrap();
+        let in_force = |admin: &str, viewer: &str| {
+            let holders = [admin, viewer].map(|token| tokens.holder(token.as_bytes()));
+            assert_eq!(holders, [Some(Holder::Admin), Some(Holder::Viewer)]);
+        };
+        let refused = || Err(ONE_FOR_BOTH.to_owned());
+        for (written, results) in [
+            ([second, second], [refused(), Ok(false)]),
+            ([first, first], [Ok(false), refused()]),
+            ([third, third], [refused(), refused()]),
+            ([second, "short"], [refused(), Err(format!("{}: {}", paths[1].display(), AdminToken::new("short").unwrap_err()))]),
+        ] {
+            write(written);
+            assert_eq!(tokens.read_again(), results);
+            in_force(first, second);
+        }
+        // Two that change places are two all the same.
+        write([second, first]);
+        assert_eq!(tokens.read_again(), [Ok(true), Ok(true)]);
+        in_force(second, first);
     }
 
     #[test]

@@ -141,7 +141,7 @@ async fn tokens_in_files_are_read_again() {
     assert_eq!(listed.code, Some(0), "{listed:?}");
     // What is no token changes nothing, and the log says why.
     mount(mounted.path(), 2, "short");
-    eventually("it is told", async || relay.log().contains("a token was not read again").then_some(())).await;
+    eventually("it is told", async || relay.log().contains("a token was not replaced").then_some(())).await;
     assert_eq!(status("the-next-token-012345").await, 200);
     relay.ask(&["events", "--admin-token-file", &file]).await.assert_refused(1, &["--admin-token-file", "shorter than 16"]);
     relay.finish().await;
@@ -152,6 +152,31 @@ async fn tokens_in_files_are_read_again() {
     ] {
         run(arguments).await.assert_refused(2, &texts);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_read_again_makes_no_admin_of_the_viewer() {
+    let crm = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["admin", "viewer"].map(|name| folder.path().join(name));
+    let write = |number: usize, token: &str| std::fs::write(&files[number], token).unwrap();
+    write(0, ADMIN);
+    write(1, VIEWER);
+    let [admin, viewer] = files.each_ref().map(|file| file.display().to_string());
+    let relay = Setup::to(&crm, "").flag("admin-token-file", &admin).flag("viewer-token-file", &viewer).start().await;
+    let reload = async |token| ask(&relay, HERE, "POST", "/-/reload", Some(token)).await.0;
+    assert_eq!((reload(ADMIN).await, reload(VIEWER).await), (200, 403));
+    let told = |flag: &str| relay.log().lines().any(|line| line.contains("the viewer token is the admin token") && line.contains(flag));
+    for (number, token, flag) in [(0, VIEWER, "--admin-token-file"), (1, ADMIN, "--viewer-token-file")] {
+        write(number, token);
+        eventually("it is told, or taken", async || (told(flag) || relay.log().contains("a token was replaced")).then_some(())).await;
+        assert_eq!((reload(ADMIN).await, reload(VIEWER).await), (200, 403), "{flag}: {}", relay.log());
+        write(0, ADMIN);
+        write(1, VIEWER);
+    }
+    let log = relay.log();
+    assert!(log.contains("a token was not replaced") && !log.contains(VIEWER) && !log.contains(ADMIN), "{log}");
+    relay.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
