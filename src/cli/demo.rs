@@ -1,7 +1,9 @@
 //! `wiza-relay demo`: everything on one machine, told as it happens. The relay is the real one, with the
 //! repository's own routes.yaml and a store on disk; only Wiza and the destinations are played.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,6 +67,7 @@ impl Demo {
     async fn play(self) -> Result<Ending, String> {
         let folder = tempfile::Builder::new()
             .prefix("wiza-relay-demo-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|error| format!("cannot make a folder for the store: {error}"))?;
         let metrics = Metrics::new().map_err(|error| error.to_string())?;

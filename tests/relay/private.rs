@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::harness::{Receiver, Relay, Setup, binary, reveal, run};
+use crate::harness::{Receiver, Relay, Setup, binary, eventually, reveal, run};
 
 /// The permissions of a file or folder, without its kind.
 fn mode(path: &Path) -> u32 {
@@ -56,6 +56,23 @@ async fn what_the_relay_makes_is_readable_by_its_owner_only() {
         assert_eq!(mode(&file), 0o600, "{name}");
     }
     relay.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_the_demo_is_its_owners_only() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 022; exec \"$0\" demo"]).arg(binary()).env("TMPDIR", temporary.path());
+    let mut demo = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let folder = eventually("it makes its folder", async || {
+        let made = std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).next()?;
+        made.join("relay.db").exists().then_some(made)
+    })
+    .await;
+    let mode = mode(&folder);
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    assert_eq!(mode, 0o700, "{}", folder.display());
 }
 
 #[tokio::test(flavor = "multi_thread")]
