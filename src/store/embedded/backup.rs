@@ -85,8 +85,8 @@ pub(super) fn sweep(folder: &Path) {
     });
     match swept {
         Ok(0) => {}
-        Ok(files) => tracing::info!(folder = %folder.display(), files, "deleted what a back-up that was killed had left"),
-        Err(error) => tracing::debug!(folder = %folder.display(), error = %error, "could not look for what killed back-ups left"),
+        Ok(files) => tracing::info!(store = %folder.display(), count = files, "deleted what a back-up that was killed had left"),
+        Err(error) => tracing::debug!(store = %folder.display(), error = %error, "could not look for what killed back-ups left"),
     }
 }
 
