@@ -365,6 +365,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
         &[
             "duration-from-secret-bad",
             "egress-closed-host",
+            "header-secret-with-control-character",
             "header-value-with-line-break",
             "path-from-variable",
             "url-secret-invalid",
