@@ -12,17 +12,30 @@ const CALLING_ALL: [&str; 2] = ["everyone", "here"];
 /// `slack`: what Slack documents for texts, `&`, `<` and `>`. Mentions (`<!channel>`, `<@U1>`), links (`<https://...|text>`) and
 /// dates all stand in angle brackets, so none of them is left. Nothing else is changed: Slack has no way to write a literal `*`.
 pub(super) fn slack(state: &State, value: &Value) -> Result<String, Error> {
+    replaced(state, value, entity)
+}
+
+/// What stands for the three characters that every markup here gives a meaning to.
+fn entity(character: char) -> Option<&'static str> {
+    match character {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        _ => None,
+    }
+}
+
+/// The text of a value, where `replacement` says what stands for a character; the others stay as they are.
+fn replaced(state: &State, value: &Value, replacement: impl Fn(char) -> Option<&'static str>) -> Result<String, Error> {
     let text = text_of(state, value)?;
-    let mut escaped = String::with_capacity(text.len());
+    let mut replaced = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            _ => escaped.push(character),
+        match replacement(character) {
+            Some(text) => replaced.push_str(text),
+            None => replaced.push(character),
         }
     }
-    Ok(escaped)
+    Ok(replaced)
 }
 
 /// `discord`: a backslash before every character that Discord's Markdown gives a meaning to, `:` and `/` among them, so that no
@@ -52,21 +65,13 @@ pub(super) fn discord(state: &State, value: &Value) -> Result<String, Error> {
 /// `xml`: for text and for attributes in quotes of either kind. Tabs and line breaks are written as references, because a parser
 /// would change them in an attribute; what XML 1.0 cannot hold at all becomes U+FFFD.
 pub(super) fn xml(state: &State, value: &Value) -> Result<String, Error> {
-    let text = text_of(state, value)?;
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\t' => escaped.push_str("&#9;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\r' => escaped.push_str("&#13;"),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
-            _ => escaped.push(character),
-        }
-    }
-    Ok(escaped)
+    replaced(state, value, |character| match character {
+        '"' => Some("&quot;"),
+        '\'' => Some("&#39;"),
+        '\t' => Some("&#9;"),
+        '\n' => Some("&#10;"),
+        '\r' => Some("&#13;"),
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => Some("\u{fffd}"),
+        _ => entity(character),
+    })
 }
