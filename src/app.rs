@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::admin::{Admin, Reload, Tokens};
+use crate::admin::{self, Admin, Reload, Tokens};
 use crate::books;
 use crate::config::Config;
 use crate::deliver::Lanes;
@@ -20,7 +20,7 @@ use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
 use crate::service_manager;
-use crate::store::{Health, Records, Store};
+use crate::store::{Records, Store};
 use crate::traces::Traces;
 use crate::vitals::Part;
 
@@ -119,7 +119,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let books = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch(Part::Audit, "what checks the books", checks).await }));
     service_manager::ready();
     let (judged, judge) = (Arc::clone(&vitals), Arc::clone(&store));
-    let works = move || judged.failure().is_none() && !matches!(judge.health(), Health::Failed(_));
+    let works = move || admin::failure(&*judge, &judged).is_none();
     let keep_alive = AbortOnDropHandle::new(tokio::spawn(service_manager::keep_alive(works)));
 
     stop.cancelled().await;

@@ -26,7 +26,7 @@ use crate::store::{Records, Store};
 
 pub use api::{Counted, DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest, ReleaseAnswer};
 pub use guard::Guard;
-pub use probes::Probes;
+pub use probes::{Probes, failure};
 pub use reload::{Reload, Reloaded};
 pub use token::{AdminToken, Kept, Tokens, both};
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::{Metrics, Snapshot};
 use crate::rules::CurrentStatus;
 use crate::store::{Health, Store};
-use crate::vitals::Part;
+use crate::vitals::{Part, Vitals};
 
 /// How long a scrape waits for the store: a fifth of the time that Prometheus gives it by default.
 const OLDEST_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -41,12 +41,8 @@ impl Probes {
             .with_state(Arc::new(self))
     }
 
-    /// Why only a restart helps, if it does.
     fn failure(&self) -> Option<String> {
-        match self.store.health() {
-            Health::Failed(reason) => Some(failed(&reason)),
-            Health::Good | Health::Full(_) | Health::CannotWrite(_) => self.metrics.vitals.failure(),
-        }
+        failure(&*self.store, &self.metrics.vitals)
     }
 
     /// Why a webhook that comes now would not be stored.
@@ -88,6 +84,14 @@ async fn alive(State(probes): State<Arc<Probes>>) -> Response {
     match probes.failure() {
         Some(failure) => (StatusCode::SERVICE_UNAVAILABLE, failure + "\n").into_response(),
         None => "ok\n".into_response(),
+    }
+}
+
+/// Why only a restart helps, if it does: what `/healthz` answers, and what systemd's watchdog goes by.
+pub fn failure(store: &dyn Store, vitals: &Vitals) -> Option<String> {
+    match store.health() {
+        Health::Failed(reason) => Some(failed(&reason)),
+        Health::Good | Health::Full(_) | Health::CannotWrite(_) => vitals.failure(),
     }
 }
 
