@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{said, sets};
 
 /// A mistake on top of the minimal values (YAML), and what the refusal must say.
-pub const MISTAKES: [(&str, &str, &[&str]); 41] = [
+pub const MISTAKES: [(&str, &str, &[&str]); 46] = [
     ("more replicas", "replicaCount: 2", &["embedded store is one process on one volume", "Set replicaCount to 1"]),
     ("fewer than none", "replicaCount: -1", &["/replicaCount"]),
     ("a word for a number", "replicaCount: one", &["/replicaCount"]),
@@ -35,6 +35,23 @@ pub const MISTAKES: [(&str, &str, &[&str]); 41] = [
     ("secrets twice", "secrets: { existingSecret: ours }", &["secrets.existingSecret and secrets.values are both given"]),
     ("a short token", "admin: { token: short }", &["/admin/token"]),
     ("tokens twice", "admin: { token: 0123456789abcdef, existingSecret: ours }", &["admin.existingSecret and admin.token are both given"]),
+    (
+        "a viewer's token alone",
+        "admin: { viewerToken: 0123456789abcdef }",
+        &["admin.viewerToken is given without admin.token", "admin.existingSecretViewerKey"],
+    ),
+    (
+        "one token for both",
+        "admin: { token: 0123456789abcdef, viewerToken: 0123456789abcdef }",
+        &["admin.viewerToken is the same as admin.token"],
+    ),
+    ("a key of no Secret", "admin: { existingSecretViewerKey: look }", &["without admin.existingSecret"]),
+    (
+        "one key for both tokens",
+        "admin: { existingSecret: ours, existingSecretKey: look, existingSecretViewerKey: look }",
+        &["are both look"],
+    ),
+    ("memory without a unit", "relay: { receiveMemory: '128' }", &["/relay/receiveMemory"]),
     ("an Ingress without a host", "ingress: { enabled: true }", &["/ingress/hosts"]),
     ("a route without a Gateway", "httpRoute: { enabled: true }", &["/httpRoute/parentRefs"]),
     (

@@ -93,6 +93,20 @@ metadata:
 {{- end -}}
 {{- end -}}
 
+{{/* Which key of that Secret has which token: variable of the relay to key. */}}
+{{- define "wiza-relay.tokens" -}}
+{{- $admin := .Values.admin -}}
+{{- $keys := dict -}}
+{{- if $admin.existingSecret -}}
+{{- $_ := set $keys "WIZA_RELAY_ADMIN_TOKEN" $admin.existingSecretKey -}}
+{{- with $admin.existingSecretViewerKey }}{{ $_ := set $keys "WIZA_RELAY_VIEWER_TOKEN" . }}{{ end -}}
+{{- else if $admin.token -}}
+{{- $_ := set $keys "WIZA_RELAY_ADMIN_TOKEN" "WIZA_RELAY_ADMIN_TOKEN" -}}
+{{- with $admin.viewerToken }}{{ $_ := set $keys "WIZA_RELAY_VIEWER_TOKEN" "WIZA_RELAY_VIEWER_TOKEN" }}{{ end -}}
+{{- end -}}
+{{- toYaml $keys -}}
+{{- end -}}
+
 {{/* The Secret that `helm test` takes the API key from; empty: no sample is sent. */}}
 {{- define "wiza-relay.testSecretName" -}}
 {{- if .Values.test.existingSecret -}}

@@ -41,6 +41,18 @@ YAML 1.1, in which y, yes, on, n, no and off are booleans, in names too. What wa
 {{- if and $values.admin.existingSecret $values.admin.token -}}
 {{- fail "admin.existingSecret and admin.token are both given: choose one" -}}
 {{- end -}}
+{{- if and $values.admin.viewerToken (not $values.admin.token) -}}
+{{- fail "admin.viewerToken is given without admin.token: of a Secret of your own, name the viewer token's key in admin.existingSecretViewerKey" -}}
+{{- end -}}
+{{- if and $values.admin.viewerToken (eq $values.admin.viewerToken $values.admin.token) -}}
+{{- fail "admin.viewerToken is the same as admin.token: whoever may look could also change" -}}
+{{- end -}}
+{{- if and $values.admin.existingSecretViewerKey (not $values.admin.existingSecret) -}}
+{{- fail "admin.existingSecretViewerKey is given without admin.existingSecret: name the Secret, or give the token in admin.viewerToken" -}}
+{{- end -}}
+{{- if and $values.admin.existingSecretViewerKey (eq $values.admin.existingSecretViewerKey $values.admin.existingSecretKey) -}}
+{{- fail (printf "admin.existingSecretViewerKey and admin.existingSecretKey are both %s: whoever may look could also change" $values.admin.existingSecretKey) -}}
+{{- end -}}
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) -}}
 {{- fail "persistence.existingClaim is given, but persistence.enabled is false: events would not go there" -}}
 {{- end -}}
