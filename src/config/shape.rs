@@ -219,7 +219,7 @@ fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
                 .hint("leave `body` out to send the payload byte for byte as it was received");
             None
         }
-        Content::Scalar(Scalar { kind: Kind::String, text, .. }) if !is_path(text) => {
+        Content::Scalar(Scalar { kind: Kind::String, text, .. }) if !Selection::is_written_in(text) => {
             let text = decoder.text(node, "a body")?;
             decoder.template(node, &text, Escape::None).map(Body::Text)
         }
@@ -279,7 +279,7 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
         decoder.report.warning(node.span.clone(), format!("{} is a string here", quoted(&scalar.text))).hint(hint);
     }
     let text = decoder.interpolated(node, &scalar.text)?;
-    if is_path(&scalar.text) {
+    if Selection::is_written_in(&scalar.text) {
         return decoder.selection_from(node, &text).map(Tree::Select);
     }
     if text.has_tags() || text.first_value().is_some() {
@@ -293,9 +293,4 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
             .hint(format!("write `$.{}`", scalar.text.trim_start_matches('$')));
     }
     Some(Tree::Literal(Value::String(text.expose())))
-}
-
-/// In a body, a string that begins so is a JSONPath and keeps the type of what it finds.
-fn is_path(text: &str) -> bool {
-    text.starts_with("$.") || text.starts_with("$[")
 }

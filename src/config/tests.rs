@@ -229,7 +229,7 @@ fn api_keys_are_read_as_they_are_written() {
 #[test]
 fn bodies_keep_types() {
     let Tree::Map(entries) = tree(
-        "a: 5\nb: \"5\"\nc: true\nd: ~\ne: 0123\nf: 1_000\ng: $.data.id\nh: \"$[0]\"\ni: $5\nj: \"{{ data.id }}\"\nk: ${CRM_TOKEN}\nl: $${X}\nm: [1, x]\nn: 18446744073709551615",
+        "a: 5\nb: \"5\"\nc: true\nd: ~\ne: 0123\nf: 1_000\ng: $.data.id\nh: \"$[0]\"\ni: $5\nj: \"{{ data.id }}\"\nk: ${CRM_TOKEN}\nl: $${X}\nm: [1, x]\nn: 18446744073709551615\no: $\np: \"$ \"\nq: $$\nr: $x",
     ) else {
         panic!()
     };
@@ -260,6 +260,10 @@ fn bodies_keep_types() {
             "l=\"${X}\"",
             "m has 2",
             "n=18446744073709551615",
+            "o selects",
+            "p=\"$ \"",
+            "q=\"$$\"",
+            "r=\"$x\"",
         ]
     );
 }
@@ -271,6 +275,7 @@ fn a_body_can_be_one_path_or_one_template() {
         format!("{:?}", config.destinations[0].shape.body.as_ref().unwrap())
     };
     assert!(body("body: $.data").starts_with("Tree(Select"));
+    assert!(body("body: $").starts_with("Tree(Select"));
     assert!(body("body: hello {{ data.name }}").starts_with("Text("));
     assert!(body("body: [1, 2]").starts_with("Tree(List"));
 }

@@ -39,6 +39,12 @@ pub(super) enum Found<'v> {
 }
 
 impl Selection {
+    /// Whether a text of a body is a query, to be compiled, and no text to be sent: it is `$`, or begins with `$.` or `$[`.
+    /// All that selects asks this one function. `$5`, `$$`, `$x` and `$ ` are texts; a text `$` is written `{{ "$" }}`.
+    pub fn is_written_in(text: &str) -> bool {
+        text.strip_prefix('$').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// Compiles a query.
     ///
     /// # Errors

@@ -26,9 +26,7 @@ impl Maker {
         match value {
             Value::Object(map) => Tree::Map(map.iter().map(|(key, value)| (key.clone(), self.tree(value))).collect()),
             Value::Array(items) => Tree::List(items.iter().map(|item| self.tree(item)).collect()),
-            Value::String(path) if path.starts_with("$.") || path.starts_with("$[") || path == "$" => {
-                Tree::Select(Selection::parse(path).unwrap())
-            }
+            Value::String(path) if Selection::is_written_in(path) => Tree::Select(Selection::parse(path).unwrap()),
             Value::String(text) if text.contains("{{") || text.contains("${") => Tree::Template(self.template(text, Escape::None)),
             other => Tree::Literal(other.clone()),
         }
@@ -99,6 +97,8 @@ fn trees_become_json() {
         (json!({"v": "$.nope[*]", "w": "$..email_status"}), json!({"v": [], "w": ["valid", "risky"]})),
         (json!("$.data.emails[0]"), json!({"email": "tom@acme.io", "email_status": "valid"})),
         (json!("$"), payload()),
+        (json!({"p": "$", "l": ["$"], "t": "{{ \"$\" }}"}), json!({"p": payload(), "l": [payload()], "t": "$"})),
+        (json!(["$$", "$x", "$5", "$ ", " $"]), json!(["$$", "$x", "$5", "$ ", " $"])),
         // Templates give strings.
         (
             json!({"t": "{{ data.id }}", "u": "{{ data.title }}\n", "v": "${X}", "w": ["{{ event.route }}"]}),

@@ -77,8 +77,9 @@ pub(super) fn shape() -> Vec<Entry> {
             "body",
             Schema::of_type(["object", "array", "string", "number", "boolean"])
                 .says(
-                    "What is sent. A string that begins with `$.` or `$[` is a JSONPath and keeps the type of what it finds, one with `{{ }}` \
-                     is a template, anything else is literal. Left out: the payload, byte for byte as it was received.",
+                    "What is sent. A string that begins with `$.` or `$[` is a JSONPath and keeps the type of what it finds, `$` alone is \
+                     the whole payload, a string with `{{ }}` is a template, anything else is literal. Left out: the payload, byte for \
+                     byte as it was received.",
                 )
                 .examples([json!({ "email": "$.data.email", "name": "{{ data.name | title }}", "source": "wiza" })]),
         ),
