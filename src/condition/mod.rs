@@ -174,6 +174,11 @@ impl Query {
         self.0.is_singular()
     }
 
+    /// Whether it is `$` alone.
+    pub fn is_root(&self) -> bool {
+        self.0.keys.is_empty() && self.0.rest.is_empty()
+    }
+
     /// The canonical text, unless it is longer than a query may be: `in` is written out in it.
     pub fn canonical(&self) -> Option<String> {
         canonical::within(&self.0, TEXT_BYTES_MAX)

@@ -37,10 +37,23 @@ fn collect(logical: &Logical, surprises: &mut Vec<Surprise>) {
         if let Test::Compare { left, right, .. } = &term.test {
             surprises.extend([left, right].into_iter().filter_map(count_of_one));
         }
+        if let Test::Exists(path) = &term.test {
+            surprises.extend(always_there(path));
+        }
         for path in paths_of(term) {
             collect_path(path, surprises);
         }
     });
+}
+
+/// `when: $`
+fn always_there(path: &Path) -> Option<Surprise> {
+    let is_whole = path.root != Root::Event && path.keys.is_empty() && path.rest.is_empty();
+    is_whole.then(|| Surprise {
+        span: path.span.clone(),
+        message: "this asks whether there is something at all, and there always is".into(),
+        hint: "leave it out, or name what has to be there: `data.email`".into(),
+    })
 }
 
 fn collect_path(path: &Path, surprises: &mut Vec<Surprise>) {
@@ -110,6 +123,8 @@ mod tests {
                 "`length(data.emails)` for the length of a list, `count(data.emails[*])` for its elements",
             ),
             ("a[?@.b[?$.c]]", "$.c", "write `@.c` for the element under test"),
+            ("$", "$", "leave it out, or name what has to be there: `data.email`"),
+            ("data.id == 1 and not @", "@", "leave it out, or name what has to be there: `data.email`"),
         ] {
             let surprises = Condition::parse(text).expect("valid").surprises();
             assert_eq!(surprises.len(), 1, "{text}");
@@ -121,16 +136,8 @@ mod tests {
 
     #[test]
     fn what_is_meant_is_left_alone() {
-        for text in [
-            "a[?@.b == $.c]",
-            "a[?@]",
-            "a[?@.b]",
-            "count(a[*]) > 1",
-            "count(a..b) > 1",
-            "$.a == 1",
-            "a[?$.b[?@.c]]",
-            "a[?$.x == 1 and @.b]",
-        ] {
+        for text in ["a[?@.b == $.c]", "a[?@.b]", "count(a[*]) > 1", "count(a..b) > 1", "$.a == 1", "a[?$.b[?@.c]]", "a[?$.x == 1 and @.b]"]
+        {
             assert_eq!(Condition::parse(text).expect("valid").surprises(), [], "{text}");
         }
     }

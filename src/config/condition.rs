@@ -56,6 +56,7 @@ pub(super) fn decode_success(decoder: &mut Decoder<'_>, node: &Node) -> Option<C
             .error_in(node, range, "`success` is asked of the reply, and `event` stands for the relay's own facts")
             .hint("a field of the reply that is called so is `$.event`");
     }
+    decoder.warn_of_surprises(node, &text, condition.surprises());
     facts.is_empty().then_some(condition)
 }
 

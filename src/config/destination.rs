@@ -178,7 +178,7 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let rate_limit = rate_limit.map(|node| decode_rate_limit(decoder, node));
     let retry = decode_retry(decoder, retry);
     let circuit = decode_circuit(decoder, circuit);
-    let order_by = order_by.map(|node| decoder.selection(node));
+    let order_by = order_by.map(|node| decode_order(decoder, node));
     let batch = batch_node.filter(|node| !node.is_null()).map(|node| batch::decode(decoder, node));
     let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
     let replies = replies.map(|node| decode_replies(decoder, node));
@@ -288,6 +288,15 @@ fn decode_auth(decoder: &mut Decoder<'_>, [auth, base]: [Option<&Arc<Node>>; 2],
         (None, Some(base)) if !by_hand => auth::decode(decoder, base),
         (None, _) => Some(None),
     }
+}
+
+fn decode_order(decoder: &mut Decoder<'_>, node: &Node) -> Option<Selection> {
+    let selection = decoder.selection(node)?;
+    if selection.is_whole() {
+        let finding = decoder.report.warning(node.span.clone(), "no two payloads are alike, so this puts nothing in order");
+        finding.hint("name what the order is about: `$.data.id` for one request at a time per contact");
+    }
+    Some(selection)
 }
 
 fn decode_method(decoder: &mut Decoder<'_>, node: &Node) -> Option<Method> {

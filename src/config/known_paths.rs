@@ -106,8 +106,14 @@ impl Decoder<'_> {
             self.warn_of_list(node, in_scalar(&used.span), &list, name)
                 .hint(format!("write `{list}[0].{name}` for the first, `{list}[?@.{name} == ...]` to test each of them"));
         }
+        self.warn_of_surprises(node, text, surprises);
+    }
+
+    /// Warns of what is right and hardly ever meant.
+    pub(super) fn warn_of_surprises(&mut self, node: &Node, text: &Text, surprises: Vec<Surprise>) {
         for Surprise { span, message, hint } in surprises.into_iter().take(WARNINGS_MAX) {
-            self.warning_in(node, in_scalar(&span), message).hint(hint);
+            let range = text.offset_in_scalar(span.start)..text.offset_in_scalar(span.end);
+            self.warning_in(node, range, message).hint(hint);
         }
     }
 
@@ -190,6 +196,11 @@ pub(super) fn may_be_null(used: &UsedPath) -> bool {
     let path = used.names().join(".");
     let leads_to_value = || ALWAYS.iter().any(|always| covers(always, &path));
     used.root == PathRoot::Payload && !path.is_empty() && !is_unknown(used) && !leads_to_value()
+}
+
+/// Whether these names, joined by dots, lead to something that Wiza sends.
+pub(super) fn is_known(path: &str) -> bool {
+    PAYLOAD.iter().any(|known| covers(known, path))
 }
 
 fn known(used: &UsedPath) -> &'static [&'static str] {

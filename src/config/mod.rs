@@ -15,6 +15,7 @@ mod finding;
 mod flaw;
 mod interpolate;
 mod known_paths;
+mod lookalikes;
 mod readers;
 mod report;
 mod retention;

@@ -77,6 +77,7 @@ impl Decoder<'_> {
     pub(super) fn template(&mut self, node: &Node, text: &Text, escape: Escape) -> Option<Template> {
         match Template::compile(&mut self.templates, text, escape) {
             Ok(template) => {
+                self.warn_of_parts(node, text);
                 self.warn_of_unknown_in_template(node, template.reads());
                 self.doubt(node, template.hazards());
                 Some(template)
@@ -207,6 +208,7 @@ fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderN
 
 fn decode_header_value(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
     let text = decoder.text(node, "a header's value")?;
+    decoder.warn_of_header(node, &text.masked());
     decoder.template(node, &text, Escape::Header)
 }
 
@@ -220,6 +222,7 @@ fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
             None
         }
         Content::Scalar(Scalar { kind: Kind::String, text, .. }) if !Selection::is_written_in(text) => {
+            decoder.warn_of_whole(node, text);
             let text = decoder.text(node, "a body")?;
             decoder.template(node, &text, Escape::None).map(Body::Text)
         }
@@ -285,12 +288,8 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
     if text.has_tags() || text.first_value().is_some() {
         return decoder.template(node, &text, Escape::None).map(Tree::Template);
     }
-    let first = scalar.text.strip_prefix('$').and_then(|rest| rest.split(['.', '[']).next());
-    if first.is_some_and(|first| matches!(first, "data" | "status" | "type")) {
-        decoder
-            .report
-            .warning(node.span.clone(), format!("{} is sent as it stands: a path begins with `$.`", quoted(&scalar.text)))
-            .hint(format!("write `$.{}`", scalar.text.trim_start_matches('$')));
+    if !decoder.warn_of_whole(node, &scalar.text) {
+        decoder.warn_of_parts(node, &text);
     }
     Some(Tree::Literal(Value::String(text.expose())))
 }

@@ -57,6 +57,11 @@ impl Selection {
         Ok(Self { query, is_singular, compiled })
     }
 
+    /// Whether it is `$`, which finds the whole payload.
+    pub fn is_whole(&self) -> bool {
+        self.query.is_root()
+    }
+
     /// What the query finds in a payload.
     ///
     /// # Errors
