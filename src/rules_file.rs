@@ -17,12 +17,13 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 pub struct RulesFile {
     path: PathBuf,
     secrets_from: Option<PathBuf>,
+    without_values: bool,
 }
 
 impl RulesFile {
     /// The file at this path; it is opened anew whenever it is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), secrets_from: None }
+        Self { path: path.into(), secrets_from: None, without_values: false }
     }
 
     /// Takes the values of its `${NAME}` from the files of this folder, if there is one, and not from the environment.
@@ -30,9 +31,15 @@ impl RulesFile {
         Self { secrets_from: folder, ..self }
     }
 
+    /// Takes the values of its `${NAME}` from nowhere.
+    pub fn without_values(self) -> Self {
+        Self { without_values: true, ..self }
+    }
+
     /// Calls `work` with the place where the values of its `${NAME}` are.
     pub fn with_values<T>(&self, work: impl FnOnce(Values<'_>) -> T) -> T {
         match &self.secrets_from {
+            _ if self.without_values => work(Values::Of(&|_| None)),
             Some(folder) => work(Values::In(folder)),
             None => work(Values::Of(&|name| std::env::var(name).ok())),
         }

@@ -6,17 +6,26 @@ use clap::Args;
 use serde_json::json;
 
 use super::load::{self, counted};
-use super::{Ending, out};
+use super::{Ending, out, rules};
 use crate::config::Severity;
 use crate::store::embedded::Embedded;
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The file to check.
-    #[arg(default_value = "routes.yaml", env = "WIZA_RELAY_CONFIG")]
-    file: PathBuf,
+    #[arg(value_name = "RULES")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
+    /// Take no value from the environment: a `${NAME}` is shown by its name, and is no error because it is not set. For a file whose secrets are
+    /// elsewhere, in CI for instance.
+    #[arg(long)]
+    no_env: bool,
+    /// The answer is no where there is a warning, too.
+    #[arg(long)]
+    strict: bool,
     /// Also check that the store in this folder can be opened by this version.
     #[arg(long, env = "WIZA_RELAY_STORE")]
     store: Option<PathBuf>,
@@ -27,22 +36,29 @@ pub(super) struct Check {
 
 impl Check {
     pub fn run(self) -> Ending {
-        let file = match load::read(&self.secrets.of(&self.file)) {
+        let path = match self.config.or(self.file.as_deref()) {
+            Ok(path) => path,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        let read = if self.no_env { load::read_without_values(&path) } else { load::read(&self.secrets.of(&path)) };
+        let file = match read {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };
         let errors = load::count(&file.loaded.findings, Severity::Error);
         let warnings = load::count(&file.loaded.findings, Severity::Warning);
+        let is_good = errors == 0 && !(self.strict && warnings > 0);
         if self.json {
-            out::json(&json!({"ok": errors == 0, "findings": file.loaded.findings}));
+            out::json(&json!({"ok": is_good, "findings": file.loaded.findings}));
         } else {
             file.show_findings();
             match &file.loaded.config {
                 Some(config) => {
                     let (routes, destinations) = (counted(config.routes.len(), "route"), counted(config.destinations.len(), "destination"));
-                    out::line(format_args!("{}: good, {routes} to {destinations}, {}", self.file.display(), counted(warnings, "warning")));
+                    let verdict = if is_good { "good" } else { "not good by --strict" };
+                    out::line(format_args!("{}: {verdict}, {routes} to {destinations}, {}", path.display(), counted(warnings, "warning")));
                 }
-                None => out::line(format_args!("{}: {}, {}", self.file.display(), counted(errors, "error"), counted(warnings, "warning"))),
+                None => out::line(format_args!("{}: {}, {}", path.display(), counted(errors, "error"), counted(warnings, "warning"))),
             }
         }
         if let Some(store) = &self.store
@@ -50,6 +66,6 @@ impl Check {
         {
             return Ending::Failed(error.to_string());
         }
-        if errors == 0 { Ending::Good } else { Ending::No }
+        if is_good { Ending::Good } else { Ending::No }
     }
 }

@@ -5,22 +5,26 @@ mod text;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Ending, load, out};
+use super::{Ending, load, out, rules, wiza};
 use crate::config::{Config, Severity};
 use crate::event::{Event, EventId, parse_payload};
 use crate::explain::{self, Decided, Delivery, Explanation};
 
 #[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
 pub(super) struct Explain {
-    /// The event's body: a file, or `-` for standard input.
+    /// The rules, as `--config` names them too.
+    #[arg(value_name = "RULES")]
+    file: Option<PathBuf>,
+    /// The event's body: a file, `-` for standard input, or a sample's name (valid, risky, unfound, failed, billing, phone, full).
     payload: PathBuf,
-    /// The rules.
-    #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
     /// What follows the source's path in the URL: `event.path`.
@@ -36,7 +40,11 @@ pub(super) struct Explain {
 
 impl Explain {
     pub fn run(self) -> Ending {
-        let file = match load::read_for_dry_run(&self.secrets.of(&self.config)) {
+        let path = match self.config.or(self.file.as_deref()) {
+            Ok(path) => path,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        let file = match load::read_for_dry_run(&self.secrets.of(&path)) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };
@@ -45,7 +53,7 @@ impl Explain {
         }
         let config = match file.into_config() {
             Ok(config) => config,
-            Err(errors) => return Ending::Failed(format!("{} has {}", self.config.display(), load::counted(errors, "error"))),
+            Err(errors) => return Ending::Failed(format!("{} has {}", path.display(), load::counted(errors, "error"))),
         };
         let event = match self.event() {
             Ok(event) => Arc::new(event),
@@ -61,11 +69,15 @@ impl Explain {
     }
 
     fn event(&self) -> Result<Event, String> {
-        let body = load::read_payload(&self.payload)?;
+        let body = match wiza::sample(&self.payload) {
+            Some(text) => Bytes::from_static(text.as_bytes()),
+            None => load::read_payload(&self.payload)?,
+        };
         // The same judgement as of a webhook, but said at once.
         parse_payload(&body).map_err(|reason| {
             let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-            let hint = if is_yaml { "; rules are named with `--config`, and the payload is an event's body" } else { "" };
+            let hint =
+                if is_yaml { "; the rules stand first, and then comes an event's body: `explain routes.yaml payload.json`" } else { "" };
             format!("{} is not an event: {reason}; the relay would put it into quarantine{hint}", self.payload.display())
         })?;
         let now = Timestamp::now();

@@ -49,9 +49,17 @@ pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
     let text = file.read()?;
     let loaded = file.load_for_dry_run(&text);
     if !loaded.stood_in_for.is_empty() {
-        out::note(format_args!("not set here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
+        out::note(format_args!("without a value here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
     }
     Ok(File { text, loaded })
+}
+
+/// Reads and validates a file whose values are not to be had: each `${NAME}` stands for itself, whatever the environment holds.
+///
+/// # Errors
+/// Where the file cannot be read at all.
+pub(super) fn read_without_values(path: &Path) -> Result<File, String> {
+    read_for_dry_run(&RulesFile::new(path).without_values())
 }
 
 /// The bytes of a payload; `-` is standard input.

@@ -3,12 +3,14 @@
 mod audit;
 mod backup;
 mod check;
+mod completions;
 mod deliveries;
 mod demo;
 mod destinations;
 mod events;
 mod explain;
 mod export;
+mod init;
 mod listing;
 mod load;
 mod logs;
@@ -18,6 +20,7 @@ mod receivers;
 mod redrive;
 mod release;
 mod remote;
+mod rules;
 mod schema;
 mod send;
 mod serve;
@@ -26,42 +29,79 @@ mod wiza;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::core_dumps;
 
 /// Receives Wiza's webhooks durably and forwards them, by rules in one YAML file, to several places at once.
 #[derive(Debug, Parser)]
-#[command(name = "wiza-relay", version, max_term_width = 110)]
+#[command(name = "wiza-relay", version, max_term_width = 110, after_help = FIRST_STEPS)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+const FIRST_STEPS: &str = "\
+First steps:
+  wiza-relay demo                             see it work on this machine, with nothing else
+  wiza-relay init relay && cd relay           a routes.yaml of your own, with a test
+  wiza-relay check --no-env && wiza-relay test
+  wiza-relay explain routes.yaml valid        what would become of a webhook, and why
+
+`wiza-relay COMMAND --help` tells more and has examples.
+Exit codes: 0 fine, 1 the answer is no or it failed, 2 it was called in a way that makes no sense.";
+
+/// In the order in which one comes to need them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the relay.
-    Serve(serve::Serve),
     /// See it work: a relay, receivers and sample webhooks on this machine, with nothing else to start.
+    #[command(
+        after_help = "Examples:\n  wiza-relay demo           until Ctrl-C\n  wiza-relay demo --once    play every sample once, check that all arrived, exit"
+    )]
     Demo(demo::Demo),
-    /// Play Wiza: post signed sample webhooks to a relay.
-    Send(send::Send),
+    /// Write a routes.yaml to begin with, a sample payload and tests.
+    #[command(after_help = "Examples:\n  wiza-relay init           here\n  wiza-relay init relay     in a folder of that name")]
+    Init(init::Init),
     /// Validate a routes.yaml, and find all its errors.
+    #[command(
+        after_help = "Examples:\n  wiza-relay check                                  routes.yaml, with the variables that are set\n  wiza-relay check --no-env --strict routes.yaml    in CI: without secrets, and no warning either\n  wiza-relay check --json | jq -r '.findings[] | \"\\(.file):\\(.line): \\(.message)\"'"
+    )]
     Check(check::Check),
     /// See what would become of an event and why, without sending anything.
+    #[command(
+        after_help = "Examples:\n  wiza-relay explain routes.yaml valid              a sample of Wiza's\n  wiza-relay explain routes.yaml payload.json --path emea --query campaign=q4\n  wiza-relay events show ID --json | jq .body | wiza-relay explain routes.yaml -"
+    )]
     Explain(explain::Explain),
-    /// Print every event that a store holds, also what can be read of a damaged one.
-    Export(export::Export),
     /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
+    #[command(after_help = "Examples:\n  wiza-relay test\n  wiza-relay test routes.yaml --only Slack --junit report.xml")]
     Test(test::Test),
-    /// List, follow or show what a running relay has received, or have it leave quarantine.
-    Events(events::Events),
-    /// List, follow or show what a running relay has sent, or is to send.
-    Deliveries(deliveries::Deliveries),
-    /// Have a running relay send dead deliveries again.
-    Redrive(redrive::Redrive),
+    /// Run the relay.
+    #[command(
+        after_help = "Examples:\n  wiza-relay serve\n  wiza-relay serve routes.yaml --store /var/lib/wiza-relay --admin 0.0.0.0:9090 --admin-token-file token"
+    )]
+    Serve(serve::Serve),
+    /// Play Wiza: post signed sample webhooks to a relay.
+    #[command(
+        after_help = "Examples:\n  wiza-relay send --sample failed\n  wiza-relay send --sample payload.json --url 'http://127.0.0.1:8080/webhooks/wiza/emea?campaign=q4'\n  wiza-relay send --count 1000 --rate 100 --concurrency 8"
+    )]
+    Send(send::Send),
     /// See how a running relay's destinations stand.
     Destinations(destinations::Destinations),
+    /// List, follow or show what a running relay has sent, or is to send.
+    #[command(
+        after_help = "Examples:\n  wiza-relay deliveries --status dead --since 1d\n  wiza-relay deliveries --destination crm --follow\n  wiza-relay deliveries show ID"
+    )]
+    Deliveries(deliveries::Deliveries),
+    /// List, follow or show what a running relay has received, or have it leave quarantine.
+    #[command(
+        after_help = "Examples:\n  wiza-relay events --since 1h\n  wiza-relay events --search ada@example.com --json | jq -r .id\n  wiza-relay events release ID"
+    )]
+    Events(events::Events),
+    /// Have a running relay send dead deliveries again.
+    #[command(
+        after_help = "Examples:\n  wiza-relay redrive --destination crm --since 12h --dry-run\n  wiza-relay redrive --destination crm --since 12h --rate 5"
+    )]
+    Redrive(redrive::Redrive),
     /// Have a running relay send nothing to a destination until it is resumed.
     Pause(destinations::Pause),
     /// Have a running relay go on sending to a destination, whatever held it back.
@@ -69,9 +109,18 @@ enum Command {
     /// Walk a store and check that no delivery is missing from its books.
     Audit(audit::Audited),
     /// Copy a store into a file, also while a relay works on it.
+    #[command(
+        after_help = "Examples:\n  wiza-relay backup --store ./data relay.db\n  wiza-relay backup --store ./data - | gzip > relay.db.gz"
+    )]
     Backup(backup::Backup),
+    /// Print every event that a store holds, also what can be read of a damaged one.
+    Export(export::Export),
     /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
     Schema(schema::Schema),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(completions::Completions),
+    /// Print the manual page, or write those of all commands.
+    Man(completions::Man),
 }
 
 /// How a command ended.
@@ -110,6 +159,9 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Backup(backup) => backup.run(),
         Command::Schema(schema) => schema.run(),
+        Command::Completions(completions) => completions.run(Arguments::command()),
+        Command::Man(man) => man.run(Arguments::command()),
+        Command::Init(init) => init.run(),
     };
     match ending {
         Ending::Good => ExitCode::SUCCESS,
@@ -140,8 +192,6 @@ fn block_on(work: impl Future<Output = Ending>) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// What variables may say to a command other than `serve`: where rules, secrets, a store and a relay are, and how to show oneself

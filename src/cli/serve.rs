@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, block_on, load, logs};
+use super::{Ending, block_on, load, logs, rules};
 use crate::admin::{Kept, Reload, Tokens};
 use crate::app::{self, Parts};
 use crate::asker::Asker;
@@ -19,15 +19,18 @@ use crate::metrics::{Metrics, seconds};
 use crate::open_files;
 use crate::receive::RECEIVE_MEMORY_MIN;
 use crate::reload;
+use crate::rules_file::RulesFile;
 use crate::store::embedded::{Embedded, Options};
 use crate::traces::{Settings, Traces};
 use crate::vitals;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The rules.
-    #[arg(long, env = "WIZA_RELAY_CONFIG", default_value = "routes.yaml", value_name = "FILE")]
-    config: PathBuf,
+    /// The rules, as `--config` names them too.
+    #[arg(value_name = "RULES")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
     /// Where webhooks come in.
@@ -105,7 +108,12 @@ impl Serve {
             Ok(traces) => traces,
             Err(reason) => return Ending::Misused(reason),
         };
-        let file = match load::read(&self.secrets.of(&self.config)) {
+        let path = match self.config.or(self.file.as_deref()) {
+            Ok(path) => path,
+            Err(reason) => return Ending::Misused(reason),
+        };
+        let rules_file = self.secrets.of(&path);
+        let file = match load::read(&rules_file) {
             Ok(file) => file,
             Err(reason) => return Ending::Misused(reason),
         };
@@ -117,10 +125,10 @@ impl Serve {
         let config = match file.into_config() {
             Ok(config) => config,
             Err(errors) => {
-                return Ending::Failed(format!("{} has {}; nothing was started", self.config.display(), load::counted(errors, "error")));
+                return Ending::Failed(format!("{} has {}; nothing was started", path.display(), load::counted(errors, "error")));
             }
         };
-        block_on(self.serve(config, tokens, traces))
+        block_on(self.serve((rules_file, config), tokens, traces))
     }
 
     fn tokens(&self) -> Result<Tokens, String> {
@@ -129,14 +137,14 @@ impl Serve {
         Tokens::new(admin, viewer)
     }
 
-    async fn serve(self, config: Config, tokens: Tokens, traces: Option<Settings>) -> Ending {
-        match self.start(config, tokens, traces).await {
+    async fn serve(self, rules: (RulesFile, Config), tokens: Tokens, traces: Option<Settings>) -> Ending {
+        match self.start(rules, tokens, traces).await {
             Ok(()) => Ending::Good,
             Err(reason) => Ending::Failed(reason),
         }
     }
 
-    async fn start(self, config: Config, tokens: Tokens, traces: Option<Settings>) -> Result<(), String> {
+    async fn start(self, (rules_file, config): (RulesFile, Config), tokens: Tokens, traces: Option<Settings>) -> Result<(), String> {
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
         // Ports before the store: a second relay by mistake fails before it touches anything.
         let webhooks = listen(self.listen, "--listen").await?;
@@ -149,7 +157,7 @@ impl Serve {
         reload_on_hangup(Arc::clone(&ask))?;
         let parts = Parts {
             config,
-            rules_file: Some(self.secrets.of(&self.config)),
+            rules_file: Some(rules_file),
             reload: (ask, requests),
             store: Arc::new(store),
             metrics,

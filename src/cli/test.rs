@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::load::{self, counted};
-use super::{Ending, out};
+use super::{Ending, out, rules};
 use crate::config::{self, Config, Payload, Severity, TestCase};
 use crate::rule_test::{self, Difference};
 use crate::rules_file::RulesFile;
@@ -23,12 +23,14 @@ const TESTS_SUFFIX: &str = ".test.yaml";
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// The rules, with their `tests`.
-    #[arg(default_value = "routes.yaml", env = "WIZA_RELAY_CONFIG")]
-    file: PathBuf,
+    /// The rules, with their `tests`, as `--config` names them too. With `--config` this is the first file of more tests.
+    #[arg(value_name = "RULES")]
+    file: Option<PathBuf>,
     /// More tests: files, or folders with `*.test.yaml`. Those beside the rules are always read.
     #[arg(value_name = "TESTS")]
     tests: Vec<PathBuf>,
+    #[command(flatten)]
+    config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
     /// Run only the tests whose name holds these words.
@@ -101,17 +103,23 @@ impl Test {
         if failed == 0 { Ending::Good } else { Ending::No }
     }
 
+    /// Where the rules are. What stands first is the rules, unless a flag names them.
+    fn rules(&self) -> Result<PathBuf, String> {
+        self.config.or(self.file.as_deref().filter(|_| !self.config.is_given()))
+    }
+
     fn run_all(&self) -> Result<Vec<Run>, Ending> {
-        let rules = self.secrets.of(&self.file);
+        let path = self.rules().map_err(Ending::Misused)?;
+        let rules = self.secrets.of(&path);
         let file = load::read_for_dry_run(&rules).map_err(Ending::Misused)?;
         if load::count(&file.loaded.findings, Severity::Error) > 0 {
             file.show_findings();
         }
         let config = file
             .into_config()
-            .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", self.file.display(), counted(errors, "error"))))?;
-        let mut runs = self.run_cases(&config, &self.file, &config.tests);
-        for path in self.more_files()? {
+            .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", path.display(), counted(errors, "error"))))?;
+        let mut runs = self.run_cases(&config, &path, &config.tests);
+        for path in self.more_files(&path)? {
             let text = RulesFile::new(&path).read().map_err(Ending::Misused)?;
             let loaded = rules.with_values(|values| config::load_tests(&path.display().to_string(), &text, values, &config));
             load::show_findings(&loaded.findings, &text);
@@ -124,7 +132,7 @@ impl Test {
         if runs.is_empty() {
             let hint = match &self.only {
                 Some(words) => format!("no test's name holds `{words}`"),
-                None => format!("{} holds no `tests`, and no `*{TESTS_SUFFIX}` is beside it", self.file.display()),
+                None => format!("{} holds no `tests`, and no `*{TESTS_SUFFIX}` is beside it", path.display()),
             };
             return Err(Ending::Failed(hint));
         }
@@ -132,9 +140,10 @@ impl Test {
     }
 
     /// The files of tests beside the rules, then those that were named.
-    fn more_files(&self) -> Result<Vec<PathBuf>, Ending> {
-        let mut files = test_files(folder_of(&self.file))?;
-        for path in &self.tests {
+    fn more_files(&self, rules: &Path) -> Result<Vec<PathBuf>, Ending> {
+        let mut files = test_files(folder_of(rules))?;
+        let first = self.file.iter().filter(|_| self.config.is_given());
+        for path in first.chain(&self.tests) {
             let named = if path.is_dir() { test_files(path)? } else { vec![path.clone()] };
             files.extend(named.into_iter().filter(|path| !files.contains(path)).collect::<Vec<_>>());
         }

@@ -1,5 +1,6 @@
 //! Playing Wiza: the sample webhooks, and posting them as Wiza does.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,12 @@ use crate::proxies::Proxies;
 use crate::receive::AUTH_HEADER;
 use crate::verify;
 
+/// The sample that has a valid work address.
+pub(super) const VALID: &str = include_str!("../../samples/valid.json");
+
 /// A sample's name and its text, as in the folder `samples`.
 pub(super) const SAMPLES: [(&str, &str); 7] = [
-    ("valid", include_str!("../../samples/valid.json")),
+    ("valid", VALID),
     ("risky", include_str!("../../samples/risky.json")),
     ("unfound", include_str!("../../samples/unfound.json")),
     ("failed", include_str!("../../samples/failed.json")),
@@ -23,6 +27,11 @@ pub(super) const SAMPLES: [(&str, &str); 7] = [
     ("phone", include_str!("../../samples/phone.json")),
     ("full", include_str!("../../samples/full.json")),
 ];
+
+/// The text of the sample with this name.
+pub(super) fn sample(name: &Path) -> Option<&'static str> {
+    SAMPLES.iter().find(|(known, _)| Path::new(known) == name).map(|(_, text)| *text)
+}
 
 /// How long Wiza's stand-in waits for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -25,6 +25,7 @@ mod deploying;
 mod dry_run;
 mod egress;
 mod failing_disk;
+mod first_hour;
 mod full_disk;
 mod holding;
 mod hostile;
