@@ -186,6 +186,49 @@ fn every_recipe_is_tested_both_ways() {
     }
 }
 
+/// A list of Wiza's is no person: what reads as "has no e-mail" must not take one. Only a rule that asks for the type does.
+#[test]
+fn a_list_is_not_taken_for_a_person() {
+    let statuses = ["queued", "resolving", "finished"];
+    let list: Value = serde_json::from_str(&read("samples/list.json")).unwrap();
+    let mut lists: Vec<Value> = statuses
+        .iter()
+        .map(|status| {
+            let mut list = list.clone();
+            list["data"]["status"] = Value::from(*status);
+            list
+        })
+        .collect();
+    lists.push(serde_json::from_str(&read("samples/list-data-json.json")).unwrap());
+    let mut files = recipes();
+    files.push(("routes.yaml".to_owned(), read("routes.yaml")));
+    let readme = read("README.md");
+    files.push(("README.md".to_owned(), readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()));
+    let (mut taken, mut wrong) = (0, BTreeSet::new());
+    for (title, file) in files {
+        let lookup =
+            |name: &str| lookup(name).or_else(|| Some(if name.ends_with("URL") { "https://x.example/" } else { "10s" }.to_owned()));
+        let config = load(&title, &file, &lookup).config.unwrap();
+        for list in &lists {
+            let event = Arc::new(event("", "", Bytes::from(list.to_string())));
+            let explanation = explain(&config, &event, Timestamp::UNIX_EPOCH);
+            for (route, verdict) in config.routes.iter().zip(&explanation.routes) {
+                let Some(when) = &route.when else { continue };
+                if verdict.decision != Decided::Matched {
+                    continue;
+                }
+                taken += 1;
+                let speaks_of_lists = when.text().contains("type ") || when.text().contains("data_json");
+                if !speaks_of_lists {
+                    wrong.insert(format!("{title}: `{}` takes a list by `{}`", route.name, when.text()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(taken > 0, "no recipe takes a list: is the one for lists gone?");
+}
+
 /// What the pages say one types.
 #[test]
 fn every_recipe_is_good_in_the_eyes_of_check_test_and_schema() {

@@ -21,7 +21,8 @@ pub(super) struct Explain {
     /// The rules, as `--config` names them too.
     #[arg(value_name = "RULES")]
     file: Option<PathBuf>,
-    /// The event's body: a file, `-` for standard input, or a sample's name (valid, risky, unfound, failed, billing, phone, full).
+    /// The event's body: a file, `-` for standard input, or a sample's name (valid, risky, unfound, failed, billing, phone,
+    /// full, list, list-data-json).
     payload: PathBuf,
     #[command(flatten)]
     config: rules::Config,

@@ -13,13 +13,13 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
-use super::wiza::{CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
+use super::wiza::{self, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
 use super::{Ending, block_on, out};
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
-    /// What to send, one after the other: a sample's name (valid, risky, unfound, failed, billing, phone, full), or a
-    /// file with a JSON payload. Without it: all samples.
+    /// What to send, one after the other: a sample's name (valid, risky, unfound, failed, billing, phone, full, list,
+    /// list-data-json), or a file with a JSON payload. Without it: the seven reveals. Lists were observed and are not documented.
     #[arg(long, value_name = "NAME|FILE")]
     sample: Vec<String>,
     /// Where to: the relay's webhook URL; a deeper path and a query are welcome.
@@ -28,7 +28,7 @@ pub(super) struct Send {
     /// The API key that the relay knows; its SHA-256 is sent.
     #[arg(long, env = "WIZA_API_KEY", hide_env_values = true)]
     api_key: String,
-    /// How many webhooks; by default one of each sample.
+    /// How many webhooks; by default one of each.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Webhooks a second; by default as fast as they are answered.
@@ -37,7 +37,7 @@ pub(super) struct Send {
     /// Connections.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     concurrency: u32,
-    /// Send every payload as it is. By default each gets a `data.id` of its own, so that none is a duplicate.
+    /// Send every payload as it is. By default each gets an id of its own, so that none is a duplicate.
     #[arg(long)]
     same: bool,
 }
@@ -117,12 +117,11 @@ fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
     wanted
         .iter()
         .map(|wanted| {
-            if let Some((_, text)) = SAMPLES.iter().find(|(name, _)| name == wanted) {
+            if let Some(text) = wiza::sample(Path::new(wanted)) {
                 return Sample::parse(text.as_bytes());
             }
             let body = std::fs::read(Path::new(wanted)).map_err(|error| {
-                let names: Vec<&str> = SAMPLES.iter().map(|(name, _)| *name).collect();
-                format!("--sample {wanted}: neither a sample ({}) nor a file that can be read: {error}", names.join(", "))
+                format!("--sample {wanted}: neither a sample ({}) nor a file that can be read: {error}", wiza::sample_names())
             })?;
             Sample::parse(&body).map_err(|error| format!("--sample {wanted}: {error}"))
         })

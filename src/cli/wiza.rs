@@ -17,7 +17,7 @@ use crate::verify;
 /// The sample that has a valid work address.
 pub(super) const VALID: &str = include_str!("../../samples/valid.json");
 
-/// A sample's name and its text, as in the folder `samples`.
+/// The reveals among the samples: name and text, as in the folder `samples`.
 pub(super) const SAMPLES: [(&str, &str); 7] = [
     ("valid", VALID),
     ("risky", include_str!("../../samples/risky.json")),
@@ -28,9 +28,19 @@ pub(super) const SAMPLES: [(&str, &str); 7] = [
     ("full", include_str!("../../samples/full.json")),
 ];
 
+/// What Wiza was seen to send beside reveals, and does not document. Played only where it is asked for by name.
+pub(super) const OBSERVED: [(&str, &str); 2] =
+    [("list", include_str!("../../samples/list.json")), ("list-data-json", include_str!("../../samples/list-data-json.json"))];
+
 /// The text of the sample with this name.
 pub(super) fn sample(name: &Path) -> Option<&'static str> {
-    SAMPLES.iter().find(|(known, _)| Path::new(known) == name).map(|(_, text)| *text)
+    SAMPLES.iter().chain(&OBSERVED).find(|(known, _)| Path::new(known) == name).map(|(_, text)| *text)
+}
+
+/// The samples' names, as they are listed.
+pub(super) fn sample_names() -> String {
+    let names: Vec<&str> = SAMPLES.iter().chain(&OBSERVED).map(|(name, _)| *name).collect();
+    names.join(", ")
 }
 
 /// How long Wiza's stand-in waits for an answer.
@@ -55,8 +65,10 @@ impl Sample {
     /// The body with an id of its own, so that the relay does not take it for a repetition.
     pub fn numbered(&self, id: u64) -> Bytes {
         let mut payload = self.payload.clone();
-        if let Some(data) = payload.get_mut("data").and_then(Value::as_object_mut) {
-            data.insert("id".to_owned(), id.into());
+        for key in ["data", "data_json"] {
+            if let Some(data) = payload.get_mut(key).and_then(Value::as_object_mut) {
+                data.insert("id".to_owned(), id.into());
+            }
         }
         payload.to_string().into()
     }

@@ -51,6 +51,11 @@ pub(super) fn is_ensured(logical: &Logical, names: &[String]) -> bool {
     of_logical(logical, true, names) == Known::VALUE
 }
 
+/// The same of something that may be null.
+pub(super) fn is_needed(logical: &Logical, names: &[String]) -> bool {
+    of_logical(logical, true, names).present
+}
+
 /// What is known where the condition holds, or for `holds == false` where it does not.
 fn of_logical(logical: &Logical, holds: bool, names: &[String]) -> Known {
     match logical {

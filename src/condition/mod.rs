@@ -26,7 +26,7 @@
 //!
 //! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
 //! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
-//! (many conditions at once), `foresight`, `guarantees` and `surprises` (what is known before any event).
+//! (many conditions at once), `foresight`, `guarantees`, `pinned` and `surprises` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -48,6 +48,7 @@ mod parser;
 mod path_parser;
 mod paths;
 mod pattern;
+mod pinned;
 mod problems;
 mod strings;
 mod surprises;
@@ -134,6 +135,23 @@ impl Condition {
     /// path is told by its names (`data`, `phones`, `number`); of the elements of a list, one that is there is enough.
     pub fn ensures(&self, names: &[String]) -> bool {
         guarantees::is_ensured(&self.0.logical, names)
+    }
+
+    /// Whether something, be it null, is at a path of the payload in every event for which the condition holds.
+    pub fn needs(&self, names: &[String]) -> bool {
+        guarantees::is_needed(&self.0.logical, names)
+    }
+
+    /// The values one of which is at the path of these names in every event for which the condition holds; `None` where
+    /// there may be any, or none at all.
+    pub fn pinned(&self, root: PathRoot, names: &[&str]) -> Option<Vec<&Value>> {
+        pinned::pinned(&self.0.logical, root, names)
+    }
+
+    /// Every text that the path of these names is compared with by `==` or `in`, but for those below a `not`, and the place of
+    /// the term that does it, in bytes of the condition's text.
+    pub fn compared(&self, root: PathRoot, names: &[&str]) -> Vec<(Range<usize>, &str)> {
+        pinned::compared(&self.0.logical, root, names)
     }
 
     /// Every path that the condition uses, those inside `[?...]` included.

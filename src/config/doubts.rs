@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::condition::Condition;
+use crate::condition::{Condition, PathRoot, UsedPath};
 use crate::transform::ReadPath;
 
 use super::decode::Decoder;
-use super::known_paths::{LISTS, WARNINGS_MAX, may_be_null};
+use super::kinds::Kinds;
+use super::known_paths::{LISTS, WARNINGS_MAX};
 use super::route::{Route, Target};
 use super::yaml::Node;
 
@@ -21,11 +22,22 @@ pub(super) struct Doubt {
     path: Vec<String>,
 }
 
+impl Doubt {
+    /// Whether an event that a route with this condition takes may lack the value.
+    fn stands(&self, when: Option<&Condition>) -> bool {
+        let kinds = when.map_or_else(Kinds::all, Kinds::taken_by);
+        kinds.may_lack(&self.path.join(".")) && !when.is_some_and(|when| when.ensures(&self.path))
+    }
+}
+
 impl Decoder<'_> {
     /// Notes what a template prints without a way out for when it is null or absent.
     pub(super) fn doubt(&mut self, node: &Node, hazards: &[ReadPath]) {
         let mut paths: Vec<Vec<String>> = Vec::new();
-        for ReadPath { path, .. } in hazards.iter().filter(|read| may_be_null(&read.path)) {
+        // What nobody is known to send is warned of elsewhere.
+        let is_known =
+            |path: &UsedPath| path.root == PathRoot::Payload && !path.steps.is_empty() && Kinds::all().have(&path.names().join("."));
+        for ReadPath { path, .. } in hazards.iter().filter(|read| is_known(&read.path)) {
             let names: Vec<String> = path.names().into_iter().map(str::to_owned).collect();
             // One word about a path is enough.
             if paths.len() == WARNINGS_MAX || paths.contains(&names) {
@@ -48,7 +60,7 @@ impl Decoder<'_> {
     /// Warns of the doubts since there were `before`, but for those that the route's condition settles.
     pub(super) fn warn_of_route(&mut self, before: usize, when: Option<&Condition>) {
         let doubts = self.doubts.split_off(before.min(self.doubts.len()));
-        for doubt in doubts.iter().filter(|doubt| !when.is_some_and(|when| when.ensures(&doubt.path))) {
+        for doubt in doubts.iter().filter(|doubt| doubt.stands(when)) {
             self.warn_of_doubt(doubt);
         }
     }
@@ -64,8 +76,7 @@ impl Decoder<'_> {
         for doubt in std::mem::take(&mut self.doubts) {
             let place = doubt.destination.as_deref().and_then(|name| places.get(name));
             let conditions = place.and_then(|place| leading.get(*place)).map_or(&[][..], Vec::as_slice);
-            let asks = |when: &Option<&Condition>| when.is_some_and(|when| when.ensures(&doubt.path));
-            if conditions.is_empty() || !conditions.iter().all(asks) {
+            if conditions.is_empty() && doubt.stands(None) || conditions.iter().any(|when| doubt.stands(*when)) {
                 self.warn_of_doubt(&doubt);
             }
         }

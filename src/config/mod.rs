@@ -14,6 +14,7 @@ mod egress;
 mod finding;
 mod flaw;
 mod interpolate;
+mod kinds;
 mod known_paths;
 mod lookalikes;
 mod readers;

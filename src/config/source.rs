@@ -183,9 +183,33 @@ fn decode_dedupe(decoder: &mut Decoder<'_>, node: &Node) -> Option<Dedupe> {
         Some(node) => {
             let items = decoder.list(node, "paths")?;
             let selections: Vec<Option<Selection>> = items.iter().map(|item| decoder.selection(item)).collect();
-            selections.into_iter().collect()
+            let selections: Option<Vec<Selection>> = selections.into_iter().collect();
+            if selections.as_deref().is_some_and(takes_statuses_for_repetitions) {
+                decoder
+                    .report
+                    .warning(
+                        node.span.clone(),
+                        "a list of Wiza's calls back several times with one `data.id`, and all but the first would be dropped",
+                    )
+                    .hint("add `$.data.status`, or leave `key` out: the body counts then, and each status has another");
+            }
+            selections
         }
         None => Some(Vec::new()),
     };
     Some(Dedupe { window: window?, key: key? })
+}
+
+/// Whether a key tells events apart by their id and not by their status: a list has one id from `queued` to `finished`. What is
+/// selected as a whole (`$.data`) holds the status too.
+fn takes_statuses_for_repetitions(key: &[Selection]) -> bool {
+    let paths: Vec<String> = key.iter().flat_map(Selection::paths).map(|used| used.names().join(".")).collect();
+    let is_id = |path: &str| matches!(path, "data.id" | "data_json.id");
+    let tells_status = |path: &str| !is_id(path) && !matches!(path, "type") && !is_fixed(path);
+    paths.iter().any(|path| is_id(path)) && !paths.iter().any(|path| tells_status(path))
+}
+
+/// Whether a list has the same there from its first status to its last.
+fn is_fixed(path: &str) -> bool {
+    matches!(path, "data.name" | "data.enrichment_level" | "data.report_type" | "data.created_at")
 }

@@ -55,7 +55,7 @@ source:
     - ${WIZA_API_KEY}
     - sha256: 9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08
   max_body: 2MiB
-  dedupe: { window: 12h, key: [$.type, $.data.id] }
+  dedupe: { window: 12h, key: [$.type, $.data.id, $.data.status] }
 
 defaults:
   timeout: 5s
@@ -117,7 +117,7 @@ fn a_whole_file_becomes_a_config() {
     assert_eq!(config.source.api_key_hashes[0][..], Sha256::digest(b"wiza-key-1")[..]);
     assert_eq!(config.source.api_key_hashes[1][..], Sha256::digest(b"test")[..]);
     assert_eq!(config.source.dedupe.window, Duration::from_secs(12 * 3600));
-    assert_eq!(config.source.dedupe.key.len(), 2);
+    assert_eq!(config.source.dedupe.key.len(), 3);
 
     let names: Vec<_> = config.destinations.iter().map(|destination| destination.name.as_str()).collect();
     assert_eq!(names, ["slack-alerts", "crm", "warehouse"]);

@@ -13,7 +13,7 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
-use crate::condition::{Query, SyntaxError, TooManySteps};
+use crate::condition::{Query, SyntaxError, TooManySteps, UsedPath};
 
 /// A compiled JSONPath query (RFC 9535) over the payload. Cloning shares it.
 #[derive(Clone)]
@@ -71,6 +71,11 @@ impl Selection {
             Found::One(value) => Selected::One(value.cloned()),
             Found::Many(values) => Selected::Many(values.into_iter().cloned().collect()),
         })
+    }
+
+    /// Every path that it uses: itself, and those inside its `[?...]`.
+    pub fn paths(&self) -> Vec<UsedPath> {
+        self.query.paths()
     }
 
     /// What it finds as a text that is the same for the same values and no others. `None`: it finds nothing (or nothing

@@ -71,6 +71,39 @@ routes: [{{ name: everything, to: [crm] }}]",
     assert_eq!(receiver.count(), 4);
 }
 
+/// A list calls back once for each of its statuses, under one id; a repetition of each is one all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_status_of_a_list_is_an_event_of_its_own() {
+    for key in ["[]", "[$.type, $.data.id, $.data.status]"] {
+        let receiver = Receiver::start().await;
+        let routes = format!(
+            "source: {{ path: /webhooks/wiza, api_keys: [test-key], dedupe: {{ key: {key} }} }}
+destinations: {{ crm: {{ url: '{}', order_by: $.data.id }} }}
+routes: [{{ name: lists, when: type == \"list\", to: [crm] }}]",
+            receiver.url("/")
+        );
+        let relay = Setup::new(routes).seen_by(&receiver).start().await;
+        let sample: serde_json::Value = serde_json::from_str(include_str!("../../samples/list.json")).unwrap();
+        let statuses = ["queued", "resolving", "finished"];
+        for status in statuses {
+            let mut list = sample.clone();
+            list["data"]["status"] = status.into();
+            let first = relay.webhook(list.to_string()).accepted().await;
+            let again = relay.webhook(list.to_string()).send().await;
+            assert_eq!((again.word().as_str(), again.id()), ("duplicate", first), "{key}: {status}");
+        }
+        relay.finish().await;
+        let told: Vec<String> = receiver
+            .requests()
+            .iter()
+            .map(|request| {
+                serde_json::from_slice::<serde_json::Value>(&request.body).unwrap()["data"]["status"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(told, statuses, "{key}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_identical_posts_at_the_same_time_one_is_accepted() {
     let receiver = Receiver::start().await;

@@ -50,9 +50,9 @@ fn dedupe() -> Schema {
         (
             "key",
             list(kind::path())
-                .says("JSONPaths of what makes two webhooks the same. Empty: path, query and body.")
+                .says("JSONPaths of what makes two webhooks the same. Empty: path, query and body. A list calls back with one `data.id` for each of its statuses, so an id needs `$.data.status` beside it.")
                 .default(json!([]))
-                .examples([json!(["$.type", "$.data.id"])]),
+                .examples([json!(["$.type", "$.data.id", "$.data.status"])]),
         ),
     ])
     .or_nothing()
