@@ -7,22 +7,28 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const DOCUMENTS: [&str; 14] = [
-    "README.md",
-    "SECURITY.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/destinations.md",
-    "docs/rules.md",
-    "docs/recipes.md",
-    "docs/operations.md",
-    "docs/metrics.md",
-    "docs/image.md",
-    "docs/deploy.md",
-    "docs/security.md",
-    "helm/wiza-relay/README.md",
-];
+/// What is read beside the pages in `docs`.
+const BESIDE: [&str; 6] = ["README.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/wiza-relay/README.md"];
+
+/// Every document, by its path from the root.
+fn documents() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path.strip_prefix(root()).unwrap().display().to_string());
+            }
+        }
+    }
+    assert!(found.len() > 7, "{found:?}");
+    found.extend(BESIDE.map(str::to_owned));
+    found.sort();
+    found
+}
 
 /// Its files are short of a `source`; `tests/recipes.rs` completes and runs them.
 const RECIPES: &str = "docs/recipes.md";
@@ -44,9 +50,9 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 #[test]
 fn every_routes_file_in_the_documents_is_valid() {
     let mut checked = 0;
-    for document in DOCUMENTS.into_iter().filter(|document| *document != RECIPES) {
+    for document in documents().into_iter().filter(|document| document != RECIPES) {
         // Helm's values are held against the chart.
-        for block in blocks(&read(document), "yaml").into_iter().filter(|block| !block.starts_with("# values.yaml\n")) {
+        for block in blocks(&read(&document), "yaml").into_iter().filter(|block| !block.starts_with("# values.yaml\n")) {
             let lookup = |name: &str| {
                 let value = match name {
                     name if name.ends_with("URL") => "https://example.com/hook",
@@ -56,7 +62,7 @@ fn every_routes_file_in_the_documents_is_valid() {
                 Some(value.to_owned())
             };
             // The files that an example names are nowhere.
-            let loaded = wiza_relay::config::load_for_dry_run(document, &block, &lookup);
+            let loaded = wiza_relay::config::load_for_dry_run(&document, &block, &lookup);
             assert!(loaded.config.is_some() && loaded.findings.is_empty(), "{document}: {:?}\n{block}", loaded.findings);
             checked += 1;
         }
@@ -67,8 +73,8 @@ fn every_routes_file_in_the_documents_is_valid() {
 #[test]
 fn every_command_in_the_documents_exists_with_its_flags() {
     let mut checked = 0;
-    for document in DOCUMENTS {
-        for line in blocks(&read(document), "sh").iter().flat_map(|block| block.lines()) {
+    for document in documents() {
+        for line in blocks(&read(&document), "sh").iter().flat_map(|block| block.lines()) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let Some(place) = command_place(&words) else { continue };
             // As the shell hands them over. With --help at the end they are read, and nothing is done.
@@ -100,14 +106,14 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
 
 #[test]
 fn every_link_and_every_path_leads_somewhere() {
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             if target.starts_with("http") {
                 continue;
             }
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-            let file = if file.is_empty() { root().join(document) } else { root().join(document).parent().unwrap().join(file) };
+            let file = if file.is_empty() { root().join(&document) } else { root().join(&document).parent().unwrap().join(file) };
             assert!(file.exists(), "{document} links to {target}");
             if !heading.is_empty() {
                 let text = std::fs::read_to_string(file).unwrap();
@@ -123,8 +129,8 @@ fn every_link_and_every_path_leads_somewhere() {
 
 #[test]
 fn no_figure_is_left_open() {
-    for document in DOCUMENTS {
-        assert!(!read(document).contains("FIGURE_"), "{document}");
+    for document in documents() {
+        assert!(!read(&document).contains("FIGURE_"), "{document}");
     }
 }
 
