@@ -4,6 +4,7 @@
 //! knows and reports everything else (`decode`, `report`); strings keep apart what came from outside (`text`). Only
 //! `${file:...}` reads anything but the text.
 
+mod attributes;
 mod auth;
 mod batch;
 mod condition;
@@ -16,6 +17,7 @@ mod flaw;
 mod interpolate;
 mod kinds;
 mod known_paths;
+mod known_values;
 mod lookalikes;
 mod readers;
 mod report;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::Value;
 
-use crate::transform::{Body, Escape, Selection, Template, TemplateError, Tree};
+use crate::transform::{Body, Escape, ReadPath, Selection, Template, TemplateError, Tree};
 
 use super::decode::{Decoder, Layers};
 use super::finding::quoted;
@@ -78,9 +78,15 @@ impl Decoder<'_> {
         match Template::compile(&mut self.templates, text, escape) {
             Ok(template) => {
                 self.warn_of_parts(node, text);
-                self.warn_of_unknown_in_template(node, template.reads());
-                self.doubt(node, template.hazards());
-                Some(template)
+                let refused = self.refuse_attributes(node, template.reads());
+                // One word about one place is enough.
+                let others = |reads: &[ReadPath]| -> Vec<ReadPath> {
+                    reads.iter().filter(|read| !refused.contains(&read.path.span)).cloned().collect()
+                };
+                self.warn_of_unknown_in_template(node, &others(template.reads()));
+                self.doubt(node, &others(template.hazards()));
+                self.warn_of_values_in_template(node, &template);
+                refused.is_empty().then_some(template)
             }
             Err(TemplateError { offset, message, hint }) => {
                 self.error_in(node, word_at(node, offset), message).hint = hint;
@@ -128,6 +134,7 @@ impl Decoder<'_> {
         match Selection::parse(&path) {
             Ok(selection) => {
                 self.warn_of_query(node, text, &path);
+                self.warn_of_values_in_query(node, text, &path);
                 Some(selection)
             }
             Err(error) => {
