@@ -42,6 +42,12 @@ pub fn read(text: &str) -> Result<Duration, NotADuration> {
     }
 }
 
+/// In milliseconds for people and logs: to a microsecond, so with three decimals at most. Longer than an hour it is an hour.
+pub fn milliseconds(duration: Duration) -> f64 {
+    const SHOWN_MAX: Duration = Duration::from_secs(60 * 60);
+    f64::from(u32::try_from(duration.min(SHOWN_MAX).as_micros()).unwrap_or(u32::MAX)) / 1000.0
+}
+
 /// The runs of letters of a text, and the runs of what stands between them.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
@@ -67,6 +73,19 @@ mod tests {
         assert_eq!(read("10").unwrap_err().to_string(), "has no unit: seconds are written `10s`");
         for bad in ["", "s", "10 parsecs", "-1s", "1e3s", "99999999999999999999s", "18446744073709551615d", "MM", "1MM"] {
             assert_eq!(read(bad).unwrap_err().reason, "is not a duration", "{bad}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_have_three_decimals_at_most() {
+        for (nanoseconds, shown) in
+            [(0, "0.0"), (286_437, "0.286"), (2_631_359, "2.631"), (1_000_000_000, "1000.0"), (u64::MAX, "3600000.0")]
+        {
+            assert_eq!(format!("{:?}", milliseconds(Duration::from_nanos(nanoseconds))), shown);
+        }
+        for microseconds in (0..5_000_000).step_by(77) {
+            let shown = milliseconds(Duration::from_micros(microseconds)).to_string();
+            assert!(shown.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= 3), "{shown}");
         }
     }
 

@@ -70,7 +70,9 @@ async fn receive(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, bo
         return (StatusCode::SERVICE_UNAVAILABLE, "down for maintenance").into_response();
     }
     seen.note(destination, &headers);
+    // Of a batch it is the batch's name, which begins no event's story.
+    let event_id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).and_then(|id| id.split('_').next()).unwrap_or_default();
     let shown: String = String::from_utf8_lossy(&body).chars().filter(|character| !character.is_control()).take(110).collect();
-    tracing::info!(target: "demo", destination, body = shown, "received");
+    tracing::info!(target: "demo", event_id, destination, body = shown, "received");
     (StatusCode::OK, "{\"ok\":true}").into_response()
 }

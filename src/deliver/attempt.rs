@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::LaneSettings;
 use crate::config::Shape;
 use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
+use crate::durations;
 use crate::event::{Event, EventId, rfc3339_milliseconds};
 use crate::fault;
 use crate::trace_context::Span;
@@ -179,7 +180,7 @@ pub(super) fn log(destination: &str, route: &str, event: EventId, settlement: &S
     let error = attempt.result.error();
     let status = attempt.result.status();
     let batch = claim.batch.as_ref().map(|_| settlement.events().count());
-    let latency_ms = attempt.latency.as_secs_f64() * 1000.0;
+    let latency_ms = durations::milliseconds(attempt.latency);
     let number = claim.attempts_made.saturating_add(1);
     match outcome {
         Outcome::Delivered => {

@@ -74,6 +74,20 @@ async fn demo_plays_everything_through() {
     let ran = run(&["demo", "--once"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.output.contains("Everything planned was delivered."), "{}", ran.output);
+    // In the order in which it happens: an event is stored and answered before anything is delivered of it.
+    let (mut stored, mut told) = (std::collections::HashSet::new(), 0);
+    for line in ran.output.lines() {
+        let Some(event) = line.split('…').nth(1).and_then(|rest| rest.split(' ').next()) else { continue };
+        if line.contains("stored …") {
+            stored.insert(event);
+        } else {
+            told += 1;
+            assert!(stored.contains(event), "{line}\n is told before the event is stored:\n{}", ran.output);
+        }
+    }
+    assert!(stored.len() >= 7 && told > stored.len(), "{}", ran.output);
+    let first_got = ran.output.lines().position(|line| line.contains(" got ")).unwrap();
+    assert!(ran.output.lines().take(first_got).any(|line| line.contains("answered 200")), "{}", ran.output);
 }
 
 #[tokio::test(flavor = "multi_thread")]

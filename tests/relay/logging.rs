@@ -56,8 +56,15 @@ async fn each_line_has_documented_fields_of_documented_types() {
     eventually("the collector's absence is told", async || relay.log().contains("spans could not be exported").then_some(())).await;
     assert_eq!(relay.terminate().await.code(), Some(0));
 
+    let log = relay.log();
+    let mut latencies = log.split("\"latency_ms\":").skip(1).map(|rest| rest.split([',', '}']).next().unwrap()).peekable();
+    assert!(latencies.peek().is_some());
+    for latency in latencies {
+        let decimals = latency.split_once('.').map_or("", |(_, decimals)| decimals);
+        assert!(decimals.len() <= 3, "nobody wants to read {latency}");
+    }
     let documented = documented();
-    let lines = lines(&relay.log());
+    let lines = lines(&log);
     let mut seen = BTreeSet::new();
     for line in &lines {
         for always in ["timestamp", "level", "target", "message"] {
