@@ -196,6 +196,8 @@ pub enum AttemptResult {
     Failed(FailureReason, String),
     /// The request could not be made from the event: nothing was sent.
     NotRendered(String),
+    /// A batch's request could not be made of its members together, though of each alone: nothing was sent, and each goes alone.
+    NotTogether(String),
     /// The destination answered, and nothing of that is kept but the kind of what went wrong; `None` if it was delivered.
     Unkept(Option<FailureReason>),
 }
@@ -222,6 +224,7 @@ impl AttemptResult {
             | Self::Silent(_)
             | Self::Failed(..)
             | Self::NotRendered(_)
+            | Self::NotTogether(_)
             | Self::Unkept(_) => None,
         }
     }
@@ -234,7 +237,8 @@ impl AttemptResult {
             | Self::TokenDelayed { error, .. }
             | Self::Silent(error)
             | Self::Failed(_, error)
-            | Self::NotRendered(error) => Some(error),
+            | Self::NotRendered(error)
+            | Self::NotTogether(error) => Some(error),
             Self::Unkept(failure) => failure.map(FailureReason::label),
         }
     }
@@ -253,7 +257,7 @@ impl AttemptResult {
             Self::Replied { .. } => Some(FailureReason::ServerError),
             Self::Silent(_) => Some(FailureReason::Timeout),
             Self::Failed(reason, _) => Some(*reason),
-            Self::NotRendered(_) => Some(FailureReason::Unrenderable),
+            Self::NotRendered(_) | Self::NotTogether(_) => Some(FailureReason::Unrenderable),
             Self::Unkept(failure) => *failure,
         }
     }

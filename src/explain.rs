@@ -114,12 +114,14 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
     let context = RenderContext { event: Arc::clone(event), route: route.into(), now };
     let rendered = match destination.batch {
         // As it would go out if no other event came meanwhile.
-        Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }]).map(|batch| batch.request),
-        None => transform::render(&config.templates, destination, shape, &context),
+        Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }])
+            .map(|batch| batch.request)
+            .map_err(|error| error.to_string()),
+        None => transform::render(&config.templates, destination, shape, &context).map_err(|error| error.to_string()),
     };
     let url = shape.and_then(|shape| shape.url.as_ref()).or(destination.shape.url.as_ref());
     let ends_with_slash = url.is_some_and(|url| url.masked().trim_end().ends_with('/'));
-    let request = rendered.map_err(|error| error.to_string()).and_then(|mut request| {
+    let request = rendered.and_then(|mut request| {
         let id = match destination.batch {
             Some(_) => MessageId::of_batch(&destination.name, &[event.id]),
             None => MessageId::from(&DeliveryId { event: event.id, destination: destination.name.as_str().into() }),

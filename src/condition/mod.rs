@@ -38,7 +38,6 @@ mod ast;
 mod call_parser;
 mod canonical;
 mod compare;
-mod compared;
 mod evaluate;
 mod explain;
 mod foresight;
@@ -63,7 +62,6 @@ mod property_tests;
 #[cfg(test)]
 mod tests;
 
-pub use compared::Compared;
 pub use explain::{Finding, Found};
 pub use foresight::{Contradiction, Demands};
 pub use index::{Candidates, Index};
@@ -120,11 +118,6 @@ impl Condition {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         surprises::of_condition(&self.0.logical)
-    }
-
-    /// The values that it compares the payload's with, those inside `[?...]` included.
-    pub fn compared_values(&self) -> Vec<Compared> {
-        compared::by_condition(&self.0.logical, &self.0.text)
     }
 
     /// Two terms because of which the condition, or an alternative of it, never holds.
@@ -194,6 +187,15 @@ impl Query {
         parser::query(text).map(|path| Self(Arc::new(path)))
     }
 
+    /// Compiles a query that begins at an element, `@...`: the current node, as RFC 9535 has it inside of `[?...]`. In its own
+    /// filters `@` is the node that they test, and `$` is the payload everywhere.
+    ///
+    /// # Errors
+    /// Text that is not such a query, with the place in it and, where one is known, the fix.
+    pub fn parse_of_element(text: &str) -> Result<Self, SyntaxError> {
+        parser::query_of_element(text).map(|path| Self(Arc::new(path)))
+    }
+
     /// Whether the query can find one value at most (RFC 9535, 2.3.5.1: names and indices only).
     pub fn is_singular(&self) -> bool {
         self.0.is_singular()
@@ -211,7 +213,12 @@ impl Query {
 
     /// Every path that the query uses: itself, and those inside its `[?...]`.
     pub fn paths(&self) -> Vec<UsedPath> {
-        paths::used_by_query(&self.0)
+        paths::used_by_query(&self.0, None)
+    }
+
+    /// The same of a query that begins at an element to which these steps lead.
+    pub fn paths_from(&self, element: &[Step]) -> Vec<UsedPath> {
+        paths::used_by_query(&self.0, Some(element))
     }
 
     /// What it says that is hardly ever meant.
@@ -219,17 +226,20 @@ impl Query {
         surprises::of_query(&self.0)
     }
 
-    /// The values that its filters compare the payload's with; `text` is what was parsed.
-    pub fn compared_values(&self, text: &str) -> Vec<Compared> {
-        compared::by_query(&self.0, text)
-    }
-
     /// The values found, in the RFC's order.
     ///
     /// # Errors
     /// The evaluation visited more than [`EVALUATION_STEPS_MAX`] nodes, or nested too deeply.
     pub fn select<'v>(&self, payload: &'v Value) -> Result<Vec<&'v Value>, TooManySteps> {
-        evaluate::Evaluation::new(payload, None).list(&self.0, payload, usize::MAX)
+        self.select_from(payload, payload)
+    }
+
+    /// The same, where `element` is what `@` stands for.
+    ///
+    /// # Errors
+    /// As [`Query::select`].
+    pub fn select_from<'v>(&self, payload: &'v Value, element: &'v Value) -> Result<Vec<&'v Value>, TooManySteps> {
+        evaluate::Evaluation::new(payload, None).list(&self.0, element, usize::MAX)
     }
 }
 

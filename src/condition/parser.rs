@@ -48,6 +48,17 @@ pub(super) fn query(text: &str) -> Parsed<Path> {
     Ok(path)
 }
 
+/// Compiles the text of a query that begins at an element, `@...`.
+pub(super) fn query_of_element(text: &str) -> Parsed<Path> {
+    let mut parser = Parser::new(text, BarePaths::Nowhere)?;
+    if parser.peek_kind() != Some(&Kind::Current) {
+        return Err(SyntaxError::new(parser.here(), "a path of the element begins with `@`").hint("for instance `@.email`"));
+    }
+    let path = parser.path(Root::Current)?;
+    parser.end()?;
+    Ok(path)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BarePaths {
     AtTheTop,

@@ -1,24 +1,27 @@
 //! `batch`: several deliveries in one request.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 
-use crate::transform::is_json;
+use crate::transform::{Body, Scope, is_json};
 
 use super::decode::{Decoder, Layers};
 use super::destination::{Destination, MILLISECOND};
-use super::shape::{Shape, optional};
+use super::shape::{self, Shape, optional};
 use super::yaml::Node;
 
-/// Several deliveries in one request: a JSON array of their bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Several deliveries in one request: a JSON array of their bodies, or a body around that.
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// Members at most: so many go at once.
     pub max: usize,
     /// How long the first waits for others.
     pub every: Duration,
+    /// What is sent, whose `$` is the list of the members' bodies; `None`: that list.
+    pub body: Option<Arc<Body>>,
 }
 
 pub(super) const MAX_DEFAULT: u32 = 100;
@@ -31,15 +34,22 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, own: &Node) -> Option<Batch> {
     let mut layers = Layers::open(decoder, Some(own), None, "`batch`");
     let max = layers.take("max");
     let every = layers.take("every");
+    let body = layers.take("body");
     layers.finish(decoder);
     let max = max.map(|node| decoder.integer(node, 1..=MAX_MAX));
     let every = every.map(|node| decoder.duration(node, MILLISECOND..=EVERY_MAX));
-    Some(Batch { max: usize::try_from(optional(max)?.unwrap_or(MAX_DEFAULT)).ok()?, every: optional(every)?.unwrap_or(EVERY_DEFAULT) })
+    let body = body.map(|node| decoder.within(Scope { of_batch: true, in_each: false }, |decoder| shape::decode_body(decoder, node)));
+    Some(Batch {
+        max: usize::try_from(optional(max)?.unwrap_or(MAX_DEFAULT)).ok()?,
+        every: optional(every)?.unwrap_or(EVERY_DEFAULT),
+        body: optional(body)?.map(Arc::new),
+    })
 }
 
 /// Reports what of a destination cannot be said of several events at once; whether there is nothing.
 pub(super) fn fits(decoder: &mut Decoder<'_>, span: Range<usize>, destination: &Destination) -> bool {
     let Shape { url, headers, body } = &destination.shape;
+    let has_body = destination.batch.as_ref().is_some_and(|batch| batch.body.is_some());
     let troubles = [
         (
             url.as_ref().is_some_and(|url| !url.is_literal()),
@@ -52,9 +62,9 @@ pub(super) fn fits(decoder: &mut Decoder<'_>, span: Range<usize>, destination: &
             "take the `{{ }}` out of the headers, or put it into the body",
         ),
         (
-            !is_json(body.as_ref()),
+            !has_body && !is_json(body.as_ref()),
             "a batch is a JSON array, so its `body` cannot be a text",
-            "write the body as a tree, or leave it out to send the payloads",
+            "write the body as a mapping, or say by `batch: { body: ... }` what is made of the texts",
         ),
         (matches!(destination.method, Method::GET | Method::HEAD), "a batch needs a body, which a GET does not send", "`method: POST`"),
         (
@@ -72,7 +82,8 @@ pub(super) fn fits(decoder: &mut Decoder<'_>, span: Range<usize>, destination: &
 }
 
 /// Reports what a route cannot say of a request that carries other routes' events too.
-pub(super) fn fits_target(decoder: &mut Decoder<'_>, span: Range<usize>, shape: &Shape) -> bool {
+/// `has_body`: whether the batch has a body around those of its members.
+pub(super) fn fits_target(decoder: &mut Decoder<'_>, span: Range<usize>, shape: &Shape, has_body: bool) -> bool {
     if shape.url.is_some() || !shape.headers.is_empty() {
         decoder
             .report
@@ -80,8 +91,11 @@ pub(super) fn fits_target(decoder: &mut Decoder<'_>, span: Range<usize>, shape: 
             .hint("set `url` and `headers` at the destination, or name another destination without `batch`");
         return false;
     }
-    if !is_json(shape.body.as_ref()) {
-        decoder.report.error(span, "the destination sends batches, so its `body` cannot be a text").hint("write the body as a tree");
+    if !has_body && !is_json(shape.body.as_ref()) {
+        decoder
+            .report
+            .error(span, "the destination sends batches, so its `body` cannot be a text")
+            .hint("write the body as a mapping, or say by the destination's `batch: { body: ... }` what is made of the texts");
         return false;
     }
     true

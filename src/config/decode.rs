@@ -6,9 +6,9 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::condition::SyntaxError;
+use crate::condition::{Step, SyntaxError};
 use crate::egress::Egress;
-use crate::transform::Templates;
+use crate::transform::{Scope, Templates};
 
 use super::doubts::Doubt;
 use super::finding::quoted;
@@ -44,6 +44,10 @@ pub(super) struct Decoder<'a> {
     pub egress: Egress,
     /// What templates print that may be null, until the routes are known.
     pub doubts: Vec<Doubt>,
+    /// Where the body stands that is being read.
+    pub scope: Scope,
+    /// The steps of a payload to the elements of the `$each` that is being read, as far as they can be told.
+    pub element: Option<Vec<Step>>,
     near_searches_left: usize,
 }
 
@@ -63,8 +67,18 @@ impl<'a> Decoder<'a> {
             templates: Templates::new(),
             egress: Egress::default(),
             doubts: Vec::new(),
+            scope: Scope::default(),
+            element: None,
             near_searches_left: NEAR_SEARCHES_MAX,
         }
+    }
+
+    /// Reads what stands in another scope.
+    pub fn within<T>(&mut self, scope: Scope, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.scope, scope);
+        let result = read(self);
+        self.scope = outer;
+        result
     }
 
     /// The one of `candidates` that `word` is probably a slip of.

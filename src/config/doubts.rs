@@ -20,6 +20,8 @@ pub(super) struct Doubt {
     /// Bytes of the file.
     place: Range<usize>,
     path: Vec<String>,
+    /// How it is written, where that is not the path: from the element of `$each`, or from the list of a batch.
+    written: Option<String>,
 }
 
 impl Doubt {
@@ -45,7 +47,8 @@ impl Decoder<'_> {
             }
             paths.push(names.clone());
             let place = node.place_in(self.report.text, path.span.clone());
-            self.doubts.push(Doubt { destination: None, place, path: names });
+            let written = self.written_from_element(node, &path.span);
+            self.doubts.push(Doubt { destination: None, place, path: names, written });
         }
     }
 
@@ -84,10 +87,13 @@ impl Decoder<'_> {
 
     fn warn_of_doubt(&mut self, doubt: &Doubt) {
         let path = doubt.path.join(".");
+        let written = doubt.written.as_ref().unwrap_or(&path);
         let list = LISTS.iter().find(|list| path.strip_prefix(**list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
         let hint = match list {
-            Some(list) => format!("take an empty list instead, `{list} or []`, or ask first: `{{% if {list} %}}`"),
-            None => format!("say what to print instead, `{path} | default(\"...\", true)`, or ask first: `{{% if {path} %}}`"),
+            Some(list) if doubt.written.is_none() => {
+                format!("take an empty list instead, `{list} or []`, or ask first: `{{% if {list} %}}`")
+            }
+            _ => format!("say what to print instead, `{written} | default(\"...\", true)`, or ask first: `{{% if {written} %}}`"),
         };
         let message = format!("Wiza may send `{path}` as null or leave it out, and such an event would be a dead letter");
         self.report.warning(doubt.place.clone(), message).hint(hint);

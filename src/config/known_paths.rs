@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use crate::condition::{Condition, PathRoot, Query, Step, Surprise, UsedPath};
-use crate::transform::ReadPath;
+use crate::condition::{Condition, PathRoot, Step, Surprise, UsedPath};
+use crate::transform::{ReadPath, Selection};
 
 use super::decode::Decoder;
 use super::finding::quoted;
 use super::kinds::{Kinds, covers};
 use super::report::Draft;
 use super::text::Text;
-use super::yaml::Node;
+use super::yaml::{Content, Node};
 
 /// The payload's own keys.
 const ROOTS: [&str; 4] = ["status", "type", "data", "data_json"];
@@ -32,11 +32,11 @@ impl Decoder<'_> {
         self.warn_of_paths(node, text, &condition.paths(), condition.surprises(), &Kinds::taken_by(condition));
     }
 
-    /// The same for a path `$...`.
-    pub(super) fn warn_of_query(&mut self, node: &Node, text: &Text, path: &str) {
-        if let Ok(query) = Query::parse(path) {
-            self.warn_of_paths(node, text, &query.paths(), query.surprises(), &Kinds::all());
-        }
+    /// The same for a path `$...`, or `@...` inside of `$each`.
+    pub(super) fn warn_of_selection(&mut self, node: &Node, text: &Text, selection: &Selection) {
+        let paths = selection.paths_from(self.element.as_deref());
+        let paths = if self.scope.of_batch { Vec::new() } else { paths };
+        self.warn_of_paths(node, text, &paths, selection.surprises(), &Kinds::all());
     }
 
     fn warn_of_paths(&mut self, node: &Node, text: &Text, paths: &[UsedPath], surprises: Vec<Surprise>, kinds: &Kinds) {
@@ -94,6 +94,7 @@ impl Decoder<'_> {
     }
 
     fn warn_of(&mut self, node: &Node, range: Range<usize>, used: &UsedPath, kinds: &Kinds, near: Option<String>) -> &mut Draft {
+        let near = near.map(|near| self.near_as_written(node, &range, near));
         let path = quoted(&format!("{}{}", prefix(used), used.names().join(".")));
         // What another kind has is no slip of the pen.
         let only = kinds.only_type().filter(|_| Kinds::all().have(&used.names().join(".")));
@@ -113,6 +114,25 @@ impl Decoder<'_> {
         finding
     }
 
+    /// How a path is written that begins at the element of `$each`; `None` where it does not.
+    pub(super) fn written_from_element(&self, node: &Node, range: &Range<usize>) -> Option<String> {
+        let Content::Scalar(scalar) = &node.content else { return None };
+        let written = scalar.text.get(range.clone())?;
+        let begins = |root: &str| written.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        (self.scope.in_each && (begins("@") || begins("item"))).then(|| written.to_owned())
+    }
+
+    /// A known path as it would be written in place of this one: inside of `$each` from the element.
+    fn near_as_written(&self, node: &Node, range: &Range<usize>, near: String) -> String {
+        let written = self.written_from_element(node, range);
+        let element = self.element.as_ref().map(|steps| names_of(steps).join("."));
+        let rest = element.and_then(|element| near.strip_prefix(&element)?.strip_prefix('.'));
+        match (written, rest) {
+            (Some(written), Some(rest)) => format!("{}.{rest}", if written.starts_with('@') { "@" } else { "item" }),
+            _ => near,
+        }
+    }
+
     /// The known path that was probably meant.
     fn near_path(&mut self, used: &UsedPath, kinds: &Kinds) -> Option<String> {
         let names = used.names();
@@ -125,6 +145,12 @@ impl Decoder<'_> {
         let near = self.near(&path, fields.chain(parents)).or_else(same_end)?;
         Some(format!("{}{near}", prefix(used)))
     }
+}
+
+/// The names on a way, without its steps into lists.
+fn names_of(steps: &[Step]) -> Vec<&str> {
+    let names = steps.iter().filter_map(|step| if let Step::Name(name) = step { Some(name.as_str()) } else { None });
+    names.collect()
 }
 
 /// Whether the last name of a path differs from that of a known path by a letter or two only.
@@ -149,11 +175,6 @@ fn is_unknown(used: &UsedPath, kinds: &Kinds) -> bool {
 /// Whether these names, joined by dots, lead to something that Wiza sends.
 pub(super) fn is_known(path: &str) -> bool {
     Kinds::all().have(path)
-}
-
-/// Whether Wiza sends a single value under these names, and nothing below them.
-pub(super) fn is_single(path: &str) -> bool {
-    Kinds::all().paths().any(|known| known == path)
 }
 
 fn known(used: &UsedPath, kinds: &Kinds) -> Vec<&'static str> {

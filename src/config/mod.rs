@@ -4,7 +4,6 @@
 //! knows and reports everything else (`decode`, `report`); strings keep apart what came from outside (`text`). Only
 //! `${file:...}` reads anything but the text.
 
-mod attributes;
 mod auth;
 mod batch;
 mod condition;
@@ -14,10 +13,10 @@ mod doubts;
 mod egress;
 mod finding;
 mod flaw;
+mod forms;
 mod interpolate;
 mod kinds;
 mod known_paths;
-mod known_values;
 mod lookalikes;
 mod readers;
 mod report;
@@ -253,7 +252,8 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
         decoder.egress = egress.unwrap_or_default(); // Where it is broken, an error was reported.
     }
     let (names, destinations) = destination::decode_all(decoder, destinations.map(AsRef::as_ref), defaults.map(AsRef::as_ref));
-    let batched = destinations.iter().filter(|destination| destination.batch.is_some()).map(|destination| destination.name.clone());
+    let batched =
+        destinations.iter().filter_map(|destination| Some((destination.name.clone(), destination.batch.as_ref()?.body.is_some())));
     let mut known = route::Destinations::new(names.clone(), batched.collect());
     let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
     let unmatched = match unmatched {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method};
 
-use crate::condition::Query;
-use crate::transform::{Body, Format, Template, Tree, is_plain};
+use crate::transform::{Body, Format, Print, Scope, Selection, Template, Tree, is_plain};
 
 use super::decode::Decoder;
 use super::destination::Destination;
 use super::finding::quoted;
+use super::forms;
 use super::route::{Route, Target};
 use super::shape::Shape;
 use super::yaml::{Content, Node};
@@ -74,6 +74,13 @@ fn look(decoder: &mut Decoder<'_>, nodes: &Nodes<'_>, destination: &Destination,
     let body = shape.and_then(|shape| shape.body.as_ref()).or(base.body.as_ref());
     let headers = shape.map_or(&[][..], |shape| shape.headers.as_slice()).iter().chain(&base.headers);
     let node = own.or_else(|| nodes.of_destination(&destination.name, "body"));
+    // What is read is the batch's body, if it has one; a route changes those of its members only.
+    let around = destination.batch.as_ref().and_then(|batch| batch.body.as_deref());
+    let (body, node) = match around {
+        Some(_) if shape.is_some() => return,
+        Some(around) => (Some(around), nodes.of_destination(&destination.name, "batch").and_then(|batch| batch.get("body"))),
+        None => (body, node),
+    };
     let chat = url.and_then(chat_at);
     let signed = nodes.of_destination(&destination.name, "sign").filter(|_| !destination.sign.is_empty());
     match (body, node) {
@@ -169,7 +176,11 @@ fn is_json(text: &str) -> bool {
 
 fn warn_of_prints(decoder: &mut Decoder<'_>, node: &Node, template: &Template, format: Format) {
     let Content::Scalar(scalar) = &node.content else { return };
-    for print in template.prints().iter().filter(|print| print.format == format).take(WARNINGS_MAX) {
+    // Whether it is one of the paths whose content is known, as inside of `$each`.
+    let reads = decoder.of_payload(template.reads());
+    let is_plain_path = |print: &&Print| reads.iter().any(|read| read.path.span == print.span && is_plain(&read.path.names().join(".")));
+    let prints = template.prints().iter().filter(|print| print.format == format && !is_plain_path(print));
+    for print in prints.take(WARNINGS_MAX) {
         let value = scalar.text.get(print.span.clone()).unwrap_or_default();
         let (into, hint) = told(format);
         decoder.warning_in(node, print.span.clone(), format!("{} goes into {into} as it is", quoted(value))).hint(hint);
@@ -226,8 +237,22 @@ impl Walk<'_, '_> {
                     self.tree(tree, node, place);
                 }
             }
+            (Tree::Each(each), _) => {
+                let Some(node) = node.get(forms::DO) else { return };
+                let steps = self.decoder.steps_to_elements(&each.list);
+                let outer = std::mem::replace(&mut self.decoder.element, steps);
+                let scope = Scope { in_each: true, ..self.decoder.scope };
+                let (tree, chat) = (&each.element, self.chat);
+                self.decoder.within(scope, |decoder| Walk { decoder, chat }.tree(tree, node, place));
+                self.decoder.element = outer;
+            }
+            (Tree::Value(template), _) if self.is_read(place) => {
+                if let Some(node) = node.get(forms::VALUE) {
+                    warn_of_prints(self.decoder, node, template, self.chat);
+                }
+            }
             (Tree::Template(template), _) if self.is_read(place) => warn_of_prints(self.decoder, node, template, self.chat),
-            (Tree::Select(_), Content::Scalar(scalar)) if self.is_read(place) => self.selection(node, &scalar.text),
+            (Tree::Select(selection), Content::Scalar(scalar)) if self.is_read(place) => self.selection(selection, node, &scalar.text),
             _ => {}
         }
     }
@@ -243,14 +268,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn selection(&mut self, node: &Node, path: &str) {
-        let Ok(query) = Query::parse(path) else { return };
-        if query.paths().iter().all(|used| is_plain(&used.names().join("."))) {
+    fn selection(&mut self, selection: &Selection, node: &Node, path: &str) {
+        let paths = selection.paths_from(self.decoder.element.as_deref());
+        if !paths.is_empty() && paths.iter().all(|used| is_plain(&used.names().join("."))) {
             return;
         }
         let (into, hint) = told(self.chat);
         let message = format!("what {} finds goes into {into} as it is", quoted(path));
-        let template = path.trim_start_matches("$.");
+        let template = if path.starts_with('@') { path.replacen('@', "item", 1) } else { path.trim_start_matches("$.").to_owned() };
         let filter = self.chat.filters().first().copied().unwrap_or_default();
         let is_simple = template.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
         let why = hint.split_once(": ").map_or(hint, |(_, why)| why);

@@ -1,6 +1,6 @@
 //! `routes` and `unmatched`: which events go where.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::condition::Condition;
@@ -45,12 +45,12 @@ pub(super) struct Destinations<'n> {
     keys: Vec<&'n Key>,
     by_name: HashMap<&'n str, usize>,
     used: Vec<bool>,
-    /// Those that send batches.
-    batched: HashSet<String>,
+    /// Those that send batches, and whether these have a body of their own.
+    batched: HashMap<String, bool>,
 }
 
 impl<'n> Destinations<'n> {
-    pub fn new(keys: Vec<&'n Key>, batched: HashSet<String>) -> Self {
+    pub fn new(keys: Vec<&'n Key>, batched: HashMap<String, bool>) -> Self {
         let by_name = keys.iter().enumerate().map(|(index, key)| (key.text.as_str(), index)).collect();
         Self { used: vec![false; keys.len()], keys, by_name, batched }
     }
@@ -234,8 +234,10 @@ fn decode_target(decoder: &mut Decoder<'_>, node: &Node, destinations: &mut Dest
         return None;
     };
     let (destination, shape) = (destinations.find(decoder, name)?, shape?);
-    let is_batched = destinations.keys.get(destination).is_some_and(|key| destinations.batched.contains(&key.text));
-    if is_batched && !batch::fits_target(decoder, name.span.clone(), &shape) {
+    let batched = destinations.keys.get(destination).and_then(|key| destinations.batched.get(&key.text));
+    if let Some(has_body) = batched
+        && !batch::fits_target(decoder, name.span.clone(), &shape, *has_body)
+    {
         return None;
     }
     Some(Target { destination, shape: Some(shape) })

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::Value;
 
-use crate::transform::{Body, Escape, ReadPath, Selection, Template, TemplateError, Tree};
+use crate::transform::{Body, Escape, Selection, Template, TemplateError, Tree};
 
 use super::decode::{Decoder, Layers};
 use super::finding::quoted;
+use super::forms;
 use super::text::Text;
 use super::url;
 use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number};
@@ -75,18 +76,13 @@ pub(super) fn optional<T>(decoded: Option<Option<T>>) -> Option<Option<T>> {
 
 impl Decoder<'_> {
     pub(super) fn template(&mut self, node: &Node, text: &Text, escape: Escape) -> Option<Template> {
-        match Template::compile(&mut self.templates, text, escape) {
+        match Template::compile_within(&mut self.templates, text, escape, self.scope) {
             Ok(template) => {
                 self.warn_of_parts(node, text);
-                let refused = self.refuse_attributes(node, template.reads());
-                // One word about one place is enough.
-                let others = |reads: &[ReadPath]| -> Vec<ReadPath> {
-                    reads.iter().filter(|read| !refused.contains(&read.path.span)).cloned().collect()
-                };
-                self.warn_of_unknown_in_template(node, &others(template.reads()));
-                self.doubt(node, &others(template.hazards()));
-                self.warn_of_values_in_template(node, &template);
-                refused.is_empty().then_some(template)
+                let (reads, hazards) = (self.of_payload(template.reads()), self.of_payload(template.hazards()));
+                self.warn_of_unknown_in_template(node, &reads);
+                self.doubt(node, &hazards);
+                Some(template)
             }
             Err(TemplateError { offset, message, hint }) => {
                 self.error_in(node, word_at(node, offset), message).hint = hint;
@@ -119,22 +115,22 @@ impl Decoder<'_> {
         self.selection_from(node, &text)
     }
 
-    fn selection_from(&mut self, node: &Node, text: &Text) -> Option<Selection> {
+    pub(super) fn selection_from(&mut self, node: &Node, text: &Text) -> Option<Selection> {
         if let Some(value) = text.first_value() {
             let message = format!("a path cannot hold `{value}`: values are never read as paths");
             self.error_in(node, word_at(node, text.offset_of_first_value()), message).hint("write the path out");
             return None;
         }
         let path = text.expose();
-        if !path.starts_with('$') {
+        let is_of_element = self.scope.in_each && Selection::is_of_element(&path);
+        if !is_of_element && !path.starts_with('$') {
             let message = format!("{} is not a path: it does not begin with `$`", quoted(&path));
             self.report.error(node.span.clone(), message).hint(format!("write `$.{}`", path.trim_start_matches("@.")));
             return None;
         }
-        match Selection::parse(&path) {
+        match if is_of_element { Selection::parse_of_element(&path) } else { Selection::parse(&path) } {
             Ok(selection) => {
-                self.warn_of_query(node, text, &path);
-                self.warn_of_values_in_query(node, text, &path);
+                self.warn_of_selection(node, text, &selection);
                 Some(selection)
             }
             Err(error) => {
@@ -219,13 +215,13 @@ fn decode_header_value(decoder: &mut Decoder<'_>, node: &Node) -> Option<Templat
     decoder.template(node, &text, Escape::Header)
 }
 
-fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
+pub(super) fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
     match &node.content {
         Content::Scalar(Scalar { kind: Kind::Null, .. }) => {
-            decoder
-                .report
-                .error(node.span.clone(), "the body is missing")
-                .hint("leave `body` out to send the payload byte for byte as it was received");
+            decoder.report.error(node.span.clone(), "the body is missing").hint(match decoder.scope.of_batch {
+                true => "leave `body` out to send the list of the members' bodies",
+                false => "leave `body` out to send the payload byte for byte as it was received",
+            });
             None
         }
         Content::Scalar(Scalar { kind: Kind::String, text, .. }) if !Selection::is_written_in(text) => {
@@ -238,8 +234,9 @@ fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Body> {
 }
 
 /// Recurses at most as deep as the parser of YAML lets a file nest.
-fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tree> {
+pub(super) fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tree> {
     match &node.content {
+        Content::Mapping(entries) if forms::is_form(entries) => forms::decode(decoder, entries),
         Content::Mapping(entries) => {
             let entries: Vec<_> = entries
                 .iter()
@@ -250,7 +247,7 @@ fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tree> {
                             .warning(key.span.clone(), format!("the key {} is sent as it stands", quoted(&key.text)))
                             .hint("only values can be templates or hold `${...}`");
                     }
-                    Some((key.text.clone(), decode_tree(decoder, value)?))
+                    Some((forms::key_text(key), decode_tree(decoder, value)?))
                 })
                 .collect();
             entries.into_iter().collect::<Option<_>>().map(Tree::Map)
@@ -289,7 +286,7 @@ fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Optio
         decoder.report.warning(node.span.clone(), format!("{} is a string here", quoted(&scalar.text))).hint(hint);
     }
     let text = decoder.interpolated(node, &scalar.text)?;
-    if Selection::is_written_in(&scalar.text) {
+    if Selection::is_written_in(&scalar.text) || (decoder.scope.in_each && Selection::is_of_element(&scalar.text)) {
         return decoder.selection_from(node, &text).map(Tree::Select);
     }
     if text.has_tags() || text.first_value().is_some() {

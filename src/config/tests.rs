@@ -179,7 +179,7 @@ fn what_is_left_out_has_defaults() {
             on: Vec::new()
         }
     );
-    assert_eq!(destination.circuit, Circuit { failures: 10, refusals: 20, cooldown: Duration::from_secs(30) });
+    assert_eq!(destination.circuit, Circuit { failures: 10, cooldown: Duration::from_secs(30) });
     assert_eq!(
         config.retention,
         Retention {
@@ -240,7 +240,7 @@ fn bodies_keep_types() {
             Tree::Select(_) => format!("{key} selects"),
             Tree::Template(template) => format!("{key} renders {}", template.masked()),
             Tree::List(items) => format!("{key} has {}", items.len()),
-            Tree::Map(_) => unreachable!(),
+            Tree::Map(_) | Tree::Each(_) | Tree::Value(_) => unreachable!(),
         })
         .collect();
     assert_eq!(

@@ -14,7 +14,7 @@ use crate::event::{Event, EventId, rfc3339_milliseconds};
 use crate::fault;
 use crate::trace_context::Span;
 use crate::traces::{AttemptRecord, Traces};
-use crate::transform::{self, RenderContext, Request};
+use crate::transform::{self, BatchError, RenderContext, Request};
 use crate::vitals::{Part, Vitals};
 
 /// An attempt that ended.
@@ -49,6 +49,23 @@ impl LeftOut {
         let result = AttemptResult::NotRendered(self.reason.clone());
         let attempt = Attempt { started_at: batch.attempt.started_at, latency: Duration::ZERO, result };
         Settlement::new(claim, attempt, Outcome::Dead(self.reason), batch.attempts)
+    }
+}
+
+/// Why there is no request.
+enum Unmade {
+    /// It cannot be made.
+    NotRendered(String),
+    /// It cannot be made of the members of a batch together, though of each alone.
+    NotTogether(String),
+}
+
+impl From<BatchError> for Unmade {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::NotRendered(error) => Self::NotRendered(error.to_string()),
+            BatchError::NotTogether(error) => Self::NotTogether(error.to_string()),
+        }
     }
 }
 
@@ -102,7 +119,13 @@ async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attemp
             }
             attempt
         }
-        Err(error) => Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result: AttemptResult::NotRendered(error) },
+        Err(unmade) => {
+            let result = match unmade {
+                Unmade::NotRendered(error) => AttemptResult::NotRendered(error),
+                Unmade::NotTogether(error) => AttemptResult::NotTogether(format!("the members go one by one: {error}")),
+            };
+            Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result }
+        }
     };
     Attempted { claim, event, route, attempt, record, left_out }
 }
@@ -110,18 +133,19 @@ async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attemp
 /// Why an event that is no longer what was accepted goes to nobody.
 const DAMAGED: &str = "the event was damaged in the store";
 
-fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option<&Shape>) -> Result<Rendered, String> {
+fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option<&Shape>) -> Result<Rendered, Unmade> {
     if claim.event.is_damaged() {
-        return Err(DAMAGED.to_owned());
+        return Err(Unmade::NotRendered(DAMAGED.to_owned()));
     }
     let LaneSettings { rules, destination, .. } = settings;
     let context = RenderContext { event: claim.event.for_a_while(), route, now: Timestamp::now() };
-    let request = transform::render(&rules.config.templates, destination, shape, &context).map_err(|error| error.to_string())?;
+    let request = transform::render(&rules.config.templates, destination, shape, &context);
+    let request = request.map_err(|error| Unmade::NotRendered(error.to_string()))?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
     Ok(Rendered { request, id: MessageId::from(&id), members: Vec::new(), left_out: Vec::new() })
 }
 
-fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, String> {
+fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, Unmade> {
     let LaneSettings { rules, place, destination, .. } = settings;
     let all = std::iter::once((claim.sequence, &claim.event, claim.route));
     let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route)));
@@ -135,9 +159,9 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
         })
         .collect();
     if members.is_empty() {
-        return Err(DAMAGED.to_owned());
+        return Err(Unmade::NotRendered(DAMAGED.to_owned()));
     }
-    let rendered = transform::render_batch(&rules.config.templates, destination, &members).map_err(|error| error.to_string())?;
+    let rendered = transform::render_batch(&rules.config.templates, destination, &members)?;
     let unrenderable = rendered
         .left_out
         .into_iter()

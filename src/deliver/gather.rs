@@ -107,7 +107,7 @@ mod tests {
     use crate::delivery::{DestinationKey, OrderKey};
     use crate::event::{Event, EventId};
 
-    const BATCH: Batch = Batch { max: 3, every: Duration::from_secs(5) };
+    const BATCH: Batch = Batch { max: 3, every: Duration::from_secs(5), body: None };
 
     fn claim(sequence: i64, bytes: usize) -> Claim {
         let now = Timestamp::now();

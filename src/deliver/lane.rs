@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
-use crate::circuit::{Breaker, CircuitState, OpenedBy, Permission, Standing};
+use crate::circuit::{Breaker, CircuitState, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, FailureReason, Outcome, Settlement};
 use crate::event::EventId;
@@ -172,9 +172,9 @@ impl Lane {
         if free == 0 {
             return Next::Wait(None);
         }
-        let batch = self.settings.borrow().destination.batch;
-        if let Some(batch) = batch {
-            let until = match self.gathering.due(&batch, now) {
+        let destination = Arc::clone(&self.settings.borrow().destination);
+        if let Some(batch) = &destination.batch {
+            let until = match self.gathering.due(batch, now) {
                 Due::Now => match self.batches_paused_until {
                     Some(until) if now < until => return Next::Wait(Some(until)),
                     _ => return self.token(now).map_or_else(|at| Next::Wait(Some(at)), |()| Next::SendBatch),
@@ -182,7 +182,7 @@ impl Lane {
                 Due::At(at) => Some(at),
                 Due::Never => None,
             };
-            return Next::Gather(self.gathering.room(&batch), until);
+            return Next::Gather(self.gathering.room(batch), until);
         }
         match self.token(now) {
             Ok(()) if self.limiter.is_some() => Next::Claim(1),
@@ -247,8 +247,9 @@ impl Lane {
 
     /// Writes down who goes together, and sends them. A batch that was written before goes as it is.
     async fn send_batch(&mut self) {
-        let Some(batch) = self.settings.borrow().destination.batch else { return };
-        let claims = self.gathering.take(&batch);
+        let destination = Arc::clone(&self.settings.borrow().destination);
+        let Some(batch) = &destination.batch else { return };
+        let claims = self.gathering.take(batch);
         if let [claim] = claims.as_slice()
             && claim.batch.is_some()
         {
@@ -308,8 +309,8 @@ impl Lane {
         let destination = Arc::clone(&self.settings.borrow().destination);
         let now = Timestamp::now();
         let attempts = claim.attempts_made.saturating_add(1);
-        let (credentials_trusted, refuses_all) = (self.breaker.credentials_trusted(), self.breaker.refuses_all());
-        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, refuses_all, jitter: rand::random() };
+        let credentials_trusted = self.breaker.credentials_trusted();
+        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, jitter: rand::random() };
         let Verdict { outcome, hold_until, signal, counts, failure } = retry::judge(&destination.retry, &attempt, progress);
         let held_before = self.pace.rests_until();
         let instant = Instant::now();
@@ -317,19 +318,18 @@ impl Lane {
             self.pace.rest(until, destination.retry.max, instant);
         }
         self.pace.ended(hold_until.is_none() && attempt.result.status().is_some(), instant);
-        let attempts = if counts { attempts } else { claim.attempts_made };
-        let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
-        let mut settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
-        let before = self.breaker.state(instant, now);
-        let changed = self.breaker.record(signal, settlement.events().map(|event| event.id), instant);
+        let was_open = self.breaker.is_open();
+        let changed = self.breaker.record(signal, instant);
         if (changed || self.pace.rests_until() != held_before) && !self.stop.is_cancelled() {
             self.show_standing();
         }
-        let circuit = self.breaker.state(instant, now);
-        if (before.label(), before.opened_by()) != (circuit.label(), circuit.opened_by()) {
-            let opened_by = circuit.opened_by().map(OpenedBy::label);
-            tracing::warn!(destination = %destination.name, circuit = circuit.label(), opened_by, "circuit breaker");
+        if was_open != self.breaker.is_open() {
+            let circuit = self.breaker.state(Instant::now(), now).label();
+            tracing::warn!(destination = %destination.name, circuit, "circuit breaker");
         }
+        let attempts = if counts { attempts } else { claim.attempts_made };
+        let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
+        let mut settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
         if settlement.outcome == Outcome::Delivered {
             settlement.events().for_each(|event| self.metrics.arrived(now.duration_since(event.received_at)));
         }

@@ -1,16 +1,23 @@
 //! Bodies of requests, written straight into bytes.
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use super::context::ElementNames;
 use super::errors::RenderError;
 use super::selection::{Found, Selection};
 use super::template::{Template, Templates};
+use super::view;
 
 /// The longest body that is sent, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How deep the maps and lists of a body may nest.
 pub const BODY_DEPTH_MAX: usize = 64;
+/// How many elements all `$each` of a body may make together: those of the largest batch, several of each.
+pub const ELEMENTS_MAX: usize = 10_000;
 
 /// The body of a request, as a file describes it.
 #[derive(Debug)]
@@ -32,23 +39,59 @@ pub enum Tree {
     Select(Selection),
     /// A string.
     Template(Template),
+    /// The value of a template's `{{ }}`, with its type: `$value`.
+    Value(Template),
+    /// `$each`.
+    Each(Box<Each>),
     /// A value as it stands.
     Literal(Value),
 }
 
-/// Writes trees; holds what all their leaves need.
-pub(super) struct Writer<'w, N> {
-    pub(super) templates: &'w Templates,
-    pub(super) payload: &'w Value,
-    /// The names that templates see, made on first use.
-    pub(super) names: N,
+/// A list made of another: `$each` and `$do`. As an item of a list it gives its elements to that list.
+#[derive(Debug)]
+pub struct Each {
+    /// Finds the elements: many, or one list.
+    pub list: Selection,
+    /// What each of them becomes. Where it selects nothing, the element is left out.
+    pub element: Tree,
 }
 
-impl<N: Fn() -> minijinja::Value> Writer<'_, N> {
+/// Where the values of a body come from.
+pub(super) struct Source<'s> {
+    /// What `$` finds.
+    pub(super) root: &'s dyn Fn() -> &'s Value,
+    /// The same as JSON, where it is at hand: then `$` alone copies it.
+    pub(super) text: Option<&'s [u8]>,
+    /// The names that templates see, made on first use.
+    pub(super) names: &'s dyn Fn() -> minijinja::Value,
+}
+
+/// Writes trees; holds what all their leaves need.
+pub(super) struct Writer<'t, 's> {
+    templates: &'t Templates,
+    source: Source<'s>,
+    bytes_max: usize,
+    elements_left: Cell<usize>,
+}
+
+/// What `$each` adds to the names and paths inside of it.
+#[derive(Clone, Copy)]
+struct Inside<'i> {
+    /// `@`; outside of all `$each` the root.
+    element: Option<&'i Value>,
+    names: &'i dyn Fn() -> minijinja::Value,
+}
+
+impl<'t, 's> Writer<'t, 's> {
+    /// A writer of one body of at most so many bytes.
+    pub(super) fn new(templates: &'t Templates, source: Source<'s>, bytes_max: usize) -> Self {
+        Self { templates, source, bytes_max, elements_left: Cell::new(ELEMENTS_MAX) }
+    }
+
     /// The tree as JSON.
     pub(super) fn json(&self, tree: &Tree) -> Result<Vec<u8>, RenderError> {
         let mut bytes = Vec::with_capacity(256);
-        if self.write(tree, &mut bytes, 0)? {
+        if self.write(tree, &mut bytes, 0, Inside { element: None, names: self.source.names })? {
             Ok(bytes)
         } else {
             Err(RenderError::new("the path finds nothing in this event, so there is no body to send"))
@@ -56,7 +99,7 @@ impl<N: Fn() -> minijinja::Value> Writer<'_, N> {
     }
 
     /// Writes a tree behind what is in `bytes`; `false`, and nothing written, where its selection finds nothing.
-    fn write(&self, tree: &Tree, bytes: &mut Vec<u8>, depth: usize) -> Result<bool, RenderError> {
+    fn write(&self, tree: &Tree, bytes: &mut Vec<u8>, depth: usize, inside: Inside<'_>) -> Result<bool, RenderError> {
         if depth > BODY_DEPTH_MAX {
             return Err(RenderError::new(format!("the body nests deeper than {BODY_DEPTH_MAX} levels")));
         }
@@ -71,7 +114,7 @@ impl<N: Fn() -> minijinja::Value> Writer<'_, N> {
                     }
                     json(key, bytes)?;
                     bytes.push(b':');
-                    let written = self.write(tree, bytes, depth + 1).map_err(|error| error.under_key(key))?;
+                    let written = self.write(tree, bytes, depth + 1, inside).map_err(|error| error.under_key(key))?;
                     if !written {
                         bytes.truncate(before);
                     }
@@ -82,30 +125,80 @@ impl<N: Fn() -> minijinja::Value> Writer<'_, N> {
                 bytes.push(b'[');
                 let first = bytes.len();
                 for (index, tree) in items.iter().enumerate() {
-                    let before = bytes.len();
-                    if before > first {
-                        bytes.push(b',');
-                    }
-                    let written = self.write(tree, bytes, depth + 1).map_err(|error| error.under_index(index))?;
-                    if !written {
-                        bytes.truncate(before);
-                    }
+                    self.item(tree, bytes, first, depth + 1, inside).map_err(|error| error.under_index(index))?;
                 }
                 bytes.push(b']');
             }
-            Tree::Select(selection) => match selection.find(self.payload) {
-                Ok(Found::One(None)) => return Ok(false),
-                Ok(Found::One(Some(value))) => json(value, bytes)?,
-                Ok(Found::Many(values)) => json(&values, bytes)?,
-                Err(_) => return Err(RenderError::new("the path takes too many steps through this event")),
+            Tree::Each(each) => {
+                bytes.push(b'[');
+                let first = bytes.len();
+                self.each(each, bytes, first, depth + 1, inside)?;
+                bytes.push(b']');
+            }
+            Tree::Select(selection) => match self.source.text.filter(|_| selection.is_whole() && inside.element.is_none()) {
+                Some(text) => bytes.extend_from_slice(text),
+                None => match self.find(selection, inside)? {
+                    Found::One(None) => return Ok(false),
+                    Found::One(Some(value)) => json(value, bytes)?,
+                    Found::Many(values) => json(&values, bytes)?,
+                },
             },
-            Tree::Template(template) => json(&template.text(self.templates, &self.names)?, bytes)?,
+            Tree::Template(template) => json(&template.text(self.templates, inside.names)?, bytes)?,
+            Tree::Value(template) => bytes.extend_from_slice(template.text(self.templates, inside.names)?.trim().as_bytes()),
             Tree::Literal(value) => json(value, bytes)?,
         }
-        if bytes.len() > BODY_BYTES_MAX {
-            return Err(RenderError::new(format!("the body would be longer than {BODY_BYTES_MAX} bytes")));
+        if bytes.len() > self.bytes_max {
+            return Err(RenderError::new(format!("the body would be longer than {} bytes", self.bytes_max)));
         }
         Ok(true)
+    }
+
+    /// Writes an item of a list that begins at `first`; of a `$each` all that it makes.
+    fn item(&self, tree: &Tree, bytes: &mut Vec<u8>, first: usize, depth: usize, inside: Inside<'_>) -> Result<(), RenderError> {
+        if let Tree::Each(each) = tree {
+            return self.each(each, bytes, first, depth, inside);
+        }
+        let before = bytes.len();
+        if before > first {
+            bytes.push(b',');
+        }
+        if !self.write(tree, bytes, depth, inside)? {
+            bytes.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// Writes what a `$each` makes as items of the list that begins at `first`.
+    fn each(&self, each: &Each, bytes: &mut Vec<u8>, first: usize, depth: usize, inside: Inside<'_>) -> Result<(), RenderError> {
+        let elements: Vec<&Value> = match self.find(&each.list, inside)? {
+            Found::Many(values) => values,
+            Found::One(None | Some(Value::Null)) => Vec::new(),
+            Found::One(Some(Value::Array(values))) => values.iter().collect(),
+            Found::One(Some(_)) => {
+                return Err(RenderError::new("what the path finds is not a list, so there is nothing to take `$each` of"));
+            }
+        };
+        let length = elements.len();
+        for (index, element) in elements.into_iter().enumerate() {
+            let Some(left) = self.elements_left.get().checked_sub(1) else {
+                return Err(RenderError::new(format!("`$each` makes more than {ELEMENTS_MAX} elements of this body")));
+            };
+            self.elements_left.set(left);
+            let names = || {
+                let item = view::of(Arc::new(element.clone()));
+                minijinja::Value::from_object(ElementNames { outer: (inside.names)(), item, index, length })
+            };
+            let inside = Inside { element: Some(element), names: &names };
+            self.item(&each.element, bytes, first, depth, inside).map_err(|error| error.under_index(index))?;
+        }
+        Ok(())
+    }
+
+    fn find<'v>(&'v self, selection: &Selection, inside: Inside<'v>) -> Result<Found<'v>, RenderError> {
+        let root = (self.source.root)();
+        selection
+            .find_from(root, inside.element.unwrap_or(root))
+            .map_err(|_| RenderError::new("the path takes too many steps through this event"))
     }
 }
 

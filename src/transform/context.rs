@@ -80,3 +80,69 @@ impl Object for Facts {
         Enumerator::Str(&["id", "received_at", "path", "query", "route"])
     }
 }
+
+/// What a batch's body sees: `items`, the list of its members' bodies, which is `payload` too, and the function `now`. The relay's facts
+/// are those of one event, so there is no `event`.
+#[derive(Debug)]
+pub(super) struct BatchNames {
+    /// A list.
+    pub(super) items: Value,
+    pub(super) now: Timestamp,
+}
+
+/// The names of a batch's body.
+pub(super) const BATCH_NAMES: [&str; 3] = ["items", "payload", "now"];
+
+impl Object for BatchNames {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "items" | "payload" => Some(self.items.clone()),
+            "now" => Some(filters::now(self.now)),
+            _ => None,
+        }
+    }
+}
+
+/// The names of a template inside of `$each`: beside all others `item`, the element, and `loop`, its place, as in `{% for %}`.
+#[derive(Debug)]
+pub(super) struct ElementNames {
+    /// Those outside of it.
+    pub(super) outer: Value,
+    pub(super) item: Value,
+    /// From 0.
+    pub(super) index: usize,
+    /// How many elements there are.
+    pub(super) length: usize,
+}
+
+/// The names that `$each` adds.
+pub(super) const ELEMENT_NAMES: [&str; 2] = ["item", "loop"];
+
+impl Object for ElementNames {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        match name {
+            "item" => Some(self.item.clone()),
+            "loop" => Some(place(self.index, self.length)),
+            _ => self.outer.get_attr(name).ok().filter(|value| !value.is_undefined()),
+        }
+    }
+}
+
+/// What `loop` says of an element, `index` from 0.
+pub(super) fn place(index: usize, length: usize) -> Value {
+    minijinja::context! {
+        index => index + 1,
+        index0 => index,
+        first => index == 0,
+        last => index + 1 == length,
+        length => length,
+    }
+}

@@ -8,26 +8,45 @@ use minijinja::{Error, ErrorKind, Value};
 use crate::condition::{PathRoot, Step};
 
 use super::errors::{RenderError, TemplateError};
-use super::limits::{RENDERED_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
+use super::limits::TEMPLATE_DEPTH_MAX;
 use super::marks::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED, SAYS};
 use super::origin::{EXCERPT_BYTES_MAX, Origin};
 use super::reads::{FACTS, ReadPath};
-use super::syntax;
+
+/// What people write who come from other languages, and what Jinja calls it.
+const FOREIGN: [(&str, &str); 8] = [
+    ("&&", "write `and`"),
+    ("||", "write `or`"),
+    ("===", "write `==`"),
+    ("??", "write `value | default(\"...\", true)`"),
+    ("?", "write `this if condition else that`"),
+    ("!", "write `not`"),
+    ("$.", "inside of `{{ }}` a path has no `$.`: write `data.email`"),
+    ("@.", "inside of `{{ }}` a path has no `@.`: write `data.email`"),
+];
 
 /// A syntax error; no value is known to the parser, so its own words can be kept.
 pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> TemplateError {
     let at = error.range().map_or(0, |range| range.start).min(source.len());
     let detail = error.detail().unwrap_or("this is not a template");
-    let place = source.get(at..).and_then(|place| place.chars().next());
-    let message = match (detail, place) {
-        ("unexpected character", Some(character)) => format!("unexpected `{}`", character.escape_debug()),
-        _ => detail.to_owned(),
-    };
-    let result = TemplateError::new(origin.scalar_offset(at), message);
-    match syntax::hint(source, at, detail) {
-        Some(hint) => result.hint(hint),
-        None => result,
+    let result = TemplateError::new(origin.scalar_offset(at), detail.to_owned());
+    let place = source.get(at..).unwrap_or_default();
+    let before = source.get(..at).unwrap_or_default();
+    // The parser may stop at the second character of a double one.
+    let foreign = FOREIGN.iter().find(|(text, _)| {
+        place.starts_with(text)
+            || text.char_indices().nth(1).is_some_and(|(second, _)| {
+                let (first, rest) = text.split_at(second);
+                before.ends_with(first) && place.starts_with(rest)
+            })
+    });
+    if let Some((_, hint)) = foreign {
+        return result.hint(*hint);
     }
+    if detail.contains("end of input") || detail.contains("end of variable block") {
+        return result.hint("every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`, every `{% for %}` its `{% endfor %}`");
+    }
+    result
 }
 
 /// The failure of a `{{ }}` that reads nothing of an event, so that no value can be quoted.
@@ -55,8 +74,19 @@ pub(super) fn on_trial(error: &Error, offset: usize, written: &str) -> TemplateE
     }
 }
 
+/// What a rendering may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Steps.
+    pub(super) fuel: u64,
+    /// Of the text.
+    pub(super) bytes: usize,
+    /// What it is a rendering of.
+    pub(super) of: &'static str,
+}
+
 /// An error of a rendering. `reads` are the paths that the template reads, `names` what it saw.
-pub(super) fn while_rendering(error: &Error, origin: &Origin, reads: &[ReadPath], names: &Value) -> RenderError {
+pub(super) fn while_rendering(error: &Error, origin: &Origin, reads: &[ReadPath], names: &Value, limits: Limits) -> RenderError {
     // The innermost error is the cause; those around it only say that a macro or a block failed.
     let mut cause = error;
     while let Some(inner) = cause.source().and_then(|source| source.downcast_ref::<Error>()) {
@@ -79,13 +109,13 @@ pub(super) fn while_rendering(error: &Error, origin: &Origin, reads: &[ReadPath]
         (_, Some(detail)) if detail.starts_with(SAYS) => format!("{place} cannot be rendered: {}", detail.trim_start_matches(SAYS)),
         (ErrorKind::UndefinedError, detail) => {
             let name = detail.and_then(|detail| undefined_name(detail, origin)).map(|name| format!("`{name}`"));
-            format!("{} is not in this event; where it may be absent, write `| default(\"...\")`", name.unwrap_or(place))
+            format!("{} is not in this {}; where it may be absent, write `| default(\"...\")`", name.unwrap_or(place), limits.of)
         }
         (ErrorKind::InvalidOperation, Some("recursion limit exceeded")) => {
             format!("{place} nests deeper than {TEMPLATE_DEPTH_MAX} levels")
         }
-        (ErrorKind::OutOfFuel, _) => format!("the template takes more than {TEMPLATE_FUEL_MAX} steps"),
-        (ErrorKind::WriteFailure, _) => format!("the text would be longer than {RENDERED_BYTES_MAX} bytes"),
+        (ErrorKind::OutOfFuel, _) => format!("the template takes more than {} steps", limits.fuel),
+        (ErrorKind::WriteFailure, _) => format!("the text would be longer than {} bytes", limits.bytes),
         (kind, detail) => {
             let why = detail.and_then(of_operator);
             format!("{place} cannot be rendered: {}", why.unwrap_or_else(|| kind.to_string()))

@@ -18,6 +18,8 @@ pub(super) struct Hazards {
     /// The names that stand for a path: `{% set name = data.name %}`.
     aliases: Vec<(String, Path)>,
     found: Vec<Read>,
+    /// What is printed keeps its type, so a null is one.
+    is_typed: bool,
 }
 
 /// An open block: what its conditions say.
@@ -41,6 +43,8 @@ struct Bears {
 impl Bears {
     const NOTHING: Self = Self { null: false, absence: false, items: false };
     const BOTH: Self = Self { null: true, absence: true, items: true };
+    /// JSON has a null, and nothing for what is absent.
+    const JSON: Self = Self { null: true, absence: false, items: false };
     /// A list, of which the template itself looks at each item.
     const ANY_ITEMS: Self = Self { null: false, absence: false, items: true };
 
@@ -56,6 +60,11 @@ impl Bears {
 }
 
 impl Hazards {
+    /// Of a template that nothing was read of. `is_typed`: what it prints keeps its type.
+    pub(super) fn new(is_typed: bool) -> Self {
+        Self { is_typed, ..Self::default() }
+    }
+
     /// The paths that were found, with their places in the scalar.
     pub(super) fn found(self) -> Vec<Read> {
         self.found
@@ -63,7 +72,7 @@ impl Hazards {
 
     pub(super) fn read(&mut self, statement: &Statement<'_>, offset: &impl Fn(usize) -> usize) {
         match statement {
-            Statement::Print(node) => self.visit(node, Bears::NOTHING, offset),
+            Statement::Print(node) => self.visit(node, if self.is_typed { Bears::JSON } else { Bears::NOTHING }, offset),
             Statement::If(condition) => {
                 self.visit(condition, Bears::BOTH, offset);
                 let block = Block { here: self.known(condition, true), otherwise: self.known(condition, false) };
@@ -272,7 +281,7 @@ fn filter_bears(name: &str, arguments: &[Argument<'_>], bears: Bears) -> [Bears;
         "int" | "float" if arguments.iter().any(|argument| argument.name.is_none_or(|name| name == "default")) => {
             [Bears::BOTH, Bears::BOTH]
         }
-        "tojson" => [Bears { null: true, absence: false, items: false }, Bears::NOTHING],
+        "tojson" => [Bears::JSON, Bears::NOTHING],
         // These drop what is null, or are told what to do with it.
         "select" | "reject" | "selectattr" | "rejectattr" | "map" | "groupby" => [Bears::ANY_ITEMS, Bears::BOTH],
         "batch" | "slice" => [Bears { items: bears.items, ..Bears::NOTHING }, Bears::BOTH],

@@ -9,9 +9,10 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `expression`, `vocabulary`, `methods`, `foreign`, `syntax`, `reads`, `asks`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
+//! `origin`, `lexer`, `expression`, `vocabulary`, `reads`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
 //! `comparing`, `questions`, `builtins`, `lists`, `conversions`, `functions`; `filters` (escaping, texts, dates);
-//! then `selection`, `body`, `address` and `header` (what may be sent), `failure`.
+//! then `scope` (which names a template knows), `selection`, `body`, `batch`, `declared` (texts that should be JSON), `address` and
+//! `header` (what may be sent), `failure`.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -24,7 +25,6 @@ use url::Url;
 use crate::config::{Destination, Shape};
 
 mod address;
-mod asks;
 mod assurance;
 mod batch;
 mod body;
@@ -32,12 +32,12 @@ mod builtins;
 mod comparing;
 mod context;
 mod conversions;
+mod declared;
 mod digits;
 mod errors;
 mod expression;
 mod failure;
 mod filters;
-mod foreign;
 mod functions;
 mod hazards;
 mod header;
@@ -46,22 +46,23 @@ mod lexer;
 mod limits;
 mod lists;
 mod marks;
-mod methods;
 mod origin;
 mod printing;
 mod prints;
 mod questions;
 mod reads;
+mod scope;
 mod selection;
 mod source;
 mod strict;
-mod syntax;
 mod template;
 mod view;
 mod vocabulary;
 
 #[cfg(test)]
 mod compliance_tests;
+#[cfg(test)]
+mod forms_tests;
 #[cfg(test)]
 mod hazard_tests;
 #[cfg(test)]
@@ -78,15 +79,15 @@ mod tests;
 pub use address::URL_BYTES_MAX;
 pub(crate) use address::{as_written, dot_segments};
 pub(crate) use batch::is_json;
-pub use batch::{BATCH_BYTES_MAX, Member, RenderedBatch, render_batch};
-pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, Tree};
+pub use batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch};
+pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
 pub use context::RenderContext;
 pub use errors::{RenderError, TemplateError};
-pub(crate) use foreign::hint as foreign_hint;
 pub use header::HEADER_BYTES_MAX;
-pub use limits::{RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
+pub use limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
 pub use prints::{Format, Print, is_plain};
 pub use reads::ReadPath;
+pub use scope::Scope;
 pub use selection::{Selected, Selection};
 pub use template::{Escape, Template, Templates};
 
@@ -133,11 +134,28 @@ pub fn render(
     target_shape: Option<&Shape>,
     context: &RenderContext,
 ) -> Result<Request, RenderError> {
-    let shape = &destination.shape;
     // All templates of a request share one view of the event, made when the first of them needs it.
     let view = OnceCell::new();
     let names = || view.get_or_init(|| context.names()).clone();
+    let (url, mut headers) = head(templates, destination, target_shape, &names)?;
+    let content = content(templates, destination, target_shape, context, &names)?;
+    if let Some(content_type) = content.content_type() {
+        headers.entry(CONTENT_TYPE).or_insert(content_type);
+    }
+    if let Content::Text(text) = &content {
+        declared::check(&headers, text).map_err(|error| error.under("body"))?;
+    }
+    Ok(Request { method: destination.method.clone(), url, headers, body: content.into_bytes() })
+}
 
+/// Renders URL and headers.
+fn head(
+    templates: &Templates,
+    destination: &Destination,
+    target_shape: Option<&Shape>,
+    names: &impl Fn() -> minijinja::Value,
+) -> Result<(Url, HeaderMap), RenderError> {
+    let shape = &destination.shape;
     let url = target_shape.and_then(|shape| shape.url.as_ref()).or(shape.url.as_ref());
     let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, names));
     let url = url.map_err(|error| error.under("url"))?;
@@ -149,25 +167,60 @@ pub fn render(
         let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)))?;
         headers.insert(name.clone(), value);
     }
+    Ok((url, headers))
+}
 
-    let body = target_shape.and_then(|shape| shape.body.as_ref()).or(shape.body.as_ref());
-    let (body, content_type) = match body {
-        Some(Body::Tree(tree)) => {
-            let writer = body::Writer { templates, payload: context.event.payload(), names };
-            let json = writer.json(tree).map_err(|error| error.under("body"))?;
-            (Bytes::from(json), Some(JSON))
+/// What a request carries.
+enum Content {
+    /// A JSON text.
+    Json(Bytes),
+    /// Any text.
+    Text(String),
+    Nothing,
+}
+
+impl Content {
+    /// The content type, where no header says another.
+    fn content_type(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Json(_) => Some(JSON),
+            Self::Text(_) => Some(PLAIN_TEXT),
+            Self::Nothing => None,
         }
-        Some(Body::Text(template)) => {
-            let text = template.text(templates, names).map_err(|error| error.under("body"))?;
-            (Bytes::from(text.into_owned()), Some(PLAIN_TEXT))
-        }
-        None if matches!(destination.method, Method::GET | Method::HEAD) => (Bytes::new(), None),
-        None => (context.event.body.clone(), Some(JSON)),
-    };
-    if let Some(content_type) = content_type {
-        headers.entry(CONTENT_TYPE).or_insert(content_type);
     }
-    Ok(Request { method: destination.method.clone(), url, headers, body })
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Json(json) => json,
+            Self::Text(text) => text.into(),
+            Self::Nothing => Bytes::new(),
+        }
+    }
+}
+
+/// Renders the body of one delivery.
+fn content(
+    templates: &Templates,
+    destination: &Destination,
+    target_shape: Option<&Shape>,
+    context: &RenderContext,
+    names: &impl Fn() -> minijinja::Value,
+) -> Result<Content, RenderError> {
+    let root = || context.event.payload();
+    match target_shape.and_then(|shape| shape.body.as_ref()).or(destination.shape.body.as_ref()) {
+        Some(body) => filled(body, templates, body::Source { root: &root, text: None, names }, BODY_BYTES_MAX),
+        None if matches!(destination.method, Method::GET | Method::HEAD) => Ok(Content::Nothing),
+        None => Ok(Content::Json(context.event.body.clone())),
+    }
+    .map_err(|error| error.under("body"))
+}
+
+/// Fills in a body from there.
+fn filled(body: &Body, templates: &Templates, source: body::Source<'_>, bytes_max: usize) -> Result<Content, RenderError> {
+    match body {
+        Body::Tree(tree) => Ok(Content::Json(body::Writer::new(templates, source, bytes_max).json(tree)?.into())),
+        Body::Text(template) => Ok(Content::Text(template.text(templates, source.names)?.into_owned())),
+    }
 }
 
 fn place_of(header: &HeaderName) -> String {

@@ -19,6 +19,8 @@ use super::marks::{FUNCTION_PRINTED, NULL_PRINTED};
 
 /// Turns a value into the text that printing it would give.
 pub(super) const TEXT_FILTER: &str = "__relay_text";
+/// Turns a value into JSON, which keeps its type.
+pub(super) const TYPED_FILTER: &str = "__relay_typed";
 /// The name of the escaping of URL templates.
 pub(super) const URL_ESCAPING: &str = "url";
 
@@ -26,14 +28,13 @@ pub(super) const URL_ESCAPING: &str = "url";
 const INDENT_MAX: usize = 16;
 /// One unit of fuel pays for this many bytes of JSON, as in minijinja's own `tojson`.
 const JSON_BYTES_PER_FUEL: usize = 4;
-/// So much JSON at once costs more than there is fuel.
-const JSON_BYTES_MAX: usize = TEMPLATE_FUEL_MAX as usize * JSON_BYTES_PER_FUEL;
 
 /// Makes an environment print by these rules.
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.set_formatter(print);
     environment.add_filter(TEXT_FILTER, |state: &State, value: &Value| text_value(state, value));
     environment.add_filter("tojson", to_json);
+    environment.add_filter(TYPED_FILTER, |state: &State, value: &Value| present_json(state, value, None));
     environment.add_filter("urlencode", url_encode);
 }
 
@@ -81,19 +82,27 @@ pub(super) fn text_value(state: &State, value: &Value) -> Result<Value, Error> {
 fn to_json(state: &State, value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = indent.or(options.get("indent")?);
     options.assert_all_used()?;
+    present_json(state, value, indent)
+}
+
+/// A value as JSON; an absent one is refused by its name.
+fn present_json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
     if Kind::of(value) == Kind::Absent {
         present(state, value)?;
     }
     json(state, value, indent)
 }
 
-/// Takes text until no fuel could pay for it: a list that is multiplied can be longer than memory.
-struct Affordable(Vec<u8>);
+/// Takes text until the fuel that is left could not pay for it: a list that is multiplied can be longer than memory.
+struct Affordable {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
 
 impl io::Write for Affordable {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        if self.0.len() > JSON_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > self.bytes_max { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.len()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -103,7 +112,9 @@ impl io::Write for Affordable {
 
 /// A value as JSON. A null is JSON's own; what is absent inside of it, or no number, is refused.
 pub(super) fn json(state: &State, value: &Value, indent: Option<usize>) -> Result<String, Error> {
-    let mut bytes = Affordable(Vec::new());
+    let fuel = state.fuel_levels().map_or(TEMPLATE_FUEL_MAX, |(_, remaining)| remaining);
+    let bytes_max = usize::try_from(fuel).unwrap_or(usize::MAX).saturating_mul(JSON_BYTES_PER_FUEL);
+    let mut bytes = Affordable { bytes: Vec::new(), bytes_max };
     let written = match indent {
         None => Strict(value).serialize(&mut serde_json::Serializer::new(&mut bytes)),
         Some(width) => {
@@ -112,11 +123,11 @@ pub(super) fn json(state: &State, value: &Value, indent: Option<usize>) -> Resul
             Strict(value).serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
         }
     };
-    if bytes.0.len() > JSON_BYTES_MAX {
+    if bytes.bytes.len() > bytes_max {
         return Err(Error::from(ErrorKind::OutOfFuel));
     }
     written.map_err(|error| refusal(error.to_string()))?;
-    let text = String::from_utf8(bytes.0).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
+    let text = String::from_utf8(bytes.bytes).map_err(|_| Error::from(ErrorKind::BadSerialization))?;
     state.consume_fuel(u64::try_from(text.len() / JSON_BYTES_PER_FUEL).unwrap_or(u64::MAX))?;
     Ok(text)
 }

@@ -13,7 +13,7 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
-use crate::condition::{Query, SyntaxError, TooManySteps, UsedPath};
+use crate::condition::{Query, Step, Surprise, SyntaxError, TooManySteps, UsedPath};
 
 /// A compiled JSONPath query (RFC 9535) over the payload. Cloning shares it.
 #[derive(Clone)]
@@ -43,6 +43,35 @@ impl Selection {
     /// All that selects asks this one function. `$5`, `$$`, `$x` and `$ ` are texts; a text `$` is written `{{ "$" }}`.
     pub fn is_written_in(text: &str) -> bool {
         text.strip_prefix('$').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
+    /// Whether a text inside of `$each` is a query that begins at the element: it is `@`, or begins with `@.` or `@[`.
+    pub fn is_of_element(text: &str) -> bool {
+        text.strip_prefix('@').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
+    /// Whether it can find one value at most.
+    pub fn is_singular(&self) -> bool {
+        self.is_singular
+    }
+
+    /// Every path that it uses; `element` are the steps to what `@` stands for, where they are known.
+    pub fn paths_from(&self, element: Option<&[Step]>) -> Vec<UsedPath> {
+        element.map_or_else(|| self.query.paths(), |element| self.query.paths_from(element))
+    }
+
+    /// What it says that is hardly ever meant.
+    pub fn surprises(&self) -> Vec<Surprise> {
+        self.query.surprises()
+    }
+
+    /// Compiles a query that begins at an element, `@...`.
+    ///
+    /// # Errors
+    /// Text that is not such a query, with the place in it.
+    pub fn parse_of_element(text: &str) -> Result<Self, SyntaxError> {
+        let query = Query::parse_of_element(text)?;
+        Ok(Self { is_singular: query.is_singular(), query, compiled: None })
     }
 
     /// Compiles a query.
@@ -89,10 +118,15 @@ impl Selection {
     }
 
     pub(super) fn find<'v>(&self, payload: &'v Value) -> Result<Found<'v>, TooManySteps> {
+        self.find_from(payload, payload)
+    }
+
+    /// The same, where `element` is what `@` stands for.
+    pub(super) fn find_from<'v>(&self, payload: &'v Value, element: &'v Value) -> Result<Found<'v>, TooManySteps> {
         let found = self.compiled.as_ref().and_then(|compiled| js_path_process(compiled.as_ref(), payload).ok());
         let values = match found {
             Some(found) => found.into_iter().map(|found| found.val).collect(),
-            None => self.query.select(payload)?,
+            None => self.query.select_from(payload, element)?,
         };
         Ok(if self.is_singular { Found::One(values.into_iter().next()) } else { Found::Many(values) })
     }

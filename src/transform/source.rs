@@ -7,14 +7,12 @@ use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
-use super::asks::Asks;
 use super::errors::TemplateError;
 use super::expression;
 use super::filters::{self, Trial};
 use super::hazards::Hazards;
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::marks::RESERVED_PREFIX;
-use super::methods;
 use super::origin::Origin;
 use super::prints::Prints;
 use super::reads::Read;
@@ -49,8 +47,6 @@ pub(super) struct Source {
     pub(super) constants: Vec<Constant>,
     /// The values that are printed without a way out for when they are null.
     pub(super) hazards: Hazards,
-    /// What it asks of the payload by names and values in texts.
-    pub(super) asks: Asks,
     /// The place of the first tag that could not be read, and so is not in its strict form. minijinja will say why.
     pub(super) unreadable: Option<usize>,
     /// What its tags print.
@@ -80,8 +76,9 @@ pub(super) fn has_tags(text: &Text) -> bool {
 }
 
 /// Reads a text that has tags. The globals of its values are numbered from `first_value`.
-pub(super) fn read(text: &Text, first_value: usize) -> Result<Source, TemplateError> {
-    let mut reader = Reader::new(first_value);
+/// `is_typed`: what is printed keeps its type.
+pub(super) fn read(text: &Text, first_value: usize, is_typed: bool) -> Result<Source, TemplateError> {
+    let mut reader = Reader::new(first_value, is_typed);
     for stretch in stretches(text) {
         match stretch {
             Stretch::Written(pieces) => reader.written(&pieces)?,
@@ -173,6 +170,7 @@ struct Reader {
     source: Source,
     state: State,
     first_value: usize,
+    is_typed: bool,
     in_head: bool,
     tags: usize,
     /// Blocks that are open.
@@ -180,7 +178,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(first_value: usize) -> Self {
+    fn new(first_value: usize, is_typed: bool) -> Self {
         let source = Source {
             text: String::new(),
             origin: Origin::default(),
@@ -189,14 +187,13 @@ impl Reader {
             bound: Vec::new(),
             reads: Vec::new(),
             constants: Vec::new(),
-            hazards: Hazards::default(),
-            asks: Asks::default(),
+            hazards: Hazards::new(is_typed),
             unreadable: None,
             prints: Prints::default(),
             head: String::new(),
             head_end: 0,
         };
-        Self { source, state: State::Outside, first_value, in_head: true, tags: 0, blocks: 0 }
+        Self { source, state: State::Outside, first_value, is_typed, in_head: true, tags: 0, blocks: 0 }
     }
 
     fn written(&mut self, pieces: &Pieces) -> Result<(), TemplateError> {
@@ -262,7 +259,7 @@ impl Reader {
         let reads_before = self.source.reads.len();
         self.note(pieces, &tag, kind == b'%')?;
         let source_before = self.source.text.len();
-        self.copy_tag(pieces, start, &tag, kind == b'%')?;
+        self.copy_tag(pieces, start, &tag, kind == b'%');
         let reads = self.source.reads.get(reads_before..).unwrap_or_default();
         if kind == b'{' && self.blocks == 0 && reads.iter().all(Read::is_never_there) {
             self.source.constants.push(Constant {
@@ -316,13 +313,11 @@ impl Reader {
     }
 
     /// Copies a tag in its strict form.
-    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) -> Result<(), TemplateError> {
+    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) {
         let edits = match expression::read(&tag.tokens, is_block) {
             Ok(statement) => {
-                methods::check(&statement, &pieces.text, &|at| pieces.scalar_offset(at))?;
                 self.source.hazards.read(&statement, &|at| pieces.scalar_offset(at));
-                self.source.asks.read(&statement, &|at| pieces.scalar_offset(at));
-                strict::edits(&statement)
+                strict::edits(&statement, self.is_typed)
             }
             Err(unreadable) => {
                 self.source.unreadable.get_or_insert(pieces.scalar_offset(unreadable.0));
@@ -337,7 +332,6 @@ impl Reader {
             at = place.end;
         }
         self.copy(pieces, at..tag.end);
-        Ok(())
     }
 
     fn value(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {

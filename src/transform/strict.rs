@@ -8,16 +8,18 @@ use super::builtins::{EACH_FILTER, FACTOR_FILTER, FILTER_PREFIX, NEGATED_FILTER,
 use super::comparing::COMPARE;
 use super::expression::{Argument, Node, Shape, Statement};
 use super::lexer::Token;
-use super::printing::TEXT_FILTER;
+use super::printing::{TEXT_FILTER, TYPED_FILTER};
 use super::questions::{TEST_PREFIX, is_own};
 
 /// What stands in place of a stretch of a tag; of an empty one, what is inserted there.
 pub(super) type Edit = (Range<usize>, String);
 
 /// The changes to a tag, in the order of their places.
-pub(super) fn edits(statement: &Statement<'_>) -> Vec<Edit> {
+/// `is_typed`: what is printed is written as JSON.
+pub(super) fn edits(statement: &Statement<'_>, is_typed: bool) -> Vec<Edit> {
     let mut edits = Edits(Vec::new());
     match statement {
+        Statement::Print(node) if is_typed => edits.wrapped(node, TYPED_FILTER),
         Statement::Print(node) | Statement::If(node) | Statement::ElseIf(node) => edits.visit(node),
         Statement::For { list, condition, .. } => {
             edits.wrapped(list, EACH_FILTER);

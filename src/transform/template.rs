@@ -9,20 +9,20 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use url::Url;
 
-use crate::condition::Compared;
 use crate::config::text::{Part, Text};
 
-use super::context::RenderContext;
+use super::context::{self, RenderContext};
 use super::errors::{RenderError, TemplateError};
-use super::limits::{RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
+use super::limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
 use super::marks::RESERVED_PREFIX;
 use super::origin::Origin;
 use super::printing::{self, URL_ESCAPING};
-use super::prints::Print;
-use super::reads::{Names, ReadPath};
+use super::prints::{Format, Print};
+use super::reads::{Read, ReadPath};
+use super::scope::Scope;
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
-use super::{address, builtins, comparing, failure, filters, functions, header, questions};
+use super::{address, builtins, comparing, failure, filters, functions, header, lexer, questions};
 
 /// The work that the trial of a `{{ }}` may cost that reads nothing of an event. What takes more is not judged.
 const TRIAL_FUEL_MAX: u64 = 2_000;
@@ -30,6 +30,8 @@ const TRIAL_FUEL_MAX: u64 = 2_000;
 /// The compiled templates of one file, and what they share. Built while the file loads, then only read.
 pub struct Templates {
     environment: Environment<'static>,
+    /// Those of batches' bodies, which may cost more.
+    of_batches: Environment<'static>,
     /// The same without templates, where little work is granted.
     trials: Environment<'static>,
     templates: usize,
@@ -39,18 +41,26 @@ pub struct Templates {
 impl Templates {
     /// No templates yet.
     pub fn new() -> Self {
-        Self { environment: environment(TEMPLATE_FUEL_MAX), trials: environment(TRIAL_FUEL_MAX), templates: 0, values: 0 }
+        Self {
+            environment: environment(TEMPLATE_FUEL_MAX),
+            of_batches: environment(BATCH_FUEL_MAX),
+            trials: environment(TRIAL_FUEL_MAX),
+            templates: 0,
+            values: 0,
+        }
     }
 
     /// Refuses a `{{ }}` that fails on every event: it reads nothing of one, and fails without any.
-    fn try_constants(&self, constants: &[Constant], bound: &[String], escape: Escape) -> Result<(), TemplateError> {
+    fn try_constants(&self, constants: &[Constant], bound: &[String], escape: Escape, scope: Scope) -> Result<(), TemplateError> {
         // What the template itself defines would be unknown here.
         if !bound.is_empty() {
             return Ok(());
         }
         let name = if escape == Escape::Url { URL_ESCAPING } else { "text" };
         for Constant { offset, written, source } in constants {
-            let names = minijinja::context! { event => minijinja::context! {}, now => filters::now(Timestamp::UNIX_EPOCH) };
+            let place = if scope.in_each { context::place(0, 1) } else { Value::UNDEFINED };
+            let now = filters::now(Timestamp::UNIX_EPOCH);
+            let names = minijinja::context! { event => minijinja::context! {}, now => now, loop => place };
             let tried = self.trials.render_named_str(name, source, names);
             if let Err(error) = tried
                 && error.kind() != ErrorKind::OutOfFuel
@@ -61,13 +71,21 @@ impl Templates {
         Ok(())
     }
 
-    fn render(&self, name: &str, origin: &Origin, reads: &[ReadPath], names: Value) -> Result<String, RenderError> {
-        let rendered = self.environment.get_template(name).and_then(|template| template.render(&names));
-        let text = rendered.map_err(|error| failure::while_rendering(&error, origin, reads, &names))?;
-        if text.len() > RENDERED_BYTES_MAX {
-            return Err(RenderError::new(format!("the text would be longer than {RENDERED_BYTES_MAX} bytes")));
+    fn render(&self, name: &str, scope: Scope, origin: &Origin, reads: &[ReadPath], names: Value) -> Result<String, RenderError> {
+        let (environment, limits) = match scope.of_batch {
+            true => (&self.of_batches, failure::Limits { fuel: BATCH_FUEL_MAX, bytes: BATCH_TEXT_BYTES_MAX, of: "batch" }),
+            false => (&self.environment, failure::Limits { fuel: TEMPLATE_FUEL_MAX, bytes: RENDERED_BYTES_MAX, of: "event" }),
+        };
+        let rendered = environment.get_template(name).and_then(|template| template.render(&names));
+        let text = rendered.map_err(|error| failure::while_rendering(&error, origin, reads, &names, limits))?;
+        if text.len() > limits.bytes {
+            return Err(RenderError::new(format!("the text would be longer than {} bytes", limits.bytes)));
         }
         Ok(text)
+    }
+
+    fn environment_of(&mut self, scope: Scope) -> &mut Environment<'static> {
+        if scope.of_batch { &mut self.of_batches } else { &mut self.environment }
     }
 }
 
@@ -122,6 +140,8 @@ pub enum Escape {
     Url,
     /// A header's value: as they are, but a control character is an error (no header can be injected).
     Header,
+    /// Of `$value`: one `{{ }}`, whose value is written as JSON and so keeps its type.
+    Typed,
 }
 
 /// A string of routes.yaml, ready to render. Shown as it was written, with `${NAME}` in place of values.
@@ -132,7 +152,6 @@ pub struct Template {
     reads: Vec<ReadPath>,
     prints: Vec<Print>,
     hazards: Vec<ReadPath>,
-    compared: Vec<Compared>,
 }
 
 /// What a template was found to read.
@@ -141,7 +160,6 @@ struct Found {
     reads: Vec<ReadPath>,
     prints: Vec<Print>,
     hazards: Vec<ReadPath>,
-    compared: Vec<Compared>,
 }
 
 enum Form {
@@ -152,6 +170,7 @@ enum Form {
     Compiled {
         /// Its name in the environment.
         name: String,
+        scope: Scope,
         origin: Origin,
         /// Where it must lead, for a URL.
         base: Option<Box<address::Base>>,
@@ -171,17 +190,28 @@ impl Template {
     /// event and fails, a `${...}` inside a tag, a URL whose host a value could change, a literal that is not a URL or
     /// not a header's value.
     pub fn compile(templates: &mut Templates, text: &Text, escape: Escape) -> Result<Self, TemplateError> {
+        Self::compile_within(templates, text, escape, Scope::default())
+    }
+
+    /// The same of a text that stands where other names are known than those of an event.
+    ///
+    /// # Errors
+    /// As [`Template::compile`]. In a batch's body also a name that is not known there; of `$value` a text that is not one `{{ }}`.
+    pub fn compile_within(templates: &mut Templates, text: &Text, escape: Escape, scope: Scope) -> Result<Self, TemplateError> {
         let holds_value = text.parts.iter().any(|part| matches!(part, Part::Value(_)));
         if escape == Escape::Header {
             header::check_values(text)?;
         }
         let mut found = Found::default();
+        if escape == Escape::Typed {
+            is_one_value(text)?;
+        }
         let form = if source::has_tags(text) {
-            Self::compile_tags(templates, text, escape, &mut found)?
+            Self::compile_tags(templates, text, escape, scope, &mut found)?
         } else {
             let literal = text.expose();
             match escape {
-                Escape::None => Form::Literal(literal),
+                Escape::None | Escape::Typed => Form::Literal(literal),
                 Escape::Url => {
                     let url = Box::new(address::literal(&literal)?);
                     Form::LiteralUrl(literal, url)
@@ -192,44 +222,53 @@ impl Template {
                 }
             }
         };
-        let Found { reads, prints, hazards, compared } = found;
-        Ok(Self { form, masked: text.masked(), holds_value, reads, prints, hazards, compared })
+        let Found { reads, prints, hazards } = found;
+        Ok(Self { form, masked: text.masked(), holds_value, reads, prints, hazards })
     }
 
-    fn compile_tags(templates: &mut Templates, text: &Text, escape: Escape, found: &mut Found) -> Result<Form, TemplateError> {
+    fn compile_tags(
+        templates: &mut Templates,
+        text: &Text,
+        escape: Escape,
+        scope: Scope,
+        found: &mut Found,
+    ) -> Result<Form, TemplateError> {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, asks, unreadable, prints, head, head_end } =
-            source::read(text, templates.values)?;
+        let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, unreadable, prints, head, head_end } =
+            source::read(text, templates.values, escape == Escape::Typed)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
-            Escape::None | Escape::Header => None,
+            Escape::None | Escape::Header | Escape::Typed => None,
         };
         let kind = if escape == Escape::Url { URL_ESCAPING } else { "text" };
         let name = format!("{kind}{}", templates.templates);
         templates
-            .environment
+            .environment_of(scope)
             .add_template_owned(name.clone(), source.clone())
             .map_err(|error| failure::while_compiling(&error, &source, &origin))?;
         if let Some(offset) = unreadable {
-            let error = TemplateError::new(offset, "this is not an expression of Jinja that the relay can read");
-            return Err(error.hint("put what a filter gives in parentheses before you go on: `(data.emails | first).email`"));
+            return Err(TemplateError::new(offset, "this is not an expression of Jinja that the relay can read"));
         }
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
-        templates.try_constants(&constants, &bound, escape)?;
-        (found.reads, found.compared) = asks.finish(reads, &bound);
-        found.hazards = Names::new(&bound, Vec::new()).paths(hazards.found());
-        if escape == Escape::None {
-            found.prints = prints.finish();
+        templates.try_constants(&constants, &bound, escape, scope)?;
+        found.reads = Read::paths(reads, &bound);
+        scope.check(&found.reads)?;
+        found.hazards = Read::paths(hazards.found(), &bound);
+        match escape {
+            Escape::None => found.prints = prints.finish(),
+            // It is JSON by itself, but what reads a text of it may still read markup.
+            Escape::Typed => found.prints = prints.finish().into_iter().filter(|print| print.format != Format::Json).collect(),
+            Escape::Url | Escape::Header => {}
         }
         templates.templates += 1;
         for value in values {
             let global = format!("{RESERVED_PREFIX}value_{}", templates.values);
-            templates.environment.add_global(global, Value::from_safe_string(value));
+            templates.environment_of(scope).add_global(global, Value::from_safe_string(value));
             templates.values += 1;
         }
-        Ok(Form::Compiled { name, origin, base })
+        Ok(Form::Compiled { name, scope, origin, base })
     }
 
     /// Renders the template.
@@ -265,11 +304,6 @@ impl Template {
         &self.hazards
     }
 
-    /// The values that it compares the event's with.
-    pub fn compared(&self) -> &[Compared] {
-        &self.compared
-    }
-
     /// The template as it was written, with `${NAME}` in place of values.
     pub fn masked(&self) -> &str {
         &self.masked
@@ -278,15 +312,15 @@ impl Template {
     pub(super) fn text(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Cow<'_, str>, RenderError> {
         match &self.form {
             Form::Literal(text) | Form::LiteralUrl(text, _) | Form::LiteralHeader(text, _) => Ok(Cow::Borrowed(text)),
-            Form::Compiled { name, origin, .. } => templates.render(name, origin, &self.reads, names()).map(Cow::Owned),
+            Form::Compiled { name, scope, origin, .. } => templates.render(name, *scope, origin, &self.reads, names()).map(Cow::Owned),
         }
     }
 
     pub(super) fn url(&self, templates: &Templates, names: impl FnOnce() -> Value) -> Result<Url, RenderError> {
         match &self.form {
             Form::LiteralUrl(_, url) => Ok(url.as_ref().clone()),
-            Form::Compiled { name, origin, base: Some(base) } => {
-                address::rendered(base, &templates.render(name, origin, &self.reads, names())?)
+            Form::Compiled { name, scope, origin, base: Some(base) } => {
+                address::rendered(base, &templates.render(name, *scope, origin, &self.reads, names())?)
             }
             Form::Literal(_) | Form::LiteralHeader(..) | Form::Compiled { base: None, .. } => {
                 Err(RenderError::new("this template was not compiled as a URL"))
@@ -300,6 +334,17 @@ impl Template {
             _ => header::value(&self.text(templates, names)?, self.holds_value),
         }
     }
+}
+
+/// Refuses a `$value` that is more than one `{{ }}`, or none.
+fn is_one_value(text: &Text) -> Result<(), TemplateError> {
+    let written = text.plain().map(str::trim).unwrap_or_default();
+    let tag = written.strip_prefix("{{").and_then(|_| lexer::read_tag(written, 2, "}}").ok()?);
+    if tag.is_some_and(|tag| tag.end == written.len() && !tag.tokens.is_empty()) {
+        return Ok(());
+    }
+    Err(TemplateError::new(0, "`$value` is one `{{ }}`, whose value keeps its type, and nothing beside it")
+        .hint("for example `{ $value: \"{{ data.company_size > 1000 }}\" }`; a text is written without `$value`"))
 }
 
 impl fmt::Debug for Template {

@@ -1,5 +1,5 @@
-//! What templates see of an event: its JSON as it is, without a copy in minijinja's own values. Only what a template
-//! reaches is converted, and a template reaches little of a payload.
+//! What templates see of an event, or of any JSON: it is as it stands, without a copy in minijinja's own values. Only what a
+//! template reaches is converted, and a template reaches little of a payload.
 
 use std::sync::Arc;
 
@@ -21,23 +21,33 @@ pub(super) enum Root {
 
 /// The value at the root of a tree.
 pub(super) fn root(event: &Arc<Event>, root: Root) -> Value {
-    View { event: Arc::clone(event), root, steps: Vec::new() }.value()
+    View { source: Source::Event(Arc::clone(event), root), steps: Vec::new() }.value()
+}
+
+/// A value that belongs to no event: what a batch's body sees, an element of a list.
+pub(super) fn of(json: Arc<Json>) -> Value {
+    View { source: Source::Json(json), steps: Vec::new() }.value()
 }
 
 /// The value of a member of a tree's root; `None` where it has no such member.
 pub(super) fn member(event: &Arc<Event>, root: Root, name: &str) -> Option<Value> {
-    let view = View { event: Arc::clone(event), root, steps: Vec::new() };
+    let view = View { source: Source::Event(Arc::clone(event), root), steps: Vec::new() };
     view.json()?.get(name)?;
     Some(view.child(Step::Member(name.into())))
 }
 
-/// A map or a list of an event: the event, and the way to it from the tree's root. The way is walked at each use, which
+/// A map or a list: where it comes from, and the way to it from the tree's root. The way is walked at each use, which
 /// for the few steps of a path costs less than a copy would.
 #[derive(Clone)]
 struct View {
-    event: Arc<Event>,
-    root: Root,
+    source: Source,
     steps: Vec<Step>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Event(Arc<Event>, Root),
+    Json(Arc<Json>),
 }
 
 #[derive(Clone)]
@@ -48,9 +58,10 @@ enum Step {
 
 impl View {
     fn json(&self) -> Option<&Json> {
-        let root = match self.root {
-            Root::Payload => self.event.payload(),
-            Root::Facts => self.event.facts(),
+        let root = match &self.source {
+            Source::Event(event, Root::Payload) => event.payload(),
+            Source::Event(event, Root::Facts) => event.facts(),
+            Source::Json(json) => json,
         };
         self.steps.iter().try_fold(root, |json, step| match step {
             Step::Member(name) => json.get(&**name),
@@ -62,7 +73,7 @@ impl View {
         let mut steps = Vec::with_capacity(self.steps.len() + 1);
         steps.extend_from_slice(&self.steps);
         steps.push(step);
-        Self { event: Arc::clone(&self.event), root: self.root, steps }.value()
+        Self { source: self.source.clone(), steps }.value()
     }
 
     /// A plain value as minijinja has it, a map or a list as a view.
@@ -119,7 +130,11 @@ impl Object for View {
 /// Says where it looks, and nothing of what is there.
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View").field("event", &self.event.id).field("root", &self.root).finish_non_exhaustive()
+        let mut view = f.debug_struct("View");
+        if let Source::Event(event, root) = &self.source {
+            view.field("event", &event.id).field("root", root);
+        }
+        view.finish_non_exhaustive()
     }
 }
 

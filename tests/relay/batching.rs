@@ -246,27 +246,123 @@ async fn a_byte_order_mark_before_a_payload_does_not_spoil_the_batch() {
     end(relay, 3).await;
 }
 
+/// The body of a request.
+fn json_of(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+/// The signature of Standard Webhooks over the bytes that came.
+fn signature(request: &Request) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use hmac::{KeyInit as _, Mac as _};
+    let key = STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap();
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
+    mac.update(format!("{}.{}.", request.webhook_id(), request.header("webhook-timestamp")).as_bytes());
+    mac.update(&request.body);
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn two_refused_batches_open_it_and_one_alone_does_not() {
-    let receiver = Receiver::answering([Answer::status(400), Answer::status(200)]).await;
-    let keys = "concurrency: 1, batch: { max: 30, every: 1h }, retry: { first: 1ms }, circuit: { cooldown: 100ms }";
-    let relay = Setup::to(&receiver, keys).start().await;
-    post(&relay, 0..60).await;
-    relay.wait_for_outcome("dead", 30).await;
-    relay.wait_for_outcome("delivered", 30).await;
-    assert!(!relay.log().contains("circuit breaker"), "{}", relay.log());
-    receiver.become_always(Answer::status(400));
-    post(&relay, 60..180).await;
-    relay.wait_for_metric("held", &[("destination", "crm"), ("reason", "refusals")], 1).await;
-    let count = receiver.count();
-    receiver.wait_for(count + 3).await;
-    assert_eq!(
-        relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await,
-        90,
-        "the first two batches, and no probe"
+async fn a_body_around_a_batch_is_repeated_as_it_was_under_one_id_and_a_signature_over_its_bytes() {
+    let receiver = Receiver::always(Answer::status(503)).await;
+    let keys = format!(
+        "sign: {{ secret: {SECRET} }}, batch: {{ max: 4, every: 1s, body: {{ inputs: $, ids: '$[*].data.id', n: {{ $value: '{{{{ items | length }}}}' }} }} }}, retry: {{ attempts: 1000, first: 50ms, factor: 1 }}, circuit: {{ failures: 100000, cooldown: 1ms }}"
     );
+    let mut relay = Setup::to(&receiver, &keys).start().await;
+    post(&relay, 0..4).await;
+    receiver.wait_for(3).await;
+    relay.kill();
+    relay.start_again().await;
+    let so_far = receiver.count();
+    receiver.wait_for(so_far + 2).await;
     receiver.become_always(Answer::status(200));
-    relay.wait_for_metric("waiting", &[("destination", "crm")], 0).await;
-    assert_eq!(relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await, 90);
-    end(relay, 90).await;
+    end(relay, 4).await;
+    let requests = receiver.requests();
+    let first = &requests[0];
+    let payloads: Vec<Value> = (0..4).map(|id| serde_json::from_str(&reveal(id)).unwrap()).collect();
+    assert_eq!(json_of(first), json!({ "inputs": payloads, "ids": [0, 1, 2, 3], "n": 4 }));
+    for request in &requests {
+        assert_eq!((request.webhook_id(), &request.body), (first.webhook_id(), &first.body));
+        assert_eq!(request.header("webhook-signature"), signature(request));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_spoils_the_batchs_body_is_dead_alone_even_where_it_leads() {
+    let receiver = Receiver::start().await;
+    let keys = "batch: { max: 4, every: 500ms, body: { text: '{% for i in items %}{{ i.data.name }};{% endfor %}' } }";
+    let relay = Setup::to(&receiver, keys).start().await;
+    let named = |id: u64| reveal(id).replace("\"status\":\"finished\"", &format!("\"status\":\"finished\",\"name\":\"N{id}\""));
+    for id in 0..4 {
+        relay.webhook(if id == 0 || id == 2 { reveal(id) } else { named(id) }).accepted().await;
+    }
+    relay.wait_for_outcome("dead", 2).await;
+    relay.wait_for_outcome("delivered", 2).await;
+    for dead in relay.listed(&["deliveries", "--status", "dead"]).await {
+        let error = dead["last_error"].as_str().unwrap();
+        assert!(error.contains("batch.body.text: `i.data.name` is not in this batch"), "{error}");
+    }
+    end(relay, 2).await;
+    assert_eq!(receiver.requests().iter().map(json_of).collect::<Vec<_>>(), [json!({ "text": "N1;N3;" })]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_cannot_go_together_go_one_by_one_and_none_is_lost() {
+    let receiver = Receiver::answering([Answer::status(500)]).await;
+    // Of numbers and texts together there is no order.
+    let keys = "batch: { max: 6, every: 500ms, body: { ids: { $value: \"{{ items | map(attribute='data') | map(attribute='key') | sort | list }}\" } } }, concurrency: 1, retry: { attempts: 3, first: 10ms }";
+    let relay = Setup::to(&receiver, keys).start().await;
+    let keyed = |id: u64, key: &str| reveal(id).replace("\"status\":\"finished\"", &format!("\"status\":\"finished\",\"key\":{key}"));
+    let mut events = Vec::new();
+    for (id, key) in (0..).zip(["1", "\"x\"", "2", "\"y\"", "3", "[]"]) {
+        events.push(relay.webhook(keyed(id, key)).accepted().await);
+    }
+    // A list has no order, even alone.
+    relay.wait_for_outcome("dead", 1).await;
+    relay.wait_for_outcome("delivered", 5).await;
+    let requests = receiver.requests();
+    let ids: BTreeSet<&str> = requests.iter().map(Request::webhook_id).collect();
+    let mut bodies: Vec<String> =
+        requests.iter().filter(|request| request.answered == Some(200)).map(|request| json_of(request).to_string()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["{\"ids\":[\"x\"]}", "{\"ids\":[\"y\"]}", "{\"ids\":[1]}", "{\"ids\":[2]}", "{\"ids\":[3]}"]);
+    assert_eq!((ids.len(), requests.len()), (5, 6), "each under its own id, one of them repeated under it");
+    let shown = &relay.listed(&["deliveries", "show", &format!("{}_crm", events[0])]).await[0];
+    assert_eq!(shown["status"], "delivered");
+    assert!(shown["attempts"].as_u64().unwrap() <= 2, "to part a batch uses up no attempt: {shown}");
+    end(relay, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_waits_for_its_repetition_takes_a_new_body_and_keeps_its_members_and_its_id() {
+    let receiver = Receiver::always(Answer::status(503)).await;
+    let rules = |body: &str| {
+        format!(
+            "destinations:\n  crm: {{ url: '{}', batch: {{ max: 3, every: 1h, body: {body} }}, retry: {{ attempts: 1000, first: 50ms, factor: 1 }}, circuit: {{ failures: 100000, cooldown: 1ms }} }}\nroutes:\n  - {{ name: all, to: [crm] }}\n",
+            receiver.url("/")
+        )
+    };
+    let mut relay = Setup::new(rules("{ before: '$[*].data.id' }")).start().await;
+    post(&relay, 0..3).await;
+    receiver.wait_for(2).await;
+    relay.write_rules(rules("{ after: '$[*].data.id' }"));
+    relay.reloaded().await;
+    eventually("the new shape", async || {
+        let requests = receiver.requests();
+        requests.iter().any(|request| json_of(request) == json!({ "after": [0, 1, 2] })).then_some(())
+    })
+    .await;
+    // An outer body that does not load takes no effect, and says where.
+    relay.write_rules(rules("{ after: '{{ data.id }}' }"));
+    let (status, refused) = relay.post("/-/reload").await;
+    assert!(status == 422 && refused.to_string().contains("`data.id` is not known in a batch's body"), "{refused}");
+    receiver.become_always(Answer::status(200));
+    end(relay, 3).await;
+    let requests = receiver.requests();
+    assert_eq!(json_of(&requests[0]), json!({ "before": [0, 1, 2] }));
+    assert_eq!(json_of(requests.last().unwrap()), json!({ "after": [0, 1, 2] }));
+    assert_eq!(requests.iter().map(Request::webhook_id).collect::<BTreeSet<_>>().len(), 1);
 }

@@ -20,7 +20,6 @@ mod dashboards;
 mod delivering;
 mod delivering_circuit;
 mod delivering_failures;
-mod delivering_refusals;
 mod delivering_rules;
 mod deploying;
 mod dry_run;

@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::config::batch;
 use crate::config::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
-    OFF, REFUSALS_MAX, REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+    REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
+use crate::config::forms::{DO, EACH, VALUE};
 use crate::config::shape::RESERVED_HEADERS;
 use crate::config::units::shown_duration;
 
-use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, integer_or, number, object, rate, short_or_long};
+use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, number, object, rate, short_or_long};
 use super::{auth, headers};
 
 /// What a destination's name looks like.
@@ -30,7 +31,7 @@ pub(super) fn destination() -> Schema {
         ("rate_limit", rate_limit().says("Attempts a second, minute or hour at most. Left out: no limit.")),
         ("retry", retry().says("When a failed attempt is repeated, and how often. A Retry-After of the destination wins.")),
         ("circuit", circuit().says("When the destination is left alone for a while: its queue waits, and no attempts are used up.")),
-        ("batch", batch().says("Several deliveries in one request: a JSON array of their bodies, with a `webhook-id` of its own. Left out: one each.")),
+        ("batch", batch().says("Several deliveries in one request: a JSON array of their bodies, or a `body` around it, with a `webhook-id` of its own. Left out: one each.")),
         (
             "order_by",
             kind::path()
@@ -75,15 +76,55 @@ pub(super) fn shape() -> Vec<Entry> {
         ),
         (
             "body",
-            Schema::of_type(["object", "array", "string", "number", "boolean"])
+            body()
                 .says(
                     "What is sent. A string that begins with `$.` or `$[` is a JSONPath and keeps the type of what it finds, `$` alone is \
-                     the whole payload, a string with `{{ }}` is a template, anything else is literal. Left out: the payload, byte for \
+                     the whole payload, a string with `{{ }}` is a template, anything else is literal. `{ $each: path, $do: body }` makes \
+                     a list of another, `{ $value: \"{{ ... }}\" }` keeps the type of a template's value. Left out: the payload, byte for \
                      byte as it was received.",
                 )
-                .examples([json!({ "email": "$.data.email", "name": "{{ data.name | title }}", "source": "wiza" })]),
+                .examples([
+                    json!({ "email": "$.data.email", "name": "{{ data.name | title }}", "source": "wiza" }),
+                    json!({ "phones": { "$each": "$.data.phones", "$do": { "number": "@.number" } } }),
+                ]),
         ),
     ]
+}
+
+fn body() -> Schema {
+    Schema::of_type(["object", "array", "string", "number", "boolean"]).with("allOf", json!([kind::defined("value").into_value()]))
+}
+
+/// Any value of a body: an object may be one of its forms, `$each` with `$do`, or `$value`.
+pub(super) fn value() -> Schema {
+    let value = || kind::defined("value").into_value();
+    let each = json!({
+        "description": "The list: a JSONPath of the payload (`$...`), or inside of another `$each` of its element (`@...`).",
+        "type": "string",
+        "pattern": r"^[$@](?:$|[.\[])",
+        "examples": ["$.data.phones"],
+    });
+    let element = json!({
+        "description": "What each element becomes. In it `@` is the element, `$` the payload, and templates know `item` and `loop`.",
+        "allOf": [value()],
+        "examples": [{ "number": "@.number" }],
+    });
+    let typed = json!({
+        "description": "One `{{ }}`, whose value keeps its type.",
+        "type": "string",
+        "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
+        "examples": ["{{ data.company_size > 1000 }}"],
+    });
+    let list = json!({ "required": [EACH, DO], "properties": { EACH: each, DO: element }, "additionalProperties": false });
+    let any = json!({ "additionalProperties": value(), "items": value() });
+    kind::anything()
+        .says("A value of a body.")
+        .with("if", json!({ "type": "object", "required": [VALUE] }))
+        .with("then", json!({ "properties": { VALUE: typed }, "additionalProperties": false }))
+        .with(
+            "else",
+            json!({ "if": { "type": "object", "anyOf": [{ "required": [EACH] }, { "required": [DO] }] }, "then": list, "else": any }),
+        )
 }
 
 fn rate_limit() -> Schema {
@@ -139,6 +180,15 @@ fn batch() -> Schema {
                 .says("How long the first waits for others.")
                 .default(shown_duration(batch::EVERY_DEFAULT)),
         ),
+        (
+            "body",
+            body()
+                .says(
+                    "What is sent, as a destination's `body`: its `$`, and `items` in its templates, is the list of the members' bodies. \
+                     Left out: that list.",
+                )
+                .examples([json!({ "inputs": "$" }), json!("{% for item in items %}{{ item | tojson }}\n{% endfor %}")]),
+        ),
     ])
     .or_nothing()
 }
@@ -147,12 +197,6 @@ fn circuit() -> Schema {
     let default = Circuit::default();
     object([
         ("failures", integer(&(1..=FAILURES_MAX)).says("Failed attempts in a row.").default(default.failures)),
-        (
-            "refusals",
-            integer_or(&(0..=REFUSALS_MAX), OFF)
-                .says("Different events in a row that are dead because it refuses them, or because no request can be made of them. `off`, or 0: these never open it.")
-                .default(default.refusals),
-        ),
         (
             "cooldown",
             duration(&(MILLISECOND..=WAIT_MAX))

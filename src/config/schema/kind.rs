@@ -16,6 +16,11 @@ pub(super) struct Schema(Map<String, Value>);
 pub(super) type Entry = (&'static str, Schema);
 
 impl Schema {
+    /// It as a part of a keyword's value.
+    pub fn into_value(self) -> Value {
+        self.into()
+    }
+
     /// A schema of a type, or of several.
     pub fn of_type<const N: usize>(types: [&str; N]) -> Self {
         match types.as_slice() {
@@ -139,11 +144,6 @@ pub(super) fn boolean() -> Schema {
 /// A whole number in the range.
 pub(super) fn integer(range: &RangeInclusive<u32>) -> Schema {
     Schema::of_type(["integer", "string"]).with("minimum", json!(range.start())).with("maximum", json!(range.end())).pattern("[0-9]+")
-}
-
-/// A whole number in the range, or this word.
-pub(super) fn integer_or(range: &RangeInclusive<u32>, word: &str) -> Schema {
-    integer(range).pattern(&format!("[0-9]+|{word}"))
 }
 
 /// A number in the range.

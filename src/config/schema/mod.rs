@@ -49,7 +49,11 @@ pub fn routes_file() -> Value {
         // A destination has a `url`, its own or that of `defaults`.
         .with("if", json!({ "required": ["defaults"], "properties": { "defaults": { "type": "object", "required": ["url"] } } }))
         .with("else", json!({ "properties": { "destinations": { "additionalProperties": { "type": "object", "required": ["url"] } } } }));
-    document("routes.yaml", file, [("destination", destination::destination()), ("targets", route::targets())])
+    document(
+        "routes.yaml",
+        file,
+        [("destination", destination::destination()), ("targets", route::targets()), ("value", destination::value())],
+    )
 }
 
 /// The schema of a `*.test.yaml`.

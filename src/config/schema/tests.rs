@@ -268,7 +268,7 @@ const LOOSER: [(&str, &[&str]); 6] = [
         &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "parked", "size"],
     ),
     ("networks and hosts", &["allow", "deny"]),
-    ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "refusals", "burst", "on"]),
+    ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "burst", "on"]),
 ];
 
 /// What an editor must never do: mark as wrong what the relay takes. The other way round a schema cannot know all.
@@ -355,11 +355,6 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "body-template-unknown-filter",
             "template-that-always-fails",
             "template-unknown-fact",
-            "template-unknown-path",
-            "template-attributes",
-            "template-methods",
-            "template-of-other-languages",
-            "variable-of-other-tools",
             "template-without-its-end",
             "url-host-from-payload",
             "url-host-open-before-template",

@@ -9,10 +9,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::writer::Writer;
 use super::{read, schema};
-use crate::delivery::{Claim, DestinationKey, Member, Outcome, RouteKey, Settlement};
+use crate::delivery::{AttemptResult, Claim, DestinationKey, Member, Outcome, RouteKey, Settlement};
 
 /// Makes one claim of several. The batch is on stable storage when this returns.
 pub(super) fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
+    // In the order of acceptance, in which they are read back for every repetition.
+    let mut claims = claims.to_vec();
+    claims.sort_by_key(|claim| claim.sequence);
     let Some((first, others)) = claims.split_first() else { return Ok(None) };
     let Some(queue) = writer.shared.queue(first.destination) else { return Ok(None) };
     let now = Timestamp::now().as_millisecond();
@@ -23,7 +26,7 @@ pub(super) fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option
         queue.cancel_batch(first.sequence);
     }
     written?;
-    queue.batch_written(claims);
+    queue.batch_written(&claims);
     let members: Vec<Member> =
         others.iter().map(|claim| Member { sequence: claim.sequence, event: Arc::clone(&claim.event), route: claim.route }).collect();
     Ok(Some(Claim {
@@ -118,6 +121,9 @@ pub(super) fn settle(transaction: &Transaction<'_>, settlement: &Settlement, now
     match outcome {
         Outcome::Delivered => settled.delivered += changed,
         Outcome::Dead(_) => settled.dead += changed,
+        Outcome::Retry(at) if matches!(attempt.result, AttemptResult::NotTogether(_)) => {
+            part(transaction, claim.destination, claim.sequence, at.as_millisecond())?
+        }
         Outcome::Retry(at) if leader_left_out(settlement) => {
             lead_anew(transaction, claim.destination, claim.sequence, at.as_millisecond())?
         }
@@ -133,6 +139,18 @@ pub(super) fn reason_of_leader(settlement: &Settlement) -> Option<&str> {
 
 fn leader_left_out(settlement: &Settlement) -> bool {
     reason_of_leader(settlement).is_some()
+}
+
+/// The members cannot go together: each is a batch of its own from now on, and due.
+fn part(transaction: &Transaction<'_>, destination: DestinationKey, leader: i64, due: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE deliveries SET batch = event, due_at = ?3 WHERE destination = ?1 AND event IN (
+               SELECT event FROM deliveries INDEXED BY deliveries_batched
+               WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1)",
+        )?
+        .execute(params![destination.0, leader, due])?;
+    Ok(())
 }
 
 /// The leader is dead; the first of the others leads from now on.

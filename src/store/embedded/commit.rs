@@ -229,6 +229,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         | AttemptResult::Silent(_)
         | AttemptResult::Failed(..)
         | AttemptResult::NotRendered(_)
+        | AttemptResult::NotTogether(_)
         | AttemptResult::Unkept(_) => (None, None),
     };
     let (state, due, error) = match (batch::reason_of_leader(settlement), outcome) {
