@@ -175,7 +175,7 @@ fn spawn_server(
         Happened::HeadersLate => {
             metrics.connection_closed(port, ClosedFor::SlowHeaders);
             if port == Port::Webhooks {
-                metrics.webhook(WebhookOutcome::Timeout);
+                metrics.webhook(WebhookOutcome::Timeout, None);
             }
         }
         Happened::Silent => metrics.connection_closed(port, ClosedFor::Silent),

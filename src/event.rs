@@ -87,8 +87,8 @@ const PAYLOAD_KEPT_MAX: usize = 1 << 20;
 /// So many bytes of memory a byte of text takes less than.
 const MEMORY_A_BYTE_MAX: usize = 128;
 
-/// The facts' names, the id and the time.
-const FACTS_BYTES: usize = 256;
+/// The facts' names, the id, the time and an account's name (63 bytes at most).
+const FACTS_BYTES: usize = 320;
 
 /// One accepted webhook. Its body is kept byte for byte; payload and facts are made of it at most once, on first use,
 /// and shared by all rules and deliveries.
@@ -102,6 +102,8 @@ pub struct Event {
     pub path: String,
     /// The query string as sent, without the `?`.
     pub query: String,
+    /// The name of the API key that it came with; `None` where that key has no name.
+    pub account: Option<Arc<str>>,
     /// The body as received (inflated, where it came compressed).
     pub body: Bytes,
     damaged: bool,
@@ -112,7 +114,14 @@ pub struct Event {
 impl Event {
     /// An event whose body has not been parsed yet: one read back from the store.
     pub fn new(id: EventId, received_at: Timestamp, path: String, query: String, body: Bytes) -> Self {
-        Self { id, received_at, path, query, body, damaged: false, payload: OnceLock::new(), facts: OnceLock::new() }
+        let (damaged, payload, facts) = (false, OnceLock::new(), OnceLock::new());
+        Self { id, received_at, path, query, account: None, body, damaged, payload, facts }
+    }
+
+    /// The same event, which came with a key of this name.
+    #[must_use]
+    pub fn of_account(self, account: Option<Arc<str>>) -> Self {
+        Self { account, ..self }
     }
 
     /// The same event, found to be another than was stored.
@@ -146,8 +155,8 @@ impl Event {
         if self.body.len() * MEMORY_A_BYTE_MAX <= PAYLOAD_KEPT_MAX || json::need(&self.body) <= PAYLOAD_KEPT_MAX {
             return Arc::clone(self);
         }
-        let Self { id, received_at, path, query, body, damaged, .. } = &**self;
-        let copy = Self::new(*id, *received_at, path.clone(), query.clone(), body.clone());
+        let Self { id, received_at, path, query, account, body, damaged, .. } = &**self;
+        let copy = Self::new(*id, *received_at, path.clone(), query.clone(), body.clone()).of_account(account.clone());
         Arc::new(Self { damaged: *damaged, ..copy })
     }
 
@@ -157,15 +166,20 @@ impl Event {
         self.payload.get_or_init(|| json::parse(&self.body).unwrap_or(Value::Null))
     }
 
-    /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`.
+    /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`, and
+    /// `account` where there is one.
     pub fn facts(&self) -> &Value {
         self.facts.get_or_init(|| {
-            serde_json::json!({
+            let mut facts = serde_json::json!({
                 "id": self.id.to_string(),
                 "received_at": rfc3339_milliseconds(self.received_at),
                 "path": self.path,
                 "query": query_map(&self.query),
-            })
+            });
+            if let Some(account) = &self.account {
+                facts["account"] = Value::String(account.to_string());
+            }
+            facts
         })
     }
 

@@ -53,6 +53,9 @@ pub struct Event {
     pub path: String,
     /// The query string, without its `?`.
     pub query: String,
+    /// The name of the API key that it came with; null where that key has none.
+    #[serde(default)]
+    pub account: Option<String>,
     /// The routes that matched, shadow routes among them.
     pub routes: Vec<String>,
     /// Its deliveries.
@@ -166,6 +169,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Received before this time.
     pub until: Option<Timestamp>,
+    /// Of events that came with a key of this name.
+    pub account: Option<String>,
     /// Whose body, path, query or id holds this text, upper and lower case alike.
     pub search: Option<String>,
 }

@@ -221,6 +221,7 @@ async fn take_effect(config: Config, names: Names, store: &dyn Store, metrics: &
     let senders = lanes.prepare(&config)?;
     let keys = store.configure(names).await.map_err(|error| error.to_string())?;
     let rules = Arc::new(Rules::new(config, keys));
+    metrics.prepare_accounts(&rules.config.source.api_keys.accounts());
     metrics.prepare(
         rules.config.destinations.iter().map(|destination| destination.name.as_str()),
         rules.config.routes.iter().map(|route| route.name.as_str()),

@@ -35,7 +35,7 @@ pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Res
     let payload =
         parse_payload(&body).map_err(|reason| format!("the payload is not an event: {reason}; the relay would put it into quarantine"))?;
     let event = Event::new(EventId::new(received_at), received_at, case.event.path.clone(), case.event.query.clone(), body);
-    let event = event.with_payload(payload);
+    let event = event.of_account(case.event.account.as_deref().map(Into::into)).with_payload(payload);
     // What a test expects of `now()` holds on every day.
     let now = case.now.or(case.event.received_at).unwrap_or(now);
     let explanation = explain(config, &Arc::new(event), now);

@@ -82,7 +82,7 @@ fn holds(condition: &str, event: &Event) -> bool {
 
 #[test]
 fn every_example_of_the_language_holds() {
-    let full = event("emea", "campaign=q4", Bytes::from(read("samples/full.json")));
+    let full = event("emea", "campaign=q4", Bytes::from(read("samples/full.json"))).of_account(Some("emea".into()));
     for row in table("| what | example |") {
         assert!(holds(&row[1], &full), "{row:?}");
     }
@@ -196,7 +196,8 @@ fn every_recipe_is_tested_both_ways() {
             .tests
             .iter()
             .map(|case| {
-                let event = Arc::new(event(&case.event.path, &case.event.query, body(case)));
+                let event = event(&case.event.path, &case.event.query, body(case));
+                let event = Arc::new(event.of_account(case.event.account.as_deref().map(Into::into)));
                 explain(&config, &event, Timestamp::UNIX_EPOCH).routes.iter().map(|verdict| verdict.decision).collect()
             })
             .collect();

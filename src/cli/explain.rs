@@ -34,6 +34,9 @@ pub(super) struct Explain {
     /// The URL's query, as in `campaign=q4&record=0031x`: `event.query`.
     #[arg(long, default_value = "", value_name = "QUERY")]
     query: String,
+    /// The name of the API key that it comes with: `event.account`. By default a key without a name.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -56,6 +59,9 @@ impl Explain {
             Ok(config) => config,
             Err(errors) => return Ending::Failed(format!("{} has {}", path.display(), load::counted(errors, "error"))),
         };
+        if let Some(reason) = self.unknown_account(&config) {
+            return Ending::Misused(reason);
+        }
         let event = match self.event() {
             Ok(event) => Arc::new(event),
             Err(reason) => return Ending::Misused(reason),
@@ -67,6 +73,20 @@ impl Explain {
             out::styled(text::render(&config, &event, &explanation, load::in_colour(&std::io::stdout())));
         }
         Ending::Good
+    }
+
+    /// Why no webhook can come with this account, if so.
+    fn unknown_account(&self, config: &Config) -> Option<String> {
+        let wanted = self.account.as_deref()?;
+        let accounts = config.source.api_keys.accounts();
+        if accounts.contains(&wanted) {
+            return None;
+        }
+        let there_are = match accounts.as_slice() {
+            [] => "no API key of the rules has a name".to_owned(),
+            accounts => format!("the rules name {}", accounts.join(", ")),
+        };
+        Some(format!("--account {wanted}: there is no such account; {there_are}"))
     }
 
     fn event(&self) -> Result<Event, String> {
@@ -84,7 +104,7 @@ impl Explain {
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
         let query = self.query.trim_start_matches('?').to_owned();
-        Ok(Event::new(EventId::new(now), now, path, query, body))
+        Ok(Event::new(EventId::new(now), now, path, query, body).of_account(self.account.as_deref().map(Into::into)))
     }
 }
 

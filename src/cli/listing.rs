@@ -22,6 +22,9 @@ pub(super) struct Filters {
     /// Of this route.
     #[arg(long, value_name = "NAME")]
     pub route: Option<String>,
+    /// Of events that came with a key of this name (`api_keys: [{ name: ... }]`).
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
     /// Received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -88,11 +91,12 @@ impl List {
     }
 
     async fn list<T: Listed>(self) -> Result<(), String> {
-        let Filters { destination, route, since, until, search } = self.filters;
+        let Filters { destination, route, account, since, until, search } = self.filters;
         let filters = [
             ("status", self.status),
             ("destination", destination),
             ("route", route),
+            ("account", account),
             ("since", since),
             ("until", until),
             ("search", search),

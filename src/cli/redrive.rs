@@ -13,7 +13,7 @@ use crate::admin::{DestinationState, RedriveAnswer, RedriveFilter, RedriveReques
 #[derive(Debug, Args)]
 pub(super) struct Redrive {
     /// These deliveries, `<event id>_<destination>` each; without any, those that the filters find.
-    #[arg(value_name = "ID", conflicts_with_all = ["destination", "route", "since", "until", "search", "all"])]
+    #[arg(value_name = "ID", conflicts_with_all = ["destination", "route", "account", "since", "until", "search", "all"])]
     ids: Vec<String>,
     /// All that are dead, whatever their destination.
     #[arg(long)]
@@ -38,8 +38,8 @@ pub(super) struct Redrive {
 
 impl Redrive {
     pub fn run(self) -> Ending {
-        let Filters { destination, route, since, until, search } = &self.filters;
-        let unfiltered = [destination, route, since, until, search].iter().all(|filter| filter.is_none());
+        let Filters { destination, route, account, since, until, search } = &self.filters;
+        let unfiltered = [destination, route, account, since, until, search].iter().all(|filter| filter.is_none());
         if self.ids.is_empty() && unfiltered && !self.all {
             return Ending::Misused("say which: ids, a filter such as --destination, or --all".to_owned());
         }
@@ -47,8 +47,8 @@ impl Redrive {
     }
 
     async fn redrive(self) -> Result<Ending, String> {
-        let Filters { destination, route, since, until, search } = self.filters;
-        let filter = RedriveFilter { destination, route, since, until, search };
+        let Filters { destination, route, account, since, until, search } = self.filters;
+        let filter = RedriveFilter { destination, route, account, since, until, search };
         let filter = self.ids.is_empty().then_some(filter);
         let mut request = RedriveRequest { ids: self.ids, filter, per_second: Some(self.rate), dry_run: true };
         let relay = self.remote.connect()?;

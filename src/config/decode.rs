@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::condition::{Step, SyntaxError};
 use crate::egress::Egress;
 use crate::transform::{Scope, Templates};
+use crate::verify::ApiKeys;
 
 use super::doubts::Doubt;
 use super::finding::quoted;
@@ -48,7 +49,24 @@ pub(super) struct Decoder<'a> {
     pub scope: Scope,
     /// The steps of a payload to the elements of the `$each` that is being read, as far as they can be told.
     pub element: Option<Vec<Step>>,
+    /// What the API keys are called; `None` where they cannot be read.
+    pub accounts: Option<Accounts>,
     near_searches_left: usize,
+}
+
+/// What the API keys of a file are called.
+#[derive(Clone, Debug)]
+pub(super) struct Accounts {
+    pub names: Vec<String>,
+    /// Whether some key has no name.
+    pub some_are_nameless: bool,
+}
+
+impl From<&ApiKeys> for Accounts {
+    fn from(keys: &ApiKeys) -> Self {
+        let names = keys.accounts().into_iter().map(str::to_owned).collect();
+        Self { names, some_are_nameless: keys.all().iter().any(|key| key.account.is_none()) }
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -69,6 +87,7 @@ impl<'a> Decoder<'a> {
             doubts: Vec::new(),
             scope: Scope::default(),
             element: None,
+            accounts: None,
             near_searches_left: NEAR_SEARCHES_MAX,
         }
     }

@@ -252,24 +252,38 @@ pub(super) fn decode_all<'n>(
     (entries.iter().map(|(key, _)| key).collect(), destinations)
 }
 
-/// `[a-z0-9][a-z0-9_-]{0,62}`
-fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
-    let name = key.text.as_str();
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits =
-        name.len() <= NAME_BYTES_MAX && name.starts_with(alphanumeric) && name.chars().all(|c| alphanumeric(c) || c == '_' || c == '-');
-    if fits {
-        return;
-    }
+/// What [`is_name`] wants.
+pub(super) const NAME_RULE: &str = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
+
+/// `[a-z0-9][a-z0-9_-]{0,62}`: a destination's name, or an account's.
+pub(super) fn is_name(name: &str) -> bool {
+    let fits = |c: char| is_lower_alphanumeric(c) || c == '_' || c == '-';
+    name.len() <= NAME_BYTES_MAX && name.starts_with(is_lower_alphanumeric) && name.chars().all(fits)
+}
+
+/// A name like this one that [`is_name`] takes; empty where there is none.
+pub(super) fn mended_name(name: &str) -> String {
     let mended: String = name
         .to_lowercase()
         .chars()
-        .map(|c| if alphanumeric(c) || c == '_' { c } else { '-' })
-        .skip_while(|c| !alphanumeric(*c))
+        .map(|c| if is_lower_alphanumeric(c) || c == '_' { c } else { '-' })
+        .skip_while(|c| !is_lower_alphanumeric(*c))
         .take(NAME_BYTES_MAX)
         .collect();
-    let rule = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
-    let hint = if mended.is_empty() { rule.to_owned() } else { format!("{rule}: `{}`", mended.trim_end_matches('-')) };
+    mended.trim_end_matches('-').to_owned()
+}
+
+fn is_lower_alphanumeric(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
+    let name = key.text.as_str();
+    if is_name(name) {
+        return;
+    }
+    let mended = mended_name(name);
+    let hint = if mended.is_empty() { NAME_RULE.to_owned() } else { format!("{NAME_RULE}: `{mended}`") };
     decoder.report.error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name))).hint(hint);
 }
 

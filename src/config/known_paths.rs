@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::condition::{Condition, PathRoot, Step, Surprise, UsedPath};
 use crate::transform::{ReadPath, Selection};
 
-use super::decode::Decoder;
+use super::decode::{Accounts, Decoder};
 use super::finding::quoted;
 use super::kinds::{Kinds, covers};
 use super::report::Draft;
@@ -20,7 +20,7 @@ const ROOTS: [&str; 4] = ["status", "type", "data", "data_json"];
 pub(super) const LISTS: [&str; 3] = ["data.emails", "data.phones", "data.contacts"];
 
 /// Of the relay's own facts about an event.
-const EVENT: &[&str] = &["id", "received_at", "path", "query.*"];
+const EVENT: &[&str] = &["id", "received_at", "path", "query.*", "account"];
 
 /// Warnings about the paths of one string, at most: what a long one repeats is one slip.
 pub(super) const WARNINGS_MAX: usize = 20;
@@ -57,6 +57,12 @@ impl Decoder<'_> {
             self.warn_of_list(node, in_scalar(&used.span), &list, name)
                 .hint(format!("write `{list}[0].{name}` for the first, `{list}[?@.{name} == ...]` to test each of them"));
         }
+        let accounts = self.accounts.clone();
+        if let Some(accounts) = accounts.filter(|accounts| accounts.names.is_empty()) {
+            for used in paths.iter().filter(|used| is_account(used)).take(WARNINGS_MAX) {
+                self.warn_of_account(node, in_scalar(&used.span), &accounts);
+            }
+        }
         self.warn_of_surprises(node, text, surprises);
     }
 
@@ -65,6 +71,17 @@ impl Decoder<'_> {
         for Surprise { span, message, hint } in surprises.into_iter().take(WARNINGS_MAX) {
             let range = text.offset_in_scalar(span.start)..text.offset_in_scalar(span.end);
             self.warning_in(node, range, message).hint(hint);
+        }
+    }
+
+    /// `event.account` where no key, or not every key, has a name.
+    fn warn_of_account(&mut self, node: &Node, range: Range<usize>, accounts: &Accounts) {
+        if accounts.names.is_empty() {
+            self.warning_in(node, range, "`event.account` is always absent, because no API key has a name")
+                .hint("name them under `source`: `api_keys: [{ name: emea, key: \"${WIZA_API_KEY}\" }]`");
+        } else {
+            self.warning_in(node, range, "`event.account` is absent where an event came with an API key that has no name")
+                .hint("give every key a name, or say what to use then: `| default(\"none\")`");
         }
     }
 
@@ -87,6 +104,13 @@ impl Decoder<'_> {
                 self.warn_of(node, path.span.clone(), path, &kinds, near);
             }
         }
+        let accounts = self.accounts.clone();
+        if let Some(accounts) = accounts.filter(|accounts| accounts.names.is_empty() || accounts.some_are_nameless) {
+            let reads = reads.iter().filter(|read| is_account(&read.path) && !read.may_be_absent);
+            for read in reads.take(WARNINGS_MAX) {
+                self.warn_of_account(node, read.path.span.clone(), &accounts);
+            }
+        }
         for (used, list, name) in reads.iter().filter_map(|read| list_without_index(&read.path)).take(WARNINGS_MAX) {
             self.warn_of_list(node, used.span.clone(), &list, name)
                 .hint(format!("write `{list}[0].{name}` for the first, `{list} | map(attribute=\"{name}\") | join(\", \")` for all"));
@@ -107,7 +131,7 @@ impl Decoder<'_> {
         match near {
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
             None if used.root == PathRoot::Event => {
-                finding.hint("there are `event.id`, `event.received_at`, `event.path` and `event.query.NAME`");
+                finding.hint("there are `event.id`, `event.received_at`, `event.path`, `event.query.NAME` and `event.account`");
             }
             None => {}
         }
@@ -151,6 +175,10 @@ impl Decoder<'_> {
 fn names_of(steps: &[Step]) -> Vec<&str> {
     let names = steps.iter().filter_map(|step| if let Step::Name(name) = step { Some(name.as_str()) } else { None });
     names.collect()
+}
+
+fn is_account(used: &UsedPath) -> bool {
+    used.root == PathRoot::Event && used.names() == ["account"]
 }
 
 /// Whether the last name of a path differs from that of a known path by a letter or two only.

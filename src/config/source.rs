@@ -1,24 +1,22 @@
 //! `source`: where webhooks come in, and which are accepted.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::transform::Selection;
+use crate::verify::ApiKeys;
 
+use super::api_keys;
 use super::decode::Decoder;
 use super::finding::quoted;
-use super::units::Unreadable;
-use super::yaml::{Content, Node};
+use super::yaml::Node;
 
 /// Where webhooks come in, and which are accepted.
 #[derive(Debug)]
 pub struct Source {
     /// Begins with `/`, and does not end with one (but for `/` itself).
     pub path: String,
-    /// SHA-256 of each accepted API key; at least one. The keys themselves are not kept.
-    pub api_key_hashes: Vec<[u8; 32]>,
+    /// The accepted API keys; at least one.
+    pub api_keys: ApiKeys,
     /// Of a request, after inflating.
     pub body_bytes_max: usize,
     /// When a webhook is a repetition.
@@ -42,7 +40,6 @@ pub(super) const WINDOW_MIN: Duration = Duration::from_secs(1);
 /// The dedupe index is held in memory.
 pub(super) const WINDOW_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) const PATH_BYTES_MAX: usize = 256;
-const HASH_EXPECTED: &str = "64 hexadecimal digits: `printf %s \"$WIZA_API_KEY\" | sha256sum`";
 
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
     let mut table = decoder.table(node, "`source`")?;
@@ -60,8 +57,8 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
             None
         }
     };
-    let api_key_hashes = match api_keys {
-        Some(keys) => decode_keys(decoder, keys),
+    let api_keys = match api_keys {
+        Some(keys) => api_keys::decode(decoder, keys, path.as_deref()),
         None if misspelt.contains(&"api_keys") => None,
         None => {
             decoder
@@ -79,7 +76,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Source> {
         Some(node) => decode_dedupe(decoder, node),
         None => Some(Dedupe { window: WINDOW_DEFAULT, key: Vec::new() }),
     };
-    Some(Source { path: path?, api_key_hashes: api_key_hashes?, body_bytes_max: usize::try_from(body_bytes_max?).ok()?, dedupe: dedupe? })
+    Some(Source { path: path?, api_keys: api_keys?, body_bytes_max: usize::try_from(body_bytes_max?).ok()?, dedupe: dedupe? })
 }
 
 fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
@@ -88,23 +85,17 @@ fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
         return Some("/".into());
     }
     let path = text.expose();
-    let shown = text.masked();
-    let fits = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
-    let (message, hint) = if !path.starts_with('/') {
-        if path.contains("://") {
+    let problem = if !path.starts_with('/') {
+        let shown = text.masked();
+        Some(if path.contains("://") {
             (format!("{} is a URL", quoted(&shown)), "only its path: `/webhooks/wiza`".to_owned())
         } else {
             (format!("{} does not begin with `/`", quoted(&shown)), format!("write `/{shown}`"))
-        }
-    } else if path.contains(['?', '#']) {
-        (format!("{} holds a query", quoted(&shown)), "Wiza's callback URL may carry any query; leave it out here".into())
-    } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
-        (format!("{} is not in its shortest form", quoted(&shown)), "no `//`, `.` or `..`".into())
-    } else if let Some(character) = path.chars().find(|c| !fits(*c)) {
-        (format!("{} cannot stand in the path", quoted(&character.to_string())), "letters, digits, `/`, `-`, `.`, `_` and `~`".into())
-    } else if path.len() > PATH_BYTES_MAX {
-        (format!("the path is longer than {PATH_BYTES_MAX} characters"), "any short one will do".into())
+        })
     } else {
+        path_problem(&path, &text.masked())
+    };
+    let Some((message, hint)) = problem else {
         let trimmed = path.trim_end_matches('/');
         return Some(if trimmed.is_empty() { "/".into() } else { trimmed.into() });
     };
@@ -112,62 +103,20 @@ fn decode_path(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
     None
 }
 
-fn decode_keys(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<[u8; 32]>> {
-    let items = decoder.list(node, "API keys")?;
-    if items.is_empty() {
-        decoder
-            .report
-            .error(node.span.clone(), "`api_keys` is empty: it would accept nothing")
-            .hint("the API key of your Wiza account: `[\"${WIZA_API_KEY}\"]`");
+/// What is wrong with the path of a URL, and what to write. `shown`: the path, secrets masked.
+pub(super) fn path_problem(path: &str, shown: &str) -> Option<(String, String)> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+    Some(if path.contains(['?', '#']) {
+        (format!("{} holds a query", quoted(shown)), "Wiza's callback URL may carry any query; leave it out here".into())
+    } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
+        (format!("{} is not in its shortest form", quoted(shown)), "no `//`, `.` or `..`".into())
+    } else if let Some(character) = path.chars().find(|c| !fits(*c)) {
+        (format!("{} cannot stand in the path", quoted(&character.to_string())), "letters, digits, `/`, `-`, `.`, `_` and `~`".into())
+    } else if path.len() > PATH_BYTES_MAX {
+        (format!("the path is longer than {PATH_BYTES_MAX} characters"), "any short one will do".into())
+    } else {
         return None;
-    }
-    let hashes: Vec<Option<[u8; 32]>> = items.iter().map(|item| decode_key(decoder, item)).collect();
-    hashes.into_iter().collect()
-}
-
-fn decode_key(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<[u8; 32]> {
-    if matches!(node.content, Content::Mapping(_)) {
-        let mut table = decoder.table(node, "an API key")?;
-        let hash = table.take("sha256");
-        let misspelt = table.finish(decoder);
-        let Some(hash) = hash else {
-            if !misspelt.contains(&"sha256") {
-                decoder.report.error(node.span.clone(), "an API key is a string, or `sha256: ...`");
-            }
-            return None;
-        };
-        return decoder.read_or(hash, HASH_EXPECTED, Some([0; 32]), |text| {
-            decode_hex(text.trim())
-                .ok_or_else(|| Unreadable { reason: "is not a SHA-256".into(), hint: format!("expected {HASH_EXPECTED}") })
-        });
-    }
-    let text = decoder.text(node, "an API key")?;
-    let key = text.expose();
-    if key.trim() != key || key.is_empty() {
-        let what = if key.is_empty() { "is empty" } else { "begins or ends with blanks" };
-        let shown = text.first_value().map_or("this API key".into(), |value| format!("the API key `{value}`"));
-        decoder.report.error(node.span.clone(), format!("{shown} {what}")).hint("Wiza's settings page shows the key");
-        return None;
-    }
-    if decode_hex(&key).is_some() {
-        decoder
-            .report
-            .warning(node.span.clone(), "this looks like the SHA-256 of a key, and is taken for a key")
-            .hint("if it is a hash, write `sha256: ...`");
-    }
-    Some(Sha256::digest(key.as_bytes()).into())
-}
-
-/// 64 hexadecimal digits of either case.
-fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, index) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(index..index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    })
 }
 
 fn decode_dedupe(decoder: &mut Decoder<'_>, node: &Node) -> Option<Dedupe> {

@@ -50,6 +50,8 @@ pub struct Facts {
     pub path: String,
     /// `event.query`, as it stands in a URL.
     pub query: String,
+    /// `event.account`; `None`: the key has no name.
+    pub account: Option<String>,
     /// `event.received_at`; `None`: any time.
     pub received_at: Option<Timestamp>,
 }
@@ -162,13 +164,32 @@ fn decode_facts(decoder: &mut Decoder<'_>, node: &Node) -> Option<Facts> {
     let mut table = decoder.table(node, "`event`")?;
     let path = table.take("path").map(|node| decoder.public_text(node, "a path"));
     let query = table.take("query").map(|node| decode_query(decoder, node));
+    let account = table.take("account").map(|node| decode_account(decoder, node));
     let received_at = table.take("received_at").map(|node| decode_time(decoder, node));
     table.finish(decoder);
     Some(Facts {
         path: optional(path)?.unwrap_or_default().trim_start_matches('/').to_owned(),
         query: optional(query)?.unwrap_or_default(),
+        account: optional(account)?,
         received_at: optional(received_at)?,
     })
+}
+
+/// One that a key of the file names: an event of any other cannot come.
+fn decode_account(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
+    let name = decoder.public_text(node, "an account")?;
+    let Some(accounts) = decoder.accounts.clone() else { return Some(name) };
+    let names: Vec<&str> = accounts.names.iter().map(String::as_str).collect();
+    if names.contains(&name.as_str()) {
+        return Some(name);
+    }
+    if names.is_empty() {
+        let finding = decoder.report.error(node.span.clone(), format!("there is no account {}: no API key has a name", quoted(&name)));
+        finding.hint(format!("`api_keys: [{{ name: {name}, key: ... }}]`"));
+    } else {
+        unknown(decoder, node.span.clone(), "account", &name, &names);
+    }
+    None
 }
 
 fn decode_time(decoder: &mut Decoder<'_>, node: &Node) -> Option<Timestamp> {

@@ -114,8 +114,8 @@ fn a_whole_file_becomes_a_config() {
     let config = config(SAMPLE);
     assert_eq!(config.source.path, "/webhooks/wiza");
     assert_eq!(config.source.body_bytes_max, 2 << 20);
-    assert_eq!(config.source.api_key_hashes[0][..], Sha256::digest(b"wiza-key-1")[..]);
-    assert_eq!(config.source.api_key_hashes[1][..], Sha256::digest(b"test")[..]);
+    assert_eq!(config.source.api_keys.all()[0].hash[..], Sha256::digest(b"wiza-key-1")[..]);
+    assert_eq!(config.source.api_keys.all()[1].hash[..], Sha256::digest(b"test")[..]);
     assert_eq!(config.source.dedupe.window, Duration::from_secs(12 * 3600));
     assert_eq!(config.source.dedupe.key.len(), 3);
 
@@ -222,7 +222,7 @@ fn api_keys_are_read_as_they_are_written() {
         let config = config(&format!(
             "source:\n  path: /\n  api_keys:\n    - {key}\ndestinations: {{d: {{url: 'http://d/'}}}}\nroutes: [{{name: r, to: d}}]\n"
         ));
-        assert_eq!(config.source.api_key_hashes[0][..], Sha256::digest(key.as_bytes())[..], "{key}");
+        assert_eq!(config.source.api_keys.all()[0].hash[..], Sha256::digest(key.as_bytes())[..], "{key}");
     }
 }
 

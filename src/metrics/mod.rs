@@ -2,6 +2,7 @@
 //! is its help text.
 
 mod families;
+mod labels;
 mod scrape;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use prometheus::{
 };
 
 use self::families::{Family, families};
+pub use self::labels::{AdminRefusal, ClosedFor, NAMELESS_ACCOUNT, Port, SpanOutcome, WebhookOutcome};
 pub use self::scrape::Snapshot;
 use crate::circuit::CircuitState;
 use crate::delivery::{FailureReason, Outcome};
@@ -34,6 +36,8 @@ families! {
     pub struct Counted {
         /// Webhooks by what became of them.
         webhooks_total: IntCounterVec["outcome"],
+        /// Webhooks with a right key, by the account that the key names, and by what became of them.
+        webhooks_by_account_total: IntCounterVec["account", "outcome"],
         /// Webhooks with a right key that came to a path that is not the source's, and were refused.
         misdirected_total: IntCounter,
         /// Open connections for webhooks.
@@ -82,156 +86,6 @@ families! {
         config_last_reload_success_timestamp_seconds: Gauge,
         /// The running version; always 1.
         build_info: IntGaugeVec["version"],
-    }
-}
-
-/// Every value of `webhooks_total{outcome}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookOutcome {
-    /// New and stored.
-    Accepted,
-    /// Seen before.
-    Duplicate,
-    /// Key missing or wrong.
-    Unauthorized,
-    /// Too many wrong keys from the address.
-    Limited,
-    /// Authentic, but no JSON object, or not readable as HTTP.
-    Invalid,
-    /// Body over the limit.
-    TooLarge,
-    /// Headers or body took too long.
-    Timeout,
-    /// The store could not take it.
-    Unavailable,
-}
-
-impl WebhookOutcome {
-    const ALL: [Self; 8] = [
-        Self::Accepted,
-        Self::Duplicate,
-        Self::Unauthorized,
-        Self::Limited,
-        Self::Invalid,
-        Self::TooLarge,
-        Self::Timeout,
-        Self::Unavailable,
-    ];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Unauthorized => "unauthorized",
-            Self::Limited => "limited",
-            Self::Invalid => "invalid",
-            Self::TooLarge => "too_large",
-            Self::Timeout => "timeout",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// Every value of `admin_refused_total{reason}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdminRefusal {
-    /// No token was shown, or several.
-    NoToken,
-    /// A token that is none of the relay's.
-    WrongToken,
-    /// The same, after too many from one address.
-    Limited,
-    /// The viewer token, for something that changes something.
-    Viewer,
-    /// Without a token, something that does not come from this machine, or with one, from another site's page.
-    Foreign,
-    /// The port listens beyond this machine, and there is no token.
-    Closed,
-}
-
-impl AdminRefusal {
-    const ALL: [Self; 6] = [Self::NoToken, Self::WrongToken, Self::Limited, Self::Viewer, Self::Foreign, Self::Closed];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NoToken => "no_token",
-            Self::WrongToken => "wrong_token",
-            Self::Limited => "limited",
-            Self::Viewer => "viewer",
-            Self::Foreign => "foreign",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-/// Every value of `connections_closed_total{port}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Port {
-    /// Where webhooks come in.
-    Webhooks,
-    /// Where metrics, health and the API are.
-    Admin,
-}
-
-impl Port {
-    const ALL: [Self; 2] = [Self::Webhooks, Self::Admin];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Webhooks => "webhooks",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-/// Every value of `connections_closed_total{reason}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClosedFor {
-    /// It said nothing.
-    Silent,
-    /// Its request's headers took too long.
-    SlowHeaders,
-    /// It was idle, and all connections were taken.
-    Crowded,
-}
-
-impl ClosedFor {
-    const ALL: [Self; 3] = [Self::Silent, Self::SlowHeaders, Self::Crowded];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::SlowHeaders => "slow_headers",
-            Self::Crowded => "crowded",
-        }
-    }
-}
-
-/// Every value of `spans_total{outcome}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpanOutcome {
-    /// The collector took it.
-    Exported,
-    /// The collector did not take it, and it is lost.
-    Failed,
-    /// Too many waited already, and it is lost.
-    Dropped,
-}
-
-impl SpanOutcome {
-    const ALL: [Self; 3] = [Self::Exported, Self::Failed, Self::Dropped];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Exported => "exported",
-            Self::Failed => "failed",
-            Self::Dropped => "dropped",
-        }
     }
 }
 
@@ -323,11 +177,21 @@ impl Metrics {
         }
         for outcome in WebhookOutcome::ALL {
             counted.webhooks_total.with_label_values(&[outcome.label()]);
+            counted.webhooks_by_account_total.with_label_values(&[NAMELESS_ACCOUNT, outcome.label()]);
         }
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         counted.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Arc::new(Self { registry, counted, vitals: Arc::default() }))
+    }
+
+    /// Makes the series of every account, at 0 where they are new.
+    pub fn prepare_accounts(&self, accounts: &[&str]) {
+        for account in accounts {
+            for outcome in WebhookOutcome::ALL {
+                self.counted.webhooks_by_account_total.with_label_values(&[account, outcome.label()]);
+            }
+        }
     }
 
     /// Makes the series of every destination and route, at 0 where they are new.
@@ -356,9 +220,12 @@ impl Metrics {
         }
     }
 
-    /// Counts a webhook.
-    pub fn webhook(&self, outcome: WebhookOutcome) {
+    /// Counts a webhook; `account` where its key is a right one.
+    pub fn webhook(&self, outcome: WebhookOutcome, account: Option<&str>) {
         self.counted.webhooks_total.with_label_values(&[outcome.label()]).inc();
+        if let Some(account) = account {
+            self.counted.webhooks_by_account_total.with_label_values(&[account, outcome.label()]).inc();
+        }
     }
 
     /// Counts what the rules said of an event.

@@ -13,7 +13,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use jiff::Timestamp;
@@ -28,12 +27,12 @@ use crate::config::Source;
 use crate::event::{Event, EventId, parse_payload};
 use crate::fault;
 use crate::guesses::Guesses;
-use crate::metrics::{Metrics, WebhookOutcome, seconds};
+use crate::metrics::{Metrics, NAMELESS_ACCOUNT, WebhookOutcome, seconds};
 use crate::route::Decision;
 use crate::rules::{CurrentRules, Rules};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent, Store, Unavailable};
 use crate::traces::{Receipt, Traces};
-use crate::verify;
+use crate::verify::{ApiKey, Verdict};
 
 /// The header that Wiza signs with.
 pub const AUTH_HEADER: &str = "x-auth-key";
@@ -87,11 +86,16 @@ impl Receiver {
 
 async fn webhook(State(receiver): State<Arc<Receiver>>, ConnectInfo(address): ConnectInfo<SocketAddr>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let refusal = match receiver.admit(address, &head, &mut body).await {
-        Ok(admitted) => return receiver.keep(admitted).await,
-        Err(refusal) => refusal,
+    let began = Instant::now();
+    let rules = receiver.rules.load_full();
+    let (account, refusal) = match receiver.enter(&rules.config.source, address, &head, began) {
+        Ok((rest, key)) => match receiver.admit(&rules, rest, key, &head, &mut body, began).await {
+            Ok(admitted) => return receiver.keep(admitted).await,
+            Err(refusal) => (Some(label(key)), refusal),
+        },
+        Err((key, refusal)) => (key.map(label), refusal),
     };
-    receiver.count(&refusal);
+    receiver.count(&refusal, account);
     // Whoever asks first whether to send the body (Expect: 100-continue) has not sent it.
     let refused_early = matches!(refusal, Answer::TooSlow(_)) || head.headers.contains_key(http::header::EXPECT);
     // After the end of the body this is at once true.
@@ -117,28 +121,55 @@ struct Admitted {
 }
 
 impl Receiver {
-    /// Reads a webhook, if it is one.
-    async fn admit(&self, address: SocketAddr, head: &Parts, body: &mut Body) -> Result<Admitted, Answer> {
-        let began = Instant::now();
-        let rules = self.rules.load_full();
-        let source = &rules.config.source;
+    /// Whether a webhook may come in, by its path and its key. Gives what follows the source's path, and the key; a refusal gives the
+    /// key too, where it is a right one.
+    fn enter<'r>(
+        &self,
+        source: &'r Source,
+        address: SocketAddr,
+        head: &'r Parts,
+        began: Instant,
+    ) -> Result<(&'r str, &'r ApiKey), (Option<&'r ApiKey>, Answer)> {
         let key = only_key(&head.headers);
         let Some(rest) = below(&source.path, head.uri.path()) else {
             // The same comparison, so that the path says nothing that the key would not.
-            let authentic = verify::is_authentic(key, &source.api_key_hashes);
-            if authentic {
-                return Err(self.misdirected(source));
+            if source.api_keys.knows(key) {
+                return Err((None, self.misdirected(source)));
             }
             // A right key gets another answer here too, so this is no place to guess without a limit.
             let is_guess = head.headers.contains_key(AUTH_HEADER);
-            return Err(if is_guess { self.wrong_key(address, began, Answer::WrongPath) } else { Answer::WrongPath });
+            return Err((None, if is_guess { self.wrong_key(address, began, Answer::WrongPath) } else { Answer::WrongPath }));
         };
         if head.method != http::Method::POST {
-            return Err(Answer::WrongMethod);
+            return Err((None, Answer::WrongMethod));
         }
-        if !verify::is_authentic(key, &source.api_key_hashes) {
-            return Err(self.wrong_key(address, began, Answer::Unauthorized));
+        match source.api_keys.judge(key, rest) {
+            Verdict::Right(key) => Ok((rest, key)),
+            Verdict::Wrong => Err((None, self.wrong_key(address, began, Answer::Unauthorized))),
+            Verdict::Elsewhere(key) => {
+                tracing::warn!(
+                    account = key.account.as_deref(),
+                    bound_to = key.path.as_deref(),
+                    "a webhook was refused: its key is right, but not for the path it came on; correct the URL in Wiza's settings, or the \
+                     key's `path`"
+                );
+                // The same answer as to a wrong key, and under the same limit: whoever guesses learns nothing from it.
+                Err((Some(key), self.wrong_key(address, began, Answer::Unauthorized)))
+            }
         }
+    }
+
+    /// Reads a webhook that came with this key, `rest` being what follows the source's path.
+    async fn admit(
+        &self,
+        rules: &Arc<Rules>,
+        rest: &str,
+        key: &ApiKey,
+        head: &Parts,
+        body: &mut Body,
+        began: Instant,
+    ) -> Result<Admitted, Answer> {
+        let source = &rules.config.source;
         if self.draining.is_cancelled() {
             return Err(Answer::Unavailable(Unavailable::Closing));
         }
@@ -146,9 +177,9 @@ impl Receiver {
         let body = body::read(&head.headers, body, source.body_bytes_max, &mut held).await?;
         let now = Timestamp::now();
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body);
+        let event = Event::new(EventId::new(now), now, rest.to_owned(), query, body).of_account(key.account.clone());
         let receipt = self.traces.receipt(&event.id, began, &head.headers, &source.path);
-        Ok(Admitted { began, rules, event, held, receipt })
+        Ok(Admitted { began, rules: Arc::clone(rules), event, held, receipt })
     }
 
     /// Stores it, and says in figures, logs and traces what became of it. That is a task of its own, as a sender that hangs up ends
@@ -160,8 +191,9 @@ impl Receiver {
         let task = tokio::spawn(async move {
             fault::point("request");
             let Admitted { began, rules, event, mut held, mut receipt } = admitted;
+            let account = event.account.clone();
             let answer = self.store(&rules, event, &mut held, &mut receipt).await.unwrap_or_else(|refusal| refusal);
-            self.count(&answer);
+            self.count(&answer, Some(account.as_deref().unwrap_or(NAMELESS_ACCOUNT)));
             if let Answer::Accepted(_) | Answer::Duplicate(_) = answer {
                 self.metrics.counted.ack_seconds.observe(seconds(began.elapsed()));
             }
@@ -180,9 +212,10 @@ impl Receiver {
         }
     }
 
-    fn count(&self, answer: &Answer) {
+    /// `account`: where the key is a right one.
+    fn count(&self, answer: &Answer, account: Option<&str>) {
         if let Some(outcome) = answer.outcome() {
-            self.metrics.webhook(outcome);
+            self.metrics.webhook(outcome, account);
         }
     }
 
@@ -194,7 +227,7 @@ impl Receiver {
         };
         let event = event.with_payload(payload);
         if let Some(reason) = reason {
-            let dedupe = Some(content_key(&event.path, &event.query, &event.body));
+            let dedupe = Some(content_key(&event));
             let new = NewEvent { event, kind: None, dedupe, disposition: Disposition::Quarantine(reason.clone()) };
             let (Appended::Accepted(id) | Appended::Duplicate(id)) = self.append(new, receipt).await?;
             tracing::warn!(event_id = %id, reason, "an authentic webhook that is no event went to quarantine");
@@ -270,16 +303,21 @@ fn below<'a>(base: &str, path: &'a str) -> Option<&'a str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
+/// An account as metrics show it.
+fn label(key: &ApiKey) -> &str {
+    key.account.as_deref().unwrap_or(NAMELESS_ACCOUNT)
+}
+
 /// The key by which a repetition of an event is recognised.
 fn dedupe_key(source: &Source, event: &Event) -> DedupeKey {
     if source.dedupe.key.is_empty() {
-        return content_key(&event.path, &event.query, &event.body);
+        return content_key(event);
     }
-    let mut hash = Sha256::new();
+    let mut hash = hash_of_account(event);
     for selection in &source.dedupe.key {
         // Events that lack a part must not be taken for one another: all of the event counts.
         let Some(part) = selection.key_text(event.payload()) else {
-            return content_key(&event.path, &event.query, &event.body);
+            return content_key(event);
         };
         // Each part ends in a byte that no JSON text holds, so that parts cannot run into each other.
         hash.update(part.as_bytes());
@@ -288,14 +326,28 @@ fn dedupe_key(source: &Source, event: &Event) -> DedupeKey {
     prefix(hash)
 }
 
-fn content_key(path: &str, query: &str, body: &Bytes) -> DedupeKey {
-    let mut hash = Sha256::new();
-    for part in [path.as_bytes(), query.as_bytes()] {
+fn content_key(event: &Event) -> DedupeKey {
+    let mut hash = hash_of_account(event);
+    for part in [event.path.as_bytes(), event.query.as_bytes()] {
         hash.update(part);
         hash.update([0xff]);
     }
-    hash.update(body);
+    hash.update(&event.body);
     prefix(hash)
+}
+
+/// What a dedupe key begins with. Two accounts' webhooks are never repetitions of each other, whatever they hold: rules may send
+/// them to different places. It is the account's name and not its key, so that a repetition over a change of keys is one. Without
+/// a name nothing is added, so that repetitions are recognised over an upgrade from before there were names.
+fn hash_of_account(event: &Event) -> Sha256 {
+    let mut hash = Sha256::new();
+    if let Some(account) = &event.account {
+        // A byte that begins neither a path nor JSON.
+        hash.update([0xfe]);
+        hash.update(account.as_bytes());
+        hash.update([0xff]);
+    }
+    hash
 }
 
 fn prefix(hash: Sha256) -> DedupeKey {
@@ -307,6 +359,8 @@ fn prefix(hash: Sha256) -> DedupeKey {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -326,17 +380,26 @@ mod tests {
     }
 
     #[test]
-    fn path_query_and_body_are_each_part_of_the_key_and_do_not_run_together() {
-        let body = Bytes::from_static(b"{}");
+    fn account_path_query_and_body_are_each_part_of_the_key_and_do_not_run_together() {
+        let now = Timestamp::UNIX_EPOCH;
+        let key = |path: &str, query: &str, body: &'static [u8], account: Option<&str>| {
+            let event = Event::new(EventId::new(now), now, path.to_owned(), query.to_owned(), Bytes::from_static(body));
+            content_key(&event.of_account(account.map(Into::into)))
+        };
         let keys = [
-            content_key("a", "b", &body),
-            content_key("ab", "", &body),
-            content_key("", "ab", &body),
-            content_key("a", "b", &Bytes::from_static(b"{ }")),
+            key("a", "b", b"{}", None),
+            key("ab", "", b"{}", None),
+            key("", "ab", b"{}", None),
+            key("a", "b", b"{ }", None),
+            key("a", "b", b"{}", Some("emea")),
+            key("a", "b", b"{}", Some("apac")),
+            key("", "a", b"{}", Some("b")),
         ];
         for (place, key) in keys.iter().enumerate() {
             assert_eq!(keys.iter().position(|other| other == key), Some(place));
         }
-        assert_eq!(keys[0], content_key("a", "b", &body.clone()));
+        assert_eq!(keys[4], key("a", "b", b"{}", Some("emea")));
+        // What a store of before holds in its log.
+        assert_eq!(keys[0], prefix(Sha256::new().chain_update(b"a\xffb\xff{}")));
     }
 }

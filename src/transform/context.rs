@@ -60,7 +60,7 @@ impl Object for Names {
     }
 }
 
-/// `event`: the facts of conditions (`id`, `received_at`, `path`, `query`) and `route`.
+/// `event`: the facts of conditions (`id`, `received_at`, `path`, `query`, `account` where there is one) and `route`.
 #[derive(Debug)]
 struct Facts(RenderContext);
 
@@ -77,7 +77,10 @@ impl Object for Facts {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Str(&["id", "received_at", "path", "query", "route"])
+        match self.0.event.account {
+            Some(_) => Enumerator::Str(&["id", "received_at", "path", "query", "account", "route"]),
+            None => Enumerator::Str(&["id", "received_at", "path", "query", "route"]),
+        }
     }
 }
 

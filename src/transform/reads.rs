@@ -9,7 +9,7 @@ use crate::condition::{PathRoot, STEPS_MAX, Step, UsedPath};
 use super::lexer::{Kind, Token};
 
 /// The relay's own facts that a template sees as `event`.
-pub(super) const FACTS: [&str; 5] = ["id", "received_at", "path", "query", "route"];
+pub(super) const FACTS: [&str; 6] = ["id", "received_at", "path", "query", "account", "route"];
 
 /// A path that a tag reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod accounts;
 mod admin_access;
 mod alerting;
 mod authenticating;

@@ -37,6 +37,11 @@ async fn a_store_of_the_first_version_goes_on_where_it_stood() {
     })
     .await;
     relay.rests().await;
+    let listed = relay.listed(&["events"]).await;
+    assert!(
+        listed.len() >= 5 && listed.iter().all(|event| event["account"].is_null()),
+        "events of before came with no account: {listed:?}"
+    );
     // What was seen then is still known, also of what is waiting.
     let again = relay.webhook(reveal(3)).send().await;
     assert_eq!((again.word().as_str(), again.id()), ("duplicate", ids[3].to_string()));

@@ -18,6 +18,7 @@ const STATUSES: &[(&str, EventStatus)] =
     ("status" = Option<EventStatus>, Query, description = "Only in this status."),
     ("destination" = Option<String>, Query, description = "Only with a delivery to this destination."),
     ("route" = Option<String>, Query, description = "Only those that this route matched."),
+    ("account" = Option<String>, Query, description = "Only of events that came with a key of this name."),
     ("since" = Option<String>, Query, description = "Received then or later: RFC 3339, or how long ago (`90m`, `2d`)."),
     ("until" = Option<String>, Query, description = "Received before then."),
     ("search" = Option<String>, Query, description = "Only those whose body, path, query or id holds this text."),

@@ -52,11 +52,13 @@ fn put(filter: &mut Filter, name: &str, value: Cow<'_, str>) -> Result<(), Probl
     match name {
         "destination" => filter.destination = Some(value.into_owned()),
         "route" => filter.route = Some(value.into_owned()),
+        "account" => filter.account = Some(value.into_owned()),
         "since" => filter.since = Some(moment("since", &value)?),
         "until" => filter.until = Some(moment("until", &value)?),
         "search" => filter.search = Some(search(value.into_owned())?),
         _ => {
-            let detail = format!("`{name}` is no parameter; there are status, destination, route, since, until, search, limit and from");
+            let detail =
+                format!("`{name}` is no parameter; there are status, destination, route, account, since, until, search, limit and from");
             return Err(Problem::bad_request(detail));
         }
     }

@@ -46,6 +46,8 @@ pub struct RedriveFilter {
     pub destination: Option<String>,
     /// That this route sent.
     pub route: Option<String>,
+    /// Of events that came with a key of this name.
+    pub account: Option<String>,
     /// Of events received then or later: RFC 3339, or how long ago.
     pub since: Option<String>,
     /// Of events received before then.
@@ -133,6 +135,7 @@ fn read(filter: &RedriveFilter) -> Result<Filter, Problem> {
     Ok(Filter {
         destination: filter.destination.clone(),
         route: filter.route.clone(),
+        account: filter.account.clone(),
         since: moment("filter.since", &filter.since)?,
         until: moment("filter.until", &filter.until)?,
         search: filter.search.clone().map(query::search).transpose()?,

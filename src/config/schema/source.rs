@@ -2,23 +2,53 @@
 
 use serde_json::json;
 
+use crate::config::api_keys::API_KEYS_MAX;
 use crate::config::retention::{self, Retention};
 use crate::config::source::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, BODY_BYTES_MIN, PATH_BYTES_MAX, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN};
 use crate::config::units::{shown_duration, shown_size};
 
+use super::destination::NAME;
 use super::kind::{self, Schema, duration, list, object, size};
+
+/// No blanks at its ends.
+const API_KEY: &str = r"^\S(?:[\s\S]*\S)?$";
+
+fn api_key_text() -> Schema {
+    kind::text().with("pattern", json!(API_KEY))
+}
 
 pub(super) fn source() -> Schema {
     let path = format!(r"(?!.*//)(?!.*/\.\.?(?:/|$))/[A-Za-z0-9/._~-]{{0,{}}}", PATH_BYTES_MAX - 1);
+    let bound = format!(r"^(?!.*//)(?!(?:.*/)?\.\.?(?:/|$))/?[A-Za-z0-9._~-][A-Za-z0-9/._~-]{{0,{}}}$", PATH_BYTES_MAX);
     let api_key = Schema::of_type(["string", "number", "boolean", "object"])
         .says("An API key of your Wiza account, or its SHA-256 alone: the relay never needs the key itself.")
-        .with("pattern", json!(r"^\S(?:[\s\S]*\S)?$"))
-        .keys([(
-            "sha256",
-            kind::text_like(r"\s*[0-9a-fA-F]{64}\s*").says("SHA-256 of the key, in hex: `printf %s \"$WIZA_API_KEY\" | sha256sum`."),
-        )])
-        .needs(["sha256"])
-        .examples([json!("${WIZA_API_KEY}"), json!({ "sha256": "${WIZA_API_KEY_SHA256}" })]);
+        .with("pattern", json!(API_KEY))
+        .keys([
+            (
+                "name",
+                kind::public_text()
+                    .with("pattern", json!(NAME))
+                    .says("Names the account: `event.account` in rules and templates. Several keys of one account share a name."),
+            ),
+            ("key", api_key_text().says("The key itself.")),
+            (
+                "sha256",
+                kind::text_like(r"\s*[0-9a-fA-F]{64}\s*").says("SHA-256 of the key, in hex: `printf %s \"$WIZA_API_KEY\" | sha256sum`."),
+            ),
+            (
+                "path",
+                kind::public_text().with("pattern", json!(bound)).says(
+                    "What follows the source's path, such as `emea`: there and below it this key is accepted, no key that is not bound to it, \
+                     and this key nowhere else.",
+                ),
+            ),
+        ])
+        .with("oneOf", json!([{ "type": ["string", "number", "boolean"] }, { "type": "object", "required": ["key"] }, { "type": "object", "required": ["sha256"] }]))
+        .examples([
+            json!("${WIZA_API_KEY}"),
+            json!({ "sha256": "${WIZA_API_KEY_SHA256}" }),
+            json!({ "name": "emea", "key": "${WIZA_API_KEY_EMEA}" }),
+        ]);
     object([
         (
             "path",
@@ -31,6 +61,7 @@ pub(super) fn source() -> Schema {
             Schema::of_type(["array"])
                 .says("Any of these keys is accepted: for a change of keys, or for several accounts.")
                 .with("minItems", json!(1))
+                .with("maxItems", json!(API_KEYS_MAX))
                 .with("items", api_key.into()),
         ),
         (

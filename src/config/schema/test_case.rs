@@ -57,6 +57,10 @@ fn facts() -> Schema {
                 .with("additionalProperties", kind::public_text().into())
                 .examples([json!({ "campaign": "q4" }), json!("campaign=q4&record=0031x")]),
         ),
+        (
+            "account",
+            kind::public_text().says("`event.account`: the name of the API key that it comes with. Left out: a key without a name."),
+        ),
         ("received_at", time().says("`event.received_at`, as in RFC 3339. Left out: now.")),
     ])
     .or_nothing()

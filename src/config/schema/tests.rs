@@ -259,7 +259,7 @@ fn the_keys_are_the_loaders() {
 const LOOSER: [(&str, &[&str]); 6] = [
     (
         "names of what stands elsewhere in the file",
-        &["destination", "destinations", "to", "unmatched", "name", "route", "routes", "expect"],
+        &["destination", "destinations", "to", "unmatched", "name", "route", "routes", "expect", "account"],
     ),
     ("conditions, paths and templates", &["when", "success", "key", "order_by", "body", "x-a"]),
     ("what secrets and files hold", &["secret", "secrets", "ca"]),
@@ -327,7 +327,10 @@ fn defaults_and_examples_are_taken() {
 
 /// The samples of `tests/bad` that a schema cannot refuse, and why.
 const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
-    ("names of what stands elsewhere in the file", &["destination-unknown", "unmatched-unknown", "route-names-twice"]),
+    (
+        "names of what stands elsewhere in the file",
+        &["destination-unknown", "account-unknown", "account-without-names", "unmatched-unknown", "route-names-twice"],
+    ),
     ("names that differ by case alone", &["header-twice"]),
     (
         "the language of conditions",

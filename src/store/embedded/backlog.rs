@@ -109,7 +109,7 @@ impl Stretch {
     /// asked for, so events for others cost little.
     fn read(connection: &Connection, wanted: Wanted) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
-            "SELECT sequence, plan, id, received_at, path, query, body, plan, checksum FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            "SELECT sequence, plan, id, received_at, path, query, body, plan, checksum, account FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
         )?;
         let limit = i64::try_from(STRETCH_EVENTS_MAX).unwrap_or(i64::MAX);
         let mut rows = statement.query([wanted.after, limit])?;
@@ -149,8 +149,8 @@ impl Place {
         if let Some(event) = self.event.get() {
             return Ok(Some(Arc::clone(event)));
         }
-        let mut statement =
-            connection.prepare_cached("SELECT id, received_at, path, query, body, plan, checksum FROM events WHERE sequence = ?")?;
+        let mut statement = connection
+            .prepare_cached("SELECT id, received_at, path, query, body, plan, checksum, account FROM events WHERE sequence = ?")?;
         let read = statement.query_row([self.sequence], |row| read::event(row, 0)).optional()?;
         Ok(read.map(|event| Arc::clone(self.event.get_or_init(|| Arc::new(event)))))
     }

@@ -63,7 +63,7 @@ fn write(connection: &Connection, first: &Claim, others: &[Claim], now: i64) -> 
 /// The members behind a leader, in the order of acceptance.
 pub(super) fn members(connection: &Connection, destination: DestinationKey, leader: i64) -> rusqlite::Result<Arc<[Member]>> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.event, d.route, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
+        "SELECT d.event, d.route, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account
          FROM deliveries d INDEXED BY deliveries_batched CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ?1 AND d.batch = ?2 AND d.batch IS NOT NULL AND d.state = 1 AND d.event <> ?2 ORDER BY d.event",
     )?;

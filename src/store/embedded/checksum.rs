@@ -10,6 +10,8 @@ pub(super) struct Covered<'a> {
     pub received_at: i64,
     pub path: &'a str,
     pub query: &'a str,
+    /// Covered where there is one, so that the checksums of events without stay what they were before there were accounts.
+    pub account: Option<&'a str>,
     pub plan: &'a str,
     pub body: &'a [u8],
 }
@@ -17,7 +19,9 @@ pub(super) struct Covered<'a> {
 /// CRC-32 of all of it. With each part goes its length, so that what moves from one to another is noticed too.
 pub(super) fn of(row: Covered<'_>) -> u32 {
     let mut crc = Crc::new();
-    for part in [row.id, &row.received_at.to_le_bytes(), row.path.as_bytes(), row.query.as_bytes(), row.plan.as_bytes(), row.body] {
+    let received_at = row.received_at.to_le_bytes();
+    let parts = [row.id, &received_at, row.path.as_bytes(), row.query.as_bytes(), row.plan.as_bytes(), row.body];
+    for part in parts.into_iter().chain(row.account.map(str::as_bytes)) {
         crc.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
         crc.update(part);
     }
@@ -30,7 +34,7 @@ mod tests {
 
     #[test]
     fn every_part_counts_and_none_runs_into_the_next() {
-        let row = Covered { id: b"id", received_at: 1, path: "a", query: "b", plan: "[]", body: b"{}" };
+        let row = Covered { id: b"id", received_at: 1, path: "a", query: "b", account: None, plan: "[]", body: b"{}" };
         let variants = [
             row,
             Covered { id: b"ie", ..row },
@@ -38,6 +42,8 @@ mod tests {
             Covered { path: "", query: "ab", ..row },
             Covered { path: "ab", query: "", ..row },
             Covered { plan: "[[0,0]]", ..row },
+            Covered { account: Some(""), ..row },
+            Covered { account: Some("emea"), ..row },
             Covered { body: b"{ }", ..row },
         ];
         let sums: std::collections::HashSet<u32> = variants.into_iter().map(of).collect();

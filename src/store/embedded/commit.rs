@@ -191,13 +191,14 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
         received_at,
         path: &new.event.path,
         query: &new.event.query,
+        account: new.event.account.as_deref(),
         plan: &deliveries,
         body: &new.event.body,
     });
     transaction
         .prepare_cached(
-            "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body, checksum)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (sequence, id, received_at, status, rules, type, path, query, routes, plan, note, body, checksum, account)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             sequence,
@@ -213,6 +214,7 @@ fn insert_event(transaction: &Transaction<'_>, sequence: i64, new: &NewEvent) ->
             note,
             &new.event.body[..],
             checksum,
+            new.event.account.as_deref(),
         ])?;
     Ok(())
 }

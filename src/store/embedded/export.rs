@@ -32,6 +32,9 @@ pub struct ExportedEvent {
     kind: Option<String>,
     path: String,
     query: String,
+    /// The name of the API key that it came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
     /// The body as text, byte for byte; `null` where it is none.
     body: Option<String>,
     /// The body in hexadecimal, where it is no text.
@@ -139,19 +142,21 @@ impl Source {
         last.max(spoken_of)
     }
 
-    fn checksums(&self) -> &'static str {
-        let known = self.connection.prepare("SELECT checksum FROM events LIMIT 0").is_ok();
-        if known { "checksum" } else { "NULL" } // A store of an older version has none.
+    /// The columns that a store of an older version may lack.
+    fn later_columns(&self) -> String {
+        let has = |column: &&str| self.connection.prepare(&format!("SELECT {column} FROM events LIMIT 0")).is_ok();
+        let [checksum, account] = ["checksum", "account"].map(|column| Some(column).filter(has).unwrap_or("NULL"));
+        format!("{checksum}, {account}")
     }
 
     fn events(&self, after: i64, to: i64) -> rusqlite::Result<Vec<ExportedEvent>> {
-        let query = format!("{COLUMNS}, {} FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence", self.checksums());
+        let query = format!("{COLUMNS}, {} FROM events WHERE sequence > ? AND sequence <= ? ORDER BY sequence", self.later_columns());
         let mut statement = self.connection.prepare_cached(&query)?;
         statement.query_map([after, to], |row| self.exported(row))?.collect()
     }
 
     fn event(&self, sequence: i64, unreadable: &mut Unreadable) -> Option<ExportedEvent> {
-        let query = format!("{COLUMNS}, {} FROM events WHERE sequence = ?", self.checksums());
+        let query = format!("{COLUMNS}, {} FROM events WHERE sequence = ?", self.later_columns());
         let read = || self.connection.prepare_cached(&query)?.query_row([sequence], |row| self.exported(row)).optional();
         read().unwrap_or_else(|_| {
             unreadable.add(sequence);
@@ -165,7 +170,8 @@ impl Source {
         let received_at: i64 = row.get(2)?;
         let (path, query, plan): (String, String, String) = (row.get(5)?, row.get(6)?, row.get(7)?);
         let body: Vec<u8> = row.get(8)?;
-        let covered = Covered { id: &id, received_at, path: &path, query: &query, plan: &plan, body: &body };
+        let account: Option<String> = row.get(10)?;
+        let covered = Covered { id: &id, received_at, path: &path, query: &query, account: account.as_deref(), plan: &plan, body: &body };
         let damaged = row.get::<_, Option<i64>>(9)?.is_some_and(|written| written != i64::from(checksum::of(covered)));
         let deliveries = self.deliveries(sequence, &plan);
         let (body, body_hex) = match String::from_utf8(body) {
@@ -183,6 +189,7 @@ impl Source {
             kind: row.get(4)?,
             path,
             query,
+            account,
             body,
             body_hex,
             deliveries,

@@ -96,7 +96,7 @@ pub(super) struct Retries {
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub(super) fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, d.batch, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum
+        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, d.batch, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
     )?;
@@ -142,16 +142,17 @@ pub(super) fn oldest(connection: &Connection, destination: DestinationKey, front
     Ok(milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()))
 }
 
-/// An event from a row whose columns from `first` on are id, received_at, path, query, body, plan, checksum.
+/// An event from a row whose columns from `first` on are id, received_at, path, query, body, plan, checksum, account.
 pub(super) fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
     let (id, received_at): ([u8; 16], i64) = (row.get(first)?, row.get(first + 1)?);
     let (path, query): (String, String) = (row.get(first + 2)?, row.get(first + 3)?);
     let body: Vec<u8> = row.get(first + 4)?;
     let plan = row.get_ref(first + 5)?.as_str()?;
-    let covered = Covered { id: &id, received_at, path: &path, query: &query, plan, body: &body };
+    let account: Option<String> = row.get(first + 7)?;
+    let covered = Covered { id: &id, received_at, path: &path, query: &query, account: account.as_deref(), plan, body: &body };
     let damaged = row.get::<_, Option<i64>>(first + 6)?.is_some_and(|written| written != i64::from(checksum::of(covered)));
     let received_at = Timestamp::from_millisecond(received_at).unwrap_or(Timestamp::UNIX_EPOCH);
-    let event = Event::new(EventId::from_bytes(id), received_at, path, query, body.into());
+    let event = Event::new(EventId::from_bytes(id), received_at, path, query, body.into()).of_account(account.map(Into::into));
     if damaged {
         tracing::error!(event_id = %event.id, "an event was damaged on the disk; its deliveries are dead letters");
         return Ok(event.damaged());

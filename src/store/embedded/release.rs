@@ -19,12 +19,12 @@ use crate::event::{Event, EventId};
 use crate::store::{Held, Release};
 
 /// The columns that `read::event` reads.
-const COLUMNS: &str = "id, received_at, path, query, body, plan, checksum";
+const COLUMNS: &str = "id, received_at, path, query, body, plan, checksum, account";
 
 /// The event as it was received, if it is in quarantine.
 pub(super) fn held(connection: &Connection, id: EventId) -> rusqlite::Result<Option<Held>> {
     let query = format!("SELECT {COLUMNS}, status FROM events WHERE id = ?");
-    let held = |row: &rusqlite::Row<'_>| match row.get(7)? {
+    let held = |row: &rusqlite::Row<'_>| match row.get(8)? {
         schema::STATUS_QUARANTINED => read::event(row, 0).map(|event| Held::Quarantined(Box::new(event))),
         _ => Ok(Held::Planned),
     };
@@ -84,7 +84,7 @@ pub(super) fn release(writer: &mut Writer, id: EventId, release: &Release) -> ru
 /// An event that is in quarantine and as it was stored. Only the writer changes that, so nothing can come between.
 fn find(connection: &Connection, id: EventId) -> rusqlite::Result<Option<(i64, Event)>> {
     let query = format!("SELECT {COLUMNS}, sequence FROM events WHERE id = ? AND status = {}", schema::STATUS_QUARANTINED);
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(7)?, read::event(row, 0)?));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(8)?, read::event(row, 0)?));
     let found = connection.prepare_cached(&query)?.query_row([id.as_bytes()], read).optional()?;
     Ok(found.filter(|(_, event)| !event.is_damaged()))
 }
@@ -97,6 +97,7 @@ fn update(transaction: &Transaction<'_>, sequence: i64, event: &Event, release: 
         received_at: event.received_at.as_millisecond(),
         path: &event.path,
         query: &event.query,
+        account: event.account.as_deref(),
         plan: &deliveries,
         body: &event.body,
     });

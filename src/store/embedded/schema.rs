@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::dedupe;
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -82,6 +82,10 @@ INSERT INTO meta (name, value) VALUES ('dedupe_salt', randomblob(32));
 ";
 /// Its number.
 const SALTED: usize = 7;
+
+/// `account`: the name of the API key that the event came with. Events that came with a key without a name have none, and so have
+/// those from before.
+const VERSION_8: &str = "ALTER TABLE events ADD COLUMN account TEXT;";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;

@@ -45,7 +45,7 @@ pub use self::receiver::{Receiver, Request};
 pub use self::relay::{Relay, free_address};
 pub use self::setup::{Setup, one_destination};
 pub use self::tmpfs::{Tmpfs, skipped};
-pub use self::webhook::{Poster, Reply};
+pub use self::webhook::{Poster, Reply, Webhook};
 
 /// The API key of every relay in these tests, unless a test brings its own `source`.
 pub const API_KEY: &str = "test-key";

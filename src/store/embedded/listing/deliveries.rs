@@ -13,7 +13,7 @@ use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
 
 /// The first column after [`EVENT_COLUMNS`].
-const AFTER_EVENT: usize = 12;
+const AFTER_EVENT: usize = 13;
 /// Ids follow the order of acceptance but for events of about the same moment: so many places apart at most.
 const ORDER_SLACK: i64 = 10_000;
 

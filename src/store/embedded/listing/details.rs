@@ -3,7 +3,7 @@
 use rusqlite::{Connection, named_params};
 
 use super::deliveries::shown;
-use super::{DeliveryRow, EVENT_COLUMNS, EventRow, Names, schema, time};
+use super::{BODY, DeliveryRow, EVENT_COLUMNS, EventRow, Names, schema, time};
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Attempt, DeliveryDetails, EventDetails, shown_body};
@@ -30,7 +30,7 @@ pub(in super::super) fn delivery(connection: &Connection, id: &DeliveryId) -> ru
 fn find(connection: &Connection, id: EventId) -> rusqlite::Result<Option<(EventRow, serde_json::Value)>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = :id"))?;
     let mut rows = statement.query(named_params! { ":body": true, ":id": id.as_bytes() })?;
-    rows.next()?.map(|row| Ok((EventRow::read(row)?, shown_body(row.get_ref(11)?.as_blob()?)))).transpose()
+    rows.next()?.map(|row| Ok((EventRow::read(row)?, shown_body(row.get_ref(BODY)?.as_blob()?)))).transpose()
 }
 
 /// The attempts that failed have rows; one that delivered is in the delivery's own.

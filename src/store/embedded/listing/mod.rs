@@ -24,8 +24,11 @@ use crate::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter
 const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The columns of [`EventRow`], the event's body only where `:body` is true.
-const EVENT_COLUMNS: &str = "e.sequence, e.id, e.received_at, e.status, e.type, e.path, e.query, e.routes, e.plan, e.note, e.rules,
+const EVENT_COLUMNS: &str =
+    "e.sequence, e.id, e.received_at, e.status, e.type, e.path, e.query, e.routes, e.plan, e.note, e.rules, e.account,
     CASE WHEN :body THEN e.body END";
+/// The column of the body among them.
+const BODY: usize = 12;
 
 /// An event as its row has it.
 struct EventRow {
@@ -40,6 +43,7 @@ struct EventRow {
     planned: Vec<Planned>,
     note: Option<String>,
     rules: Option<u32>,
+    account: Option<String>,
 }
 
 impl EventRow {
@@ -62,6 +66,7 @@ impl EventRow {
             planned,
             note: row.get(9)?,
             rules: row.get(10)?,
+            account: row.get(11)?,
         })
     }
 
@@ -85,6 +90,7 @@ impl EventRow {
             kind: self.kind,
             path: self.path,
             query: self.query,
+            account: self.account,
             routes: routes.into_iter().flatten().collect(),
             deliveries,
             reason: self.note,
@@ -201,6 +207,7 @@ impl<'c> Names<'c> {
 struct Matcher {
     destination: Option<DestinationKey>,
     route: Option<u32>,
+    account: Option<String>,
     /// The first and the last id that it lets through.
     ids: (EventId, EventId),
     search: Option<AhoCorasick>,
@@ -221,6 +228,7 @@ impl Matcher {
         Ok(Some(Self {
             destination: destination.flatten(),
             route: route.flatten(),
+            account: filter.account.clone(),
             ids: (EventId::from_bytes(first), EventId::from_bytes(last)),
             // A text that is too long to search for is found nowhere.
             search: match search {
@@ -234,13 +242,14 @@ impl Matcher {
         self.search.is_some()
     }
 
-    /// Whether the event's time and text are what is looked for. `row` has the body, if that is wanted, in column 11.
+    /// Whether the event's time, account and text are what is looked for. `row` has the body, if that is wanted, in column [`BODY`].
     fn takes(&self, event: &EventRow, row: &Row<'_>) -> rusqlite::Result<bool> {
-        if event.id < self.ids.0 || event.id > self.ids.1 {
+        let of_account = self.account.is_none() || self.account == event.account;
+        if event.id < self.ids.0 || event.id > self.ids.1 || !of_account {
             return Ok(false);
         }
         let Some(search) = &self.search else { return Ok(true) };
-        let body = row.get_ref(11)?.as_blob_or_null()?.unwrap_or_default();
+        let body = row.get_ref(BODY)?.as_blob_or_null()?.unwrap_or_default();
         Ok(search.is_match(body) || search.is_match(&event.path) || search.is_match(&event.query) || search.is_match(&event.id.to_string()))
     }
 
