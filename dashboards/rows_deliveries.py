@@ -30,7 +30,7 @@ DIFFERENCE = (
 
 # One number for what holds a destination back, the gravest where there are several: look.HELD_WORDS.
 HELD = "max by (destination) ({} or 2 * {} or 3 * {} or 4 * {})".format(
-    *(destination("held", reason=reason) for reason in ("retry_after", "paused", "circuit", "gone"))
+    *(destination("held", reason=reason) for reason in ("retry_after", "paused", "circuit|refusals", "gone"))
 )
 
 
@@ -343,7 +343,7 @@ def one_destination():
         ),
         states(
             "Held back, by reason",
-            "Which reasons hold it back: several can at once. circuit ends by itself with the first probe that succeeds, "
+            "Which reasons hold it back: several can at once. circuit and refusals end by themselves with the first probe that succeeds, "
             "retry_after at its time; gone and paused end by `wiza-relay resume`.",
             "WizaRelayCircuitOpen",
             f"max by (reason) ({destination('held')})",

@@ -35,6 +35,9 @@ pub struct Progress {
     pub now: Timestamp,
     /// Whether the destination accepted the relay's credentials the last time it said anything of them.
     pub credentials_trusted: bool,
+    /// Whether the destination has refused so many different events that its circuit is open for that: it is not this event that it
+    /// refuses.
+    pub refuses_all: bool,
     /// Uniform in 0..1: where in the back-off's span the next attempt falls.
     pub jitter: f64,
 }
@@ -44,7 +47,7 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
     let case = Case { policy, progress };
     let verdict = match &attempt.result {
         AttemptResult::NotRendered(error) => {
-            Verdict { signal: Signal::Nothing, ..case.dead(format!("the request cannot be made: {error}")) }
+            Verdict { signal: Signal::Unmade, ..case.dead(format!("the request cannot be made: {error}")) }
         }
         // Nobody is to blame yet, so nothing is used up, not even the time: what cannot go alone either dies of that.
         AttemptResult::NotTogether(_) => {
@@ -58,7 +61,7 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
         // Made of an attempt after it was judged.
         AttemptResult::Unkept(_) => case.again(None, "a reply that was not kept", Signal::Failure),
         // No event can be to blame, so none pays for it.
-        AttemptResult::CredentialsRefused(_) => case.uncounted(None),
+        AttemptResult::CredentialsRefused(_) => case.put_back(None, Signal::Refused),
         AttemptResult::TokenDelayed { status, until, error } => case.token_delayed(*status, case.within_limits(*until), error),
         AttemptResult::Replied { status: status @ 200..=299, shortcoming: Some(reason), retry_after, .. } => {
             case.again(retry_after.map(|at| case.within_limits(at)), &format!("status {status}, but {reason}"), Signal::Failure)
@@ -96,7 +99,11 @@ impl Case<'_> {
             (401 | 403 | 407, _) => self.refused(asked, &words),
             (503, _) => Verdict { hold_until: asked, ..self.again(asked, &words, Signal::Failure) },
             (408 | 421 | 425 | 500.., _) => self.again(asked, &words, Signal::Failure),
-            (_, Some(_)) => self.again(asked, &words, Signal::Success),
+            (_, Some(_)) if self.progress.refuses_all => self.put_back(asked, Signal::Rejected),
+            (_, Some(_)) => match self.again(asked, &words, Signal::Answered) {
+                given_up @ Verdict { outcome: Outcome::Dead(_), .. } => Verdict { signal: Signal::Rejected, ..given_up },
+                again => again,
+            },
             (410, None) => Verdict { signal: Signal::Gone, ..self.dead("status 410: the destination is gone for good".to_owned()) },
             (304, None) => self.dead("status 304: the destination says that nothing was modified, and took nothing".to_owned()),
             (300..=399, None) => self.dead(format!("{words}: redirects are not followed")),
@@ -104,9 +111,13 @@ impl Case<'_> {
         }
     }
 
-    /// An answer, so the destination is up; but this event will never please it.
+    /// An answer, so the destination is up; but this event will never please it. Where nothing pleases it, the event waits with the
+    /// others until somebody has mended what is wrong.
     fn dead(&self, reason: String) -> Verdict {
-        Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Success, counts: true, failure: None }
+        if self.progress.refuses_all {
+            return self.put_back(None, Signal::Rejected);
+        }
+        Verdict { outcome: Outcome::Dead(reason), hold_until: None, signal: Signal::Rejected, counts: true, failure: None }
     }
 
     /// A throttle with a time is no fault of anybody's: the hold does all that is needed, so neither attempts nor back-off are
@@ -127,7 +138,11 @@ impl Case<'_> {
     /// the attempt counts as any other. If not, it speaks of the relay's configuration: however long a wrong token is
     /// there, it costs no event, neither by attempts nor by the deadline, and the open circuit keeps attempts few.
     fn refused(&self, asked: Option<Timestamp>, words: &str) -> Verdict {
-        let verdict = if self.progress.credentials_trusted { self.again(asked, words, Signal::Refused) } else { self.uncounted(asked) };
+        let verdict = if self.progress.credentials_trusted {
+            self.again(asked, words, Signal::Refused)
+        } else {
+            self.put_back(asked, Signal::Refused)
+        };
         Verdict { hold_until: asked, ..verdict }
     }
 
@@ -137,14 +152,15 @@ impl Case<'_> {
         match status {
             403 | 429 => self.throttled(until, words),
             408 | 425 | 500.. => Verdict { hold_until: Some(until), ..self.again(Some(until), words, Signal::Failure) },
-            _ => Verdict { hold_until: Some(until), ..self.uncounted(Some(until)) },
+            _ => Verdict { hold_until: Some(until), ..self.put_back(Some(until), Signal::Refused) },
         }
     }
 
-    fn uncounted(&self, asked: Option<Timestamp>) -> Verdict {
+    /// The attempt says nothing of this event, so it counts for nothing: neither against the limit nor by the deadline.
+    fn put_back(&self, asked: Option<Timestamp>, signal: Signal) -> Verdict {
         let pause = later(self.progress.now, backoff(self.policy, 1, self.progress.jitter));
         let outcome = Outcome::Retry(asked.map_or(pause, |at| at.max(pause)));
-        Verdict { outcome, hold_until: None, signal: Signal::Refused, counts: false, failure: None }
+        Verdict { outcome, hold_until: None, signal, counts: false, failure: None }
     }
 
     /// After the back-off, and not before the reply's time: a short one does not shorten the back-off, or a busy destination

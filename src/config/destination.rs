@@ -100,6 +100,8 @@ impl Retry {
 pub struct Circuit {
     /// Failed attempts in a row.
     pub failures: u32,
+    /// Different events in a row that it refuses for good; 0: these never open it.
+    pub refusals: u32,
     /// From opening until the one probe.
     pub cooldown: Duration,
 }
@@ -119,7 +121,7 @@ impl Default for Retry {
 
 impl Default for Circuit {
     fn default() -> Self {
-        Self { failures: 10, cooldown: Duration::from_secs(30) }
+        Self { failures: 10, refusals: 20, cooldown: Duration::from_secs(30) }
     }
 }
 
@@ -129,6 +131,10 @@ pub(super) const CONCURRENCY_MAX: u32 = 1024;
 pub(super) const ATTEMPTS_MAX: u32 = 1000;
 pub(super) const FACTOR_MAX: f64 = 100.0;
 pub(super) const FAILURES_MAX: u32 = 100_000;
+/// The breaker remembers the events of a run of refusals, 16 bytes each.
+pub(super) const REFUSALS_MAX: u32 = 1000;
+/// As 0.
+pub(super) const OFF: &str = "off";
 pub(super) const BURST_MAX: u32 = 100_000;
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
@@ -437,14 +443,31 @@ fn status(text: &str) -> Result<u16, Unreadable> {
     }
 }
 
+const REFUSALS_EXPECTED: &str = "a whole number up to 1000, or `off`";
+
+fn refusals_from(text: &str) -> Result<u32, Unreadable> {
+    match text.parse() {
+        _ if text == OFF => Ok(0),
+        Ok(refusals) if (0..=REFUSALS_MAX).contains(&refusals) => Ok(refusals),
+        Ok(_) => Err(Unreadable { reason: "is out of range".into(), hint: REFUSALS_EXPECTED.into() }),
+        Err(_) => Err(Unreadable { reason: "is not a whole number".into(), hint: REFUSALS_EXPECTED.into() }),
+    }
+}
+
 fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Circuit> {
     let mut layers = Layers::open(decoder, own.map(AsRef::as_ref), base.map(AsRef::as_ref), "`circuit`");
     let failures = layers.take("failures");
+    let refusals = layers.take("refusals");
     let cooldown = layers.take("cooldown");
     layers.finish(decoder);
 
     let default = Circuit::default();
     let failures = failures.map(|node| decoder.integer(node, 1..=FAILURES_MAX));
+    let refusals = refusals.map(|node| decoder.read_or(node, REFUSALS_EXPECTED, Some(0), refusals_from));
     let cooldown = cooldown.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
-    Some(Circuit { failures: optional(failures)?.unwrap_or(default.failures), cooldown: optional(cooldown)?.unwrap_or(default.cooldown) })
+    Some(Circuit {
+        failures: optional(failures)?.unwrap_or(default.failures),
+        refusals: optional(refusals)?.unwrap_or(default.refusals),
+        cooldown: optional(cooldown)?.unwrap_or(default.cooldown),
+    })
 }

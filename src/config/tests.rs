@@ -179,7 +179,7 @@ fn what_is_left_out_has_defaults() {
             on: Vec::new()
         }
     );
-    assert_eq!(destination.circuit, Circuit { failures: 10, cooldown: Duration::from_secs(30) });
+    assert_eq!(destination.circuit, Circuit { failures: 10, refusals: 20, cooldown: Duration::from_secs(30) });
     assert_eq!(
         config.retention,
         Retention {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
-use crate::circuit::{Breaker, CircuitState, Permission, Standing};
+use crate::circuit::{Breaker, CircuitState, OpenedBy, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{Claim, DestinationKey, FailureReason, Outcome, Settlement};
 use crate::event::EventId;
@@ -309,8 +309,8 @@ impl Lane {
         let destination = Arc::clone(&self.settings.borrow().destination);
         let now = Timestamp::now();
         let attempts = claim.attempts_made.saturating_add(1);
-        let credentials_trusted = self.breaker.credentials_trusted();
-        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, jitter: rand::random() };
+        let (credentials_trusted, refuses_all) = (self.breaker.credentials_trusted(), self.breaker.refuses_all());
+        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, refuses_all, jitter: rand::random() };
         let Verdict { outcome, hold_until, signal, counts, failure } = retry::judge(&destination.retry, &attempt, progress);
         let held_before = self.pace.rests_until();
         let instant = Instant::now();
@@ -318,18 +318,19 @@ impl Lane {
             self.pace.rest(until, destination.retry.max, instant);
         }
         self.pace.ended(hold_until.is_none() && attempt.result.status().is_some(), instant);
-        let was_open = self.breaker.is_open();
-        let changed = self.breaker.record(signal, instant);
-        if (changed || self.pace.rests_until() != held_before) && !self.stop.is_cancelled() {
-            self.show_standing();
-        }
-        if was_open != self.breaker.is_open() {
-            let circuit = self.breaker.state(Instant::now(), now).label();
-            tracing::warn!(destination = %destination.name, circuit, "circuit breaker");
-        }
         let attempts = if counts { attempts } else { claim.attempts_made };
         let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
         let mut settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
+        let before = self.breaker.state(instant, now);
+        let changed = self.breaker.record(signal, settlement.events().map(|event| event.id), instant);
+        if (changed || self.pace.rests_until() != held_before) && !self.stop.is_cancelled() {
+            self.show_standing();
+        }
+        let circuit = self.breaker.state(instant, now);
+        if (before.label(), before.opened_by()) != (circuit.label(), circuit.opened_by()) {
+            let opened_by = circuit.opened_by().map(OpenedBy::label);
+            tracing::warn!(destination = %destination.name, circuit = circuit.label(), opened_by, "circuit breaker");
+        }
         if settlement.outcome == Outcome::Delivered {
             settlement.events().for_each(|event| self.metrics.arrived(now.duration_since(event.received_at)));
         }

@@ -16,7 +16,7 @@ use prometheus::{
 use self::families::{Family, families};
 pub use self::labels::{AdminRefusal, ClosedFor, NAMELESS_ACCOUNT, Port, SpanOutcome, WebhookOutcome};
 pub use self::scrape::Snapshot;
-use crate::circuit::CircuitState;
+use crate::circuit::{CircuitState, OpenedBy};
 use crate::delivery::{FailureReason, Outcome};
 use crate::vitals::Vitals;
 
@@ -103,9 +103,9 @@ pub struct DestinationMetrics {
     held: [IntGauge; HELD_REASONS.len()],
 }
 
-/// Every value of `held{reason}`: the breaker is open; the destination said that it is gone; somebody paused it; it asked
-/// for rest.
-const HELD_REASONS: [&str; 4] = ["circuit", "gone", "paused", "retry_after"];
+/// Every value of `held{reason}`: the breaker is open after failures; it is open after a run of refusals; the destination said that it is
+/// gone; somebody paused it; it asked for rest.
+const HELD_REASONS: [&str; 5] = ["circuit", "refusals", "gone", "paused", "retry_after"];
 
 impl DestinationMetrics {
     /// Counts an attempt; `failure` is the kind of what went wrong.
@@ -139,7 +139,13 @@ impl DestinationMetrics {
     /// Notes what holds the destination's deliveries back: its breaker, and whether it asked for rest.
     pub fn standing(&self, circuit: CircuitState, rests: bool) {
         self.circuit_open.set(i64::from(circuit != CircuitState::Closed));
-        let holds = [matches!(circuit, CircuitState::Open { .. }), circuit == CircuitState::Gone, circuit == CircuitState::Paused, rests];
+        let holds = [
+            circuit.opened_by() == Some(OpenedBy::Failures),
+            circuit.opened_by() == Some(OpenedBy::Refusals),
+            circuit == CircuitState::Gone,
+            circuit == CircuitState::Paused,
+            rests,
+        ];
         for (gauge, holds) in self.held.iter().zip(holds) {
             gauge.set(i64::from(holds));
         }

@@ -84,13 +84,14 @@ fn deliver(events: usize, policy: &Retry, limiter: &mut Limiter) -> Seen {
             let result = AttemptResult::Replied { status, retry_after, reply: bytes::Bytes::new(), shortcoming: None };
             let attempt = Attempt { started_at: time(now), latency: LATENCY, result };
             let jitter = (requests * 7919 % 1000) as f64 / 1000.0;
-            let progress = Progress { attempts: made + 1, since: clock, now: time(now), credentials_trusted: true, jitter };
+            let progress =
+                Progress { attempts: made + 1, since: clock, now: time(now), credentials_trusted: true, refuses_all: false, jitter };
             let Verdict { outcome, hold_until, signal, counts, .. } = retry::judge(policy, &attempt, progress);
             if let Some(until) = hold_until {
                 pace.rest(at(now) + until.duration_since(time(now)).unsigned_abs(), policy.max, at(now));
             }
             pace.ended(hold_until.is_none(), at(now));
-            breaker.record(signal, at(now));
+            breaker.record(signal, [], at(now));
             match outcome {
                 Outcome::Delivered => delivered += 1,
                 Outcome::Dead(_) => dead += 1,

@@ -21,7 +21,7 @@ fn seconds(count: i64) -> Timestamp {
 }
 
 fn progress(attempts: u32) -> Progress {
-    Progress { attempts, since: now(), now: now(), credentials_trusted: true, jitter: 1.0 }
+    Progress { attempts, since: now(), now: now(), credentials_trusted: true, refuses_all: false, jitter: 1.0 }
 }
 
 fn attempt(result: AttemptResult) -> Attempt {
@@ -37,11 +37,11 @@ fn every_status_has_its_meaning() {
     for (code, delivered, retried, signal) in [
         (200, true, false, Signal::Success),
         (204, true, false, Signal::Success),
-        (301, false, false, Signal::Success),
-        (304, false, false, Signal::Success),
-        (400, false, false, Signal::Success),
-        (404, false, false, Signal::Success),
-        (422, false, false, Signal::Success),
+        (301, false, false, Signal::Rejected),
+        (304, false, false, Signal::Rejected),
+        (400, false, false, Signal::Rejected),
+        (404, false, false, Signal::Rejected),
+        (422, false, false, Signal::Rejected),
         (410, false, false, Signal::Gone),
         (401, false, true, Signal::Refused),
         (403, false, true, Signal::Refused),
@@ -181,7 +181,7 @@ fn whatever_the_status_a_time_means_again() {
         let verdict = judge(&POLICY, &status(code, Some(seconds(7))), progress(1));
         assert_eq!((&verdict.outcome, verdict.counts), (&Outcome::Retry(seconds(7)), true), "{code}");
         assert_eq!(verdict.hold_until, None, "{code} speaks of this delivery alone");
-        let signal = if matches!(code, 408 | 421 | 425 | 500..) { Signal::Failure } else { Signal::Success };
+        let signal = if matches!(code, 408 | 421 | 425 | 500..) { Signal::Failure } else { Signal::Answered };
         assert_eq!(verdict.signal, signal, "{code}");
         assert!(matches!(judge(&POLICY, &status(code, Some(seconds(7))), progress(3)).outcome, Outcome::Dead(_)), "{code}: attempts end");
     }
@@ -256,4 +256,21 @@ fn dead_says_what_the_status_says() {
         assert_eq!(judge(&POLICY, &status(code, None), progress(1)).outcome, Outcome::Dead(words.to_owned()));
     }
     assert_eq!(judge(&POLICY, &status(304, None), progress(1)).failure, Some(FailureReason::Unsuccessful));
+}
+
+#[test]
+fn while_a_destination_refuses_all_no_event_is_dead_of_it() {
+    let late = Progress { now: seconds(1_000_000), refuses_all: true, ..progress(1000) };
+    let unmade = attempt(AttemptResult::NotRendered("no such field".to_owned()));
+    for attempt in [status(400, None), status(422, None), status(301, None), status(304, None), status(409, Some(seconds(1))), unmade] {
+        let verdict = judge(&POLICY, &attempt, late);
+        assert_eq!((verdict.outcome, verdict.counts), (Outcome::Retry(seconds(1_000_005)), false), "{attempt:?}");
+        assert!(matches!(verdict.signal, Signal::Rejected | Signal::Unmade), "{attempt:?}");
+        assert!(verdict.failure.is_some());
+        let others = judge(&POLICY, &attempt, Progress { refuses_all: false, ..late });
+        assert!(matches!(others.outcome, Outcome::Dead(_)) && others.signal == verdict.signal, "{attempt:?}");
+    }
+    // What is no refusal is what it always was.
+    assert!(matches!(judge(&POLICY, &status(500, None), late).outcome, Outcome::Dead(_)));
+    assert_eq!(judge(&POLICY, &status(200, None), late).outcome, Outcome::Delivered);
 }

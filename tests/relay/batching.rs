@@ -366,3 +366,28 @@ async fn a_batch_that_waits_for_its_repetition_takes_a_new_body_and_keeps_its_me
     assert_eq!(json_of(requests.last().unwrap()), json!({ "after": [0, 1, 2] }));
     assert_eq!(requests.iter().map(Request::webhook_id).collect::<BTreeSet<_>>().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_refused_batches_open_it_and_one_alone_does_not() {
+    let receiver = Receiver::answering([Answer::status(400), Answer::status(200)]).await;
+    let keys = "concurrency: 1, batch: { max: 30, every: 1h }, retry: { first: 1ms }, circuit: { cooldown: 100ms }";
+    let relay = Setup::to(&receiver, keys).start().await;
+    post(&relay, 0..60).await;
+    relay.wait_for_outcome("dead", 30).await;
+    relay.wait_for_outcome("delivered", 30).await;
+    assert!(!relay.log().contains("circuit breaker"), "{}", relay.log());
+    receiver.become_always(Answer::status(400));
+    post(&relay, 60..180).await;
+    relay.wait_for_metric("held", &[("destination", "crm"), ("reason", "refusals")], 1).await;
+    let count = receiver.count();
+    receiver.wait_for(count + 3).await;
+    assert_eq!(
+        relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await,
+        90,
+        "the first two batches, and no probe"
+    );
+    receiver.become_always(Answer::status(200));
+    relay.wait_for_metric("waiting", &[("destination", "crm")], 0).await;
+    assert_eq!(relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await, 90);
+    end(relay, 90).await;
+}

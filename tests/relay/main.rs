@@ -21,6 +21,7 @@ mod dashboards;
 mod delivering;
 mod delivering_circuit;
 mod delivering_failures;
+mod delivering_refusals;
 mod delivering_rules;
 mod deploying;
 mod dry_run;

@@ -6,6 +6,7 @@ use crate::harness::{Answer, Receiver, Relay, Setup, eventually, reveal, run};
 
 const TWO_DESTINATIONS: &str = "
   retry: { attempts: 1 }
+  circuit: { refusals: 0 }
 destinations:
   crm: { url: \"CRM/crm\" }
   slack: { url: \"SLACK/slack\" }
@@ -222,7 +223,7 @@ async fn the_dead_are_counted_first_and_then_sent_again_with_the_same_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_is_spaced_out_and_survives_a_kill() {
     let crm = Receiver::always(Answer::status(404)).await;
-    let mut relay = Setup::to(&crm, "retry: { attempts: 1 }").start().await;
+    let mut relay = Setup::to(&crm, "retry: { attempts: 1 }, circuit: { refusals: 0 }").start().await;
     for number in 0..40 {
         relay.webhook(reveal(number)).accepted().await;
     }

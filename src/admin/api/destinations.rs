@@ -25,6 +25,9 @@ pub struct DestinationState {
     pub active: bool,
     /// The circuit breaker: `closed`, `open` (it rests, then one probe decides), `gone` (it said 410) or `paused`.
     pub circuit: String,
+    /// What opened an open breaker: `failures` (or refused credentials), or `refusals`: it refused so many different events in a row
+    /// that the others wait until its mapping is mended.
+    pub opened_by: Option<String>,
     /// When an open breaker lets a probe through.
     pub open_until: Option<String>,
     /// Until when the destination asked for rest (Retry-After).
@@ -99,13 +102,14 @@ fn find(api: &Api, name: &str) -> Option<(DestinationKey, DestinationFigures)> {
 
 fn state(standing: Standing, figures: DestinationFigures) -> DestinationState {
     let open_until = match standing.circuit {
-        CircuitState::Open { until } => Some(until),
+        CircuitState::Open { until, .. } => Some(until),
         CircuitState::Closed | CircuitState::Gone | CircuitState::Paused => None,
     };
     let hold_until = standing.hold_until.filter(|until| *until > jiff::Timestamp::now());
     DestinationState {
         active: figures.active,
         circuit: standing.circuit.label().to_owned(),
+        opened_by: standing.circuit.opened_by().map(|by| by.label().to_owned()),
         open_until: open_until.map(rfc3339_milliseconds),
         hold_until: hold_until.map(rfc3339_milliseconds),
         planned: figures.planned,

@@ -5,13 +5,13 @@ use serde_json::json;
 use crate::config::batch;
 use crate::config::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
-    REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+    OFF, REFUSALS_MAX, REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
 use crate::config::forms::{DO, EACH, VALUE};
 use crate::config::shape::RESERVED_HEADERS;
 use crate::config::units::shown_duration;
 
-use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, number, object, rate, short_or_long};
+use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, integer_or, number, object, rate, short_or_long};
 use super::{auth, headers};
 
 /// What a destination's name looks like.
@@ -197,6 +197,12 @@ fn circuit() -> Schema {
     let default = Circuit::default();
     object([
         ("failures", integer(&(1..=FAILURES_MAX)).says("Failed attempts in a row.").default(default.failures)),
+        (
+            "refusals",
+            integer_or(&(0..=REFUSALS_MAX), OFF)
+                .says("Different events in a row that are dead because it refuses them, or because no request can be made of them. `off`, or 0: these never open it.")
+                .default(default.refusals),
+        ),
         (
             "cooldown",
             duration(&(MILLISECOND..=WAIT_MAX))

@@ -146,6 +146,11 @@ pub(super) fn integer(range: &RangeInclusive<u32>) -> Schema {
     Schema::of_type(["integer", "string"]).with("minimum", json!(range.start())).with("maximum", json!(range.end())).pattern("[0-9]+")
 }
 
+/// A whole number in the range, or this word.
+pub(super) fn integer_or(range: &RangeInclusive<u32>, word: &str) -> Schema {
+    integer(range).pattern(&format!("[0-9]+|{word}"))
+}
+
 /// A number in the range.
 pub(super) fn number(range: &RangeInclusive<f64>) -> Schema {
     Schema::of_type(["number", "string"])

@@ -268,7 +268,7 @@ const LOOSER: [(&str, &[&str]); 6] = [
         &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "parked", "size"],
     ),
     ("networks and hosts", &["allow", "deny"]),
-    ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "burst", "on"]),
+    ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "refusals", "burst", "on"]),
 ];
 
 /// What an editor must never do: mark as wrong what the relay takes. The other way round a schema cannot know all.

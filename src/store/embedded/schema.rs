@@ -50,7 +50,8 @@ CREATE TABLE dedupe_log (sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, entr
 /// `since`: from when a delivery's deadline counts, where that is not its event's receipt (Unix milliseconds).
 const VERSION_2: &str = "ALTER TABLE deliveries ADD COLUMN since INTEGER;";
 
-/// How a destination stands, kept over a restart. `circuit`: 0 closed, 1 open, 2 gone, 3 paused.
+/// How a destination stands, kept over a restart. `circuit`: 0 closed, 1 open, 2 gone, 3 paused, 4 open
+/// because of refusals.
 const VERSION_3: &str = "
 ALTER TABLE destinations ADD COLUMN circuit INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE destinations ADD COLUMN open_until INTEGER;

@@ -4,19 +4,22 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::writer::Writer;
-use crate::circuit::{CircuitState, Standing};
+use crate::circuit::{CircuitState, OpenedBy, Standing};
 use crate::delivery::DestinationKey;
 
 const CLOSED: i64 = 0;
 const OPEN: i64 = 1;
 const GONE: i64 = 2;
 const PAUSED: i64 = 3;
+const OPEN_BY_REFUSALS: i64 = 4;
 
 /// The standing in a row whose columns from `first` on are circuit, open_until, hold_until.
 pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Standing> {
     let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.and_then(|at| Timestamp::from_millisecond(at).ok()));
+    let open = |by| Ok::<_, rusqlite::Error>(CircuitState::Open { until: time(first + 1)?.unwrap_or(Timestamp::UNIX_EPOCH), by });
     let circuit = match row.get::<_, i64>(first)? {
-        OPEN => CircuitState::Open { until: time(first + 1)?.unwrap_or(Timestamp::UNIX_EPOCH) },
+        OPEN => open(OpenedBy::Failures)?,
+        OPEN_BY_REFUSALS => open(OpenedBy::Refusals)?,
         GONE => CircuitState::Gone,
         PAUSED => CircuitState::Paused,
         _ => CircuitState::Closed,
@@ -50,7 +53,8 @@ pub(super) fn set(writer: &Writer, destination: DestinationKey, circuit: Circuit
 pub(super) fn write(connection: &Connection, destination: DestinationKey, standing: Standing) -> rusqlite::Result<()> {
     let (circuit, open_until) = match standing.circuit {
         CircuitState::Closed => (CLOSED, None),
-        CircuitState::Open { until } => (OPEN, Some(until.as_millisecond())),
+        CircuitState::Open { until, by: OpenedBy::Failures } => (OPEN, Some(until.as_millisecond())),
+        CircuitState::Open { until, by: OpenedBy::Refusals } => (OPEN_BY_REFUSALS, Some(until.as_millisecond())),
         CircuitState::Gone => (GONE, None),
         CircuitState::Paused => (PAUSED, None),
     };
