@@ -38,6 +38,7 @@ mod ast;
 mod call_parser;
 mod canonical;
 mod compare;
+mod compared;
 mod evaluate;
 mod explain;
 mod foresight;
@@ -62,6 +63,7 @@ mod property_tests;
 #[cfg(test)]
 mod tests;
 
+pub use compared::Compared;
 pub use explain::{Finding, Found};
 pub use foresight::{Contradiction, Demands};
 pub use index::{Candidates, Index};
@@ -118,6 +120,11 @@ impl Condition {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         surprises::of_condition(&self.0.logical)
+    }
+
+    /// The values that it compares the payload's with, those inside `[?...]` included.
+    pub fn compared_values(&self) -> Vec<Compared> {
+        compared::by_condition(&self.0.logical, &self.0.text)
     }
 
     /// Two terms because of which the condition, or an alternative of it, never holds.
@@ -224,6 +231,11 @@ impl Query {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         surprises::of_query(&self.0)
+    }
+
+    /// The values that its filters compare the payload's with; `text` is what was parsed.
+    pub fn compared_values(&self, text: &str) -> Vec<Compared> {
+        compared::by_query(&self.0, text)
     }
 
     /// The values found, in the RFC's order.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::ast::{Key, Logical, Path, Root, Segment, Selector};
+use super::ast::{Key, Logical, Path, Root, Segment, Selector, Term};
 use super::explain::{each_term, paths_of};
 
 /// A path of a condition, from its root.
@@ -51,73 +51,107 @@ pub enum Step {
 }
 
 pub(super) fn used(logical: &Logical) -> Vec<UsedPath> {
-    let mut paths = Vec::new();
-    collect(logical, PathRoot::Payload, Some(&[]), &mut paths);
-    paths
+    let mut walk = Walk { paths: Vec::new(), term: &mut |_, _, _| {} };
+    walk.logical(logical, PathRoot::Payload, Some(&[]));
+    walk.paths
 }
 
 /// `element`: the steps to what `@` stands for at the query's start, if it begins there.
 pub(super) fn used_by_query(path: &Path, element: Option<&[Step]>) -> Vec<UsedPath> {
-    let mut paths = Vec::new();
-    collect_path(path, PathRoot::Payload, element, &mut paths);
-    paths
+    let mut walk = Walk { paths: Vec::new(), term: &mut |_, _, _| {} };
+    walk.path(path, PathRoot::Payload, element);
+    walk.paths
 }
 
 /// A path outside of all filters; those inside its own are left out.
 pub(super) fn of_path(path: &Path) -> Option<UsedPath> {
-    let mut paths = Vec::new();
-    collect_path(path, PathRoot::Payload, Some(&[]), &mut paths);
-    paths.into_iter().next()
+    let mut walk = Walk { paths: Vec::new(), term: &mut |_, _, _| {} };
+    walk.path(path, PathRoot::Payload, Some(&[]));
+    walk.paths.into_iter().next()
 }
 
-/// `current` is where `@` stands, unless it cannot be said.
-fn collect(logical: &Logical, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
-    each_term(logical, &mut |term, _| {
-        for path in paths_of(term) {
-            collect_path(path, root, current, paths);
-        }
-    });
+/// Is given a term, and where `@` stands in it, unless that cannot be said.
+pub(super) type OnTerm<'f> = dyn FnMut(&Term, PathRoot, Option<&[Step]>) + 'f;
+
+/// Every term of a condition, those inside `[?...]` included.
+pub(super) fn each_term_within(logical: &Logical, found: &mut OnTerm<'_>) {
+    Walk { paths: Vec::new(), term: found }.logical(logical, PathRoot::Payload, Some(&[]));
 }
 
-fn collect_path(path: &Path, root: PathRoot, current: Option<&[Step]>, paths: &mut Vec<UsedPath>) {
-    let (root, mut steps) = match path.root {
+/// Every term of a query's filters.
+pub(super) fn each_term_within_query(path: &Path, found: &mut OnTerm<'_>) {
+    Walk { paths: Vec::new(), term: found }.path(path, PathRoot::Payload, None);
+}
+
+/// A path that finds one value at most, from its root. `current` is where `@` stands.
+pub(super) fn singular(path: &Path, root: PathRoot, current: Option<&[Step]>) -> Option<UsedPath> {
+    let (root, mut steps) = from_root(path, root, current);
+    let steps = steps.as_mut().filter(|_| path.is_singular())?;
+    steps.extend(path.keys.iter().map(step));
+    steps.truncate(STEPS_MAX);
+    Some(UsedPath { root, steps: std::mem::take(steps), span: path.span.clone() })
+}
+
+fn from_root(path: &Path, root: PathRoot, current: Option<&[Step]>) -> (PathRoot, Option<Vec<Step>>) {
+    match path.root {
         Root::Payload => (PathRoot::Payload, Some(Vec::new())),
         Root::Event => (PathRoot::Event, Some(Vec::new())),
         Root::Current => (root, current.map(<[Step]>::to_vec)),
-    };
-    let index = paths.len();
-    if let Some(steps) = &mut steps {
-        let room = STEPS_MAX.saturating_sub(steps.len());
-        steps.extend(path.keys.iter().take(room).map(step));
     }
-    let mut known = steps.clone();
-    for segment in &path.rest {
-        let (Segment::Child(selectors) | Segment::Descendant(selectors)) = segment;
-        let before = match segment {
-            Segment::Child(_) => known.take(),
-            Segment::Descendant(_) => None,
-        };
-        for selector in selectors {
-            if let Selector::Filter(filter) = selector {
-                let element: Option<Vec<Step>> = before.as_ref().map(|before| before.iter().cloned().chain([Step::Element]).collect());
-                collect(filter, root, element.as_deref(), paths);
+}
+
+struct Walk<'w, 'f> {
+    paths: Vec<UsedPath>,
+    term: &'w mut OnTerm<'f>,
+}
+
+impl Walk<'_, '_> {
+    /// `current` is where `@` stands, unless it cannot be said.
+    fn logical(&mut self, logical: &Logical, root: PathRoot, current: Option<&[Step]>) {
+        each_term(logical, &mut |term, _| {
+            (self.term)(term, root, current);
+            for path in paths_of(term) {
+                self.path(path, root, current);
+            }
+        });
+    }
+
+    fn path(&mut self, path: &Path, root: PathRoot, current: Option<&[Step]>) {
+        let (root, mut steps) = from_root(path, root, current);
+        let index = self.paths.len();
+        if let Some(steps) = &mut steps {
+            let room = STEPS_MAX.saturating_sub(steps.len());
+            steps.extend(path.keys.iter().take(room).map(step));
+        }
+        let mut known = steps.clone();
+        for segment in &path.rest {
+            let (Segment::Child(selectors) | Segment::Descendant(selectors)) = segment;
+            let before = match segment {
+                Segment::Child(_) => known.take(),
+                Segment::Descendant(_) => None,
+            };
+            for selector in selectors {
+                if let Selector::Filter(filter) = selector {
+                    let element: Option<Vec<Step>> = before.as_ref().map(|before| before.iter().cloned().chain([Step::Element]).collect());
+                    self.logical(filter, root, element.as_deref());
+                }
+            }
+            let next = match selectors.as_slice() {
+                [Selector::Key(key)] => Some(step(key)),
+                _ if selectors.iter().any(|selector| matches!(selector, Selector::Key(Key::Name(_)))) => None,
+                _ => Some(Step::Element),
+            };
+            known = before.filter(|before| before.len() < STEPS_MAX).zip(next).map(|(mut before, next)| {
+                before.push(next);
+                before
+            });
+            if known.is_some() {
+                steps.clone_from(&known);
             }
         }
-        let next = match selectors.as_slice() {
-            [Selector::Key(key)] => Some(step(key)),
-            _ if selectors.iter().any(|selector| matches!(selector, Selector::Key(Key::Name(_)))) => None,
-            _ => Some(Step::Element),
-        };
-        known = before.filter(|before| before.len() < STEPS_MAX).zip(next).map(|(mut before, next)| {
-            before.push(next);
-            before
-        });
-        if known.is_some() {
-            steps.clone_from(&known);
+        if let Some(steps) = steps {
+            self.paths.insert(index, UsedPath { root, steps, span: path.span.clone() });
         }
-    }
-    if let Some(steps) = steps {
-        paths.insert(index, UsedPath { root, steps, span: path.span.clone() });
     }
 }
 

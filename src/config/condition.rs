@@ -36,6 +36,7 @@ const SUCCESS: Words = Words {
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
     let (text, condition) = parse(decoder, node, &WHEN)?;
     decoder.warn_of_condition(node, &text, &condition);
+    decoder.warn_of_values(node, &text, &condition);
     if let Some(found) = condition.contradiction() {
         let first = condition.text().get(found.first).unwrap_or_default();
         let range = text.offset_in_scalar(found.span.start)..text.offset_in_scalar(found.span.end);

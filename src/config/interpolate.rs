@@ -1,6 +1,7 @@
 //! `${...}` in a string: `${NAME}`, `${NAME:-default}`, `${file:/path}`, and `$${` for a literal `${`.
 
 mod files;
+mod foreign;
 
 use std::ops::Range;
 use std::path::Path;
@@ -90,6 +91,13 @@ pub(super) fn replace(scalar: &str, values: Values<'_>, missing: Missing) -> Int
         };
         let close = inside + length;
         result.push_written(scalar, written..open);
+        if let Some(end) = foreign::end_of_double_brace(scalar, open) {
+            let (message, hint) = foreign::double_brace(scalar.get(open..end).unwrap_or_default());
+            result.problems.push(Problem { span: open..end, message, hint });
+            written = end;
+            at = end;
+            continue;
+        }
         match resolve(scalar.get(inside..close).unwrap_or_default(), values) {
             Ok(Resolved { secret, from_outside, doubt }) => {
                 if from_outside {
@@ -246,8 +254,8 @@ fn check_name(inside: &str, name: &str) -> Result<(), Unresolved> {
     if fits {
         return Ok(());
     }
-    let hint = if inside.contains('.') {
-        format!("a value of the payload is written `{{{{ {} }}}}`", inside.trim())
+    let hint = if let Some(hint) = foreign::hint(inside) {
+        hint
     } else if inside.trim() != inside {
         format!("no spaces: `${{{}}}`", inside.trim())
     } else {

@@ -205,6 +205,11 @@ pub(super) fn is_known(path: &str) -> bool {
     Kinds::all().have(path)
 }
 
+/// Whether Wiza sends a single value under these names, and nothing below them.
+pub(super) fn is_single(path: &str) -> bool {
+    Kinds::all().paths().any(|known| known == path)
+}
+
 fn known(used: &UsedPath, kinds: &Kinds) -> Vec<&'static str> {
     match used.root {
         PathRoot::Payload => kinds.paths().collect(),

@@ -5,6 +5,7 @@
 //! `${file:...}` reads anything but the text.
 
 mod api_keys;
+mod attributes;
 mod auth;
 mod batch;
 mod condition;
@@ -18,6 +19,7 @@ mod forms;
 mod interpolate;
 mod kinds;
 mod known_paths;
+mod known_values;
 mod lookalikes;
 mod readers;
 mod report;

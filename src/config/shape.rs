@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::Value;
 
-use crate::transform::{Body, Escape, Selection, Template, TemplateError, Tree};
+use crate::transform::{Body, Escape, ReadPath, Selection, Template, TemplateError, Tree};
 
 use super::decode::{Decoder, Layers};
 use super::finding::quoted;
@@ -80,9 +80,15 @@ impl Decoder<'_> {
             Ok(template) => {
                 self.warn_of_parts(node, text);
                 let (reads, hazards) = (self.of_payload(template.reads()), self.of_payload(template.hazards()));
-                self.warn_of_unknown_in_template(node, &reads);
-                self.doubt(node, &hazards);
-                Some(template)
+                let refused = self.refuse_attributes(node, &reads);
+                // One word about one place is enough.
+                let others = |reads: &[ReadPath]| -> Vec<ReadPath> {
+                    reads.iter().filter(|read| !refused.contains(&read.path.span)).cloned().collect()
+                };
+                self.warn_of_unknown_in_template(node, &others(&reads));
+                self.doubt(node, &others(&hazards));
+                self.warn_of_values_in_template(node, &template);
+                refused.is_empty().then_some(template)
             }
             Err(TemplateError { offset, message, hint }) => {
                 self.error_in(node, word_at(node, offset), message).hint = hint;
@@ -131,6 +137,7 @@ impl Decoder<'_> {
         match if is_of_element { Selection::parse_of_element(&path) } else { Selection::parse(&path) } {
             Ok(selection) => {
                 self.warn_of_selection(node, text, &selection);
+                self.warn_of_values_in_query(node, text, &path);
                 Some(selection)
             }
             Err(error) => {

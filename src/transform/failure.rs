@@ -12,41 +12,22 @@ use super::limits::TEMPLATE_DEPTH_MAX;
 use super::marks::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED, SAYS};
 use super::origin::{EXCERPT_BYTES_MAX, Origin};
 use super::reads::{FACTS, ReadPath};
-
-/// What people write who come from other languages, and what Jinja calls it.
-const FOREIGN: [(&str, &str); 8] = [
-    ("&&", "write `and`"),
-    ("||", "write `or`"),
-    ("===", "write `==`"),
-    ("??", "write `value | default(\"...\", true)`"),
-    ("?", "write `this if condition else that`"),
-    ("!", "write `not`"),
-    ("$.", "inside of `{{ }}` a path has no `$.`: write `data.email`"),
-    ("@.", "inside of `{{ }}` a path has no `@.`: write `data.email`"),
-];
+use super::syntax;
 
 /// A syntax error; no value is known to the parser, so its own words can be kept.
 pub(super) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> TemplateError {
     let at = error.range().map_or(0, |range| range.start).min(source.len());
     let detail = error.detail().unwrap_or("this is not a template");
-    let result = TemplateError::new(origin.scalar_offset(at), detail.to_owned());
-    let place = source.get(at..).unwrap_or_default();
-    let before = source.get(..at).unwrap_or_default();
-    // The parser may stop at the second character of a double one.
-    let foreign = FOREIGN.iter().find(|(text, _)| {
-        place.starts_with(text)
-            || text.char_indices().nth(1).is_some_and(|(second, _)| {
-                let (first, rest) = text.split_at(second);
-                before.ends_with(first) && place.starts_with(rest)
-            })
-    });
-    if let Some((_, hint)) = foreign {
-        return result.hint(*hint);
+    let place = source.get(at..).and_then(|place| place.chars().next());
+    let message = match (detail, place) {
+        ("unexpected character", Some(character)) => format!("unexpected `{}`", character.escape_debug()),
+        _ => detail.to_owned(),
+    };
+    let result = TemplateError::new(origin.scalar_offset(at), message);
+    match syntax::hint(source, at, detail) {
+        Some(hint) => result.hint(hint),
+        None => result,
     }
-    if detail.contains("end of input") || detail.contains("end of variable block") {
-        return result.hint("every `{{` needs its `}}`, every `{% if %}` its `{% endif %}`, every `{% for %}` its `{% endfor %}`");
-    }
-    result
 }
 
 /// The failure of a `{{ }}` that reads nothing of an event, so that no value can be quoted.

@@ -9,7 +9,7 @@
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
 //! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `expression`, `vocabulary`, `reads`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
+//! `origin`, `lexer`, `expression`, `vocabulary`, `methods`, `foreign`, `syntax`, `reads`, `asks`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
 //! `comparing`, `questions`, `builtins`, `lists`, `conversions`, `functions`; `filters` (escaping, texts, dates);
 //! then `scope` (which names a template knows), `selection`, `body`, `batch`, `declared` (texts that should be JSON), `address` and
 //! `header` (what may be sent), `failure`.
@@ -25,6 +25,7 @@ use url::Url;
 use crate::config::{Destination, Shape};
 
 mod address;
+mod asks;
 mod assurance;
 mod batch;
 mod body;
@@ -38,6 +39,7 @@ mod errors;
 mod expression;
 mod failure;
 mod filters;
+mod foreign;
 mod functions;
 mod hazards;
 mod header;
@@ -46,6 +48,7 @@ mod lexer;
 mod limits;
 mod lists;
 mod marks;
+mod methods;
 mod origin;
 mod printing;
 mod prints;
@@ -55,6 +58,7 @@ mod scope;
 mod selection;
 mod source;
 mod strict;
+mod syntax;
 mod template;
 mod view;
 mod vocabulary;
@@ -83,6 +87,7 @@ pub use batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
 pub use context::RenderContext;
 pub use errors::{RenderError, TemplateError};
+pub(crate) use foreign::hint as foreign_hint;
 pub use header::HEADER_BYTES_MAX;
 pub use limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
 pub use prints::{Format, Print, is_plain};

@@ -1,11 +1,12 @@
 //! What a template reads: the paths in its tags, for warnings about what nobody sends, and the tags that read nothing
 //! of an event, whose outcome is known while the file loads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::condition::{PathRoot, STEPS_MAX, Step, UsedPath};
 
+use super::assurance::Path;
 use super::lexer::{Kind, Token};
 
 /// The relay's own facts that a template sees as `event`.
@@ -74,27 +75,56 @@ impl Read {
         let first = self.steps.first();
         self.root == "event" && matches!(first, Some(Step::Name(name)) if !FACTS.contains(&name.as_str()))
     }
+}
 
-    /// The paths that begin at the payload or at the relay's facts; `bound` are the names that the template itself
-    /// gives to values.
-    pub(super) fn paths(reads: Vec<Self>, bound: &[String]) -> Vec<ReadPath> {
-        let bound: HashSet<&str> = bound.iter().map(String::as_str).collect();
+/// How many names may stand for each other: `{% set a = data %}{% set b = a.emails %}`.
+const ALIASES_DEPTH_MAX: usize = 4;
+
+/// The names that a template itself gives to values.
+pub(super) struct Names {
+    /// How often each is given.
+    bound: HashMap<String, usize>,
+    /// Those that are given to a path.
+    aliases: HashMap<String, Path>,
+}
+
+impl Names {
+    pub(super) fn new(bound: &[String], aliases: Vec<(String, Path)>) -> Self {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for name in bound {
+            *counts.entry(name.clone()).or_default() += 1;
+        }
+        Self { bound: counts, aliases: aliases.into_iter().collect() }
+    }
+
+    /// The paths that begin at the payload or at the relay's facts. What begins at another value is left out.
+    pub(super) fn paths(&self, reads: Vec<Read>) -> Vec<ReadPath> {
         let absent = reads.iter().filter(|read| read.may_be_absent);
         let absent: HashSet<(String, Vec<Step>)> = absent.map(|read| (read.root.clone(), read.steps.clone())).collect();
-        let free = reads.into_iter().filter(|read| !bound.contains(read.root.as_str()));
-        let paths = free.map(|read| {
-            let Self { root, steps, span, .. } = read;
-            let key = (root, steps);
-            let may_be_absent = absent.contains(&key);
-            let (root, mut steps) = key;
-            let is_explicit = root == "payload";
-            let start = if root == "event" { PathRoot::Event } else { PathRoot::Payload };
-            if start == PathRoot::Payload && !is_explicit {
-                steps.insert(0, Step::Name(root));
-            }
-            ReadPath { path: UsedPath { root: start, steps, span }, may_be_absent, is_explicit }
+        let paths = reads.into_iter().filter_map(|read| {
+            let may_be_absent = absent.contains(&(read.root.clone(), read.steps.clone()));
+            Some(ReadPath { may_be_absent, ..self.resolve(read)? })
         });
         paths.collect()
+    }
+
+    /// The path of the payload or of the facts that a path of the template is, if it can be told.
+    pub(super) fn resolve(&self, read: Read) -> Option<ReadPath> {
+        let Read { mut root, mut steps, span, may_be_absent } = read;
+        let mut depth = 0;
+        while let Some(count) = self.bound.get(&root) {
+            let (origin, before) = self.aliases.get(&root).filter(|_| *count == 1 && depth < ALIASES_DEPTH_MAX)?;
+            steps.splice(0..0, before.iter().cloned());
+            root.clone_from(origin);
+            depth += 1;
+        }
+        let is_explicit = root == "payload";
+        let start = if root == "event" { PathRoot::Event } else { PathRoot::Payload };
+        if start == PathRoot::Payload && !is_explicit {
+            steps.insert(0, Step::Name(root));
+        }
+        steps.truncate(STEPS_MAX);
+        Some(ReadPath { path: UsedPath { root: start, steps, span }, may_be_absent, is_explicit })
     }
 }
 
@@ -173,7 +203,7 @@ mod tests {
             let root = if read.path.root == PathRoot::Event { "event:" } else { "" };
             format!("{root}{}{}", read.path.names().join("."), if read.may_be_absent { "?" } else { "" })
         };
-        Read::paths(reads, &bound).into_iter().map(shown).collect()
+        Names::new(&bound, Vec::new()).paths(reads).into_iter().map(shown).collect()
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::ops::Range;
 
 use crate::config::text::{Part, Text};
 
+use super::asks::Asks;
 use super::errors::TemplateError;
 use super::expression;
 use super::filters::{self, Trial};
 use super::hazards::Hazards;
 use super::lexer::{self, Kind, Tag, Token, TooLarge};
 use super::marks::RESERVED_PREFIX;
+use super::methods;
 use super::origin::Origin;
 use super::prints::Prints;
 use super::reads::Read;
@@ -47,6 +49,8 @@ pub(super) struct Source {
     pub(super) constants: Vec<Constant>,
     /// The values that are printed without a way out for when they are null.
     pub(super) hazards: Hazards,
+    /// What it asks of the payload by names and values in texts.
+    pub(super) asks: Asks,
     /// The place of the first tag that could not be read, and so is not in its strict form. minijinja will say why.
     pub(super) unreadable: Option<usize>,
     /// What its tags print.
@@ -188,6 +192,7 @@ impl Reader {
             reads: Vec::new(),
             constants: Vec::new(),
             hazards: Hazards::new(is_typed),
+            asks: Asks::default(),
             unreadable: None,
             prints: Prints::default(),
             head: String::new(),
@@ -259,7 +264,7 @@ impl Reader {
         let reads_before = self.source.reads.len();
         self.note(pieces, &tag, kind == b'%')?;
         let source_before = self.source.text.len();
-        self.copy_tag(pieces, start, &tag, kind == b'%');
+        self.copy_tag(pieces, start, &tag, kind == b'%')?;
         let reads = self.source.reads.get(reads_before..).unwrap_or_default();
         if kind == b'{' && self.blocks == 0 && reads.iter().all(Read::is_never_there) {
             self.source.constants.push(Constant {
@@ -313,10 +318,12 @@ impl Reader {
     }
 
     /// Copies a tag in its strict form.
-    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) {
+    fn copy_tag(&mut self, pieces: &Pieces, start: usize, tag: &Tag<'_>, is_block: bool) -> Result<(), TemplateError> {
         let edits = match expression::read(&tag.tokens, is_block) {
             Ok(statement) => {
+                methods::check(&statement, &pieces.text, &|at| pieces.scalar_offset(at))?;
                 self.source.hazards.read(&statement, &|at| pieces.scalar_offset(at));
+                self.source.asks.read(&statement, &|at| pieces.scalar_offset(at));
                 strict::edits(&statement, self.is_typed)
             }
             Err(unreadable) => {
@@ -332,6 +339,7 @@ impl Reader {
             at = place.end;
         }
         self.copy(pieces, at..tag.end);
+        Ok(())
     }
 
     fn value(&mut self, name: &str, value: &str) -> Result<(), TemplateError> {

@@ -9,6 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use url::Url;
 
+use crate::condition::Compared;
 use crate::config::text::{Part, Text};
 
 use super::context::{self, RenderContext};
@@ -18,7 +19,7 @@ use super::marks::RESERVED_PREFIX;
 use super::origin::Origin;
 use super::printing::{self, URL_ESCAPING};
 use super::prints::{Format, Print};
-use super::reads::{Read, ReadPath};
+use super::reads::{Names, ReadPath};
 use super::scope::Scope;
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
@@ -152,6 +153,7 @@ pub struct Template {
     reads: Vec<ReadPath>,
     prints: Vec<Print>,
     hazards: Vec<ReadPath>,
+    compared: Vec<Compared>,
 }
 
 /// What a template was found to read.
@@ -160,6 +162,7 @@ struct Found {
     reads: Vec<ReadPath>,
     prints: Vec<Print>,
     hazards: Vec<ReadPath>,
+    compared: Vec<Compared>,
 }
 
 enum Form {
@@ -222,8 +225,8 @@ impl Template {
                 }
             }
         };
-        let Found { reads, prints, hazards } = found;
-        Ok(Self { form, masked: text.masked(), holds_value, reads, prints, hazards })
+        let Found { reads, prints, hazards, compared } = found;
+        Ok(Self { form, masked: text.masked(), holds_value, reads, prints, hazards, compared })
     }
 
     fn compile_tags(
@@ -236,7 +239,7 @@ impl Template {
         if text.masked().len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
-        let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, unreadable, prints, head, head_end } =
+        let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, asks, unreadable, prints, head, head_end } =
             source::read(text, templates.values, escape == Escape::Typed)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
@@ -249,13 +252,17 @@ impl Template {
             .add_template_owned(name.clone(), source.clone())
             .map_err(|error| failure::while_compiling(&error, &source, &origin))?;
         if let Some(offset) = unreadable {
-            return Err(TemplateError::new(offset, "this is not an expression of Jinja that the relay can read"));
+            let error = TemplateError::new(offset, "this is not an expression of Jinja that the relay can read");
+            return Err(error.hint("put what a filter gives in parentheses before you go on: `(data.emails | first).email`"));
         }
         Vocabulary::new(&templates.environment).check(&mentions, &bound)?;
         templates.try_constants(&constants, &bound, escape, scope)?;
-        found.reads = Read::paths(reads, &bound);
+        (found.reads, found.compared) = asks.finish(reads, &bound);
         scope.check(&found.reads)?;
-        found.hazards = Read::paths(hazards.found(), &bound);
+        if scope.of_batch {
+            found.compared.clear(); // They are values of the members' bodies, of which nothing is known.
+        }
+        found.hazards = Names::new(&bound, Vec::new()).paths(hazards.found());
         match escape {
             Escape::None => found.prints = prints.finish(),
             // It is JSON by itself, but what reads a text of it may still read markup.
@@ -302,6 +309,11 @@ impl Template {
     /// The paths of the event that it prints, or works with, without a way out for when they are null or absent.
     pub fn hazards(&self) -> &[ReadPath] {
         &self.hazards
+    }
+
+    /// The values that it compares the event's with.
+    pub fn compared(&self) -> &[Compared] {
+        &self.compared
     }
 
     /// The template as it was written, with `${NAME}` in place of values.

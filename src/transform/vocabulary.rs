@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use minijinja::{Environment, ErrorKind};
 
 use super::errors::TemplateError;
+use super::foreign;
 use super::lexer::{Kind, Token};
 
 /// What a name is used as.
@@ -22,6 +23,8 @@ pub(super) struct Mention {
     role: Role,
     name: String,
     offset: usize,
+    /// Named in a text, by `map("title")` or `select("odd")`.
+    is_quoted: bool,
 }
 
 /// The filters, minijinja's and the relay's, for suggestions; what exists is asked of minijinja itself.
@@ -37,7 +40,7 @@ const TESTS: &str = "boolean defined divisibleby endingwith eq equalto escaped e
 /// The functions that are left of minijinja's, and `now`, for suggestions.
 const FUNCTIONS: &str = "dict now range";
 
-/// Names of other template languages, and what to write instead.
+/// Filters and tests of other template languages that have a near relative here.
 const FOREIGN: [(&str, &str); 17] = [
     ("uppercase", "upper"),
     ("lowercase", "lower"),
@@ -62,8 +65,8 @@ impl Mention {
     /// Adds the names that the tokens of a tag mention; `is_block` for `{% %}`.
     pub(super) fn find(tokens: &[Token<'_>], is_block: bool, scalar_offset: impl Fn(usize) -> usize, mentions: &mut Vec<Self>) {
         let token = |at: Option<usize>| at.and_then(|at| tokens.get(at));
-        let mut add = |role, name: &str, start| {
-            mentions.push(Self { role, name: name.to_owned(), offset: scalar_offset(start) });
+        let mut add = |role, name: &str, start, is_quoted| {
+            mentions.push(Self { role, name: name.to_owned(), offset: scalar_offset(start), is_quoted });
         };
         for (at, this) in tokens.iter().enumerate() {
             let before = token(at.checked_sub(1));
@@ -71,15 +74,15 @@ impl Mention {
             let is_attribute = before.is_some_and(|before| before.is(Kind::Symbol, "."));
             if this.is(Kind::Symbol, "|") || (is_block && at == 0 && this.is(Kind::Name, "filter")) {
                 if let Some(name) = after.filter(|name| name.kind == Kind::Name) {
-                    add(Role::Filter, name.text, name.start);
+                    add(Role::Filter, name.text, name.start, false);
                     if let Some((role, inner)) = named_in_arguments(name.text, tokens.get(at + 2..).unwrap_or_default()) {
-                        add(role, inner.text.trim_matches(['"', '\'']), inner.start + 1);
+                        add(role, inner.text.trim_matches(['"', '\'']), inner.start + 1, true);
                     }
                 }
             } else if this.is(Kind::Name, "is") && before.is_some() && !is_attribute {
                 let skip = usize::from(after.is_some_and(|after| after.is(Kind::Name, "not")));
                 if let Some(name) = token(Some(at + 1 + skip)).filter(|name| name.kind == Kind::Name) {
-                    add(Role::Test, name.text, name.start);
+                    add(Role::Test, name.text, name.start, false);
                 }
             } else if this.kind == Kind::Name && !is_attribute && after.is_some_and(|after| after.is(Kind::Symbol, "(")) {
                 let is_other = before
@@ -90,7 +93,7 @@ impl Mention {
                 if is_other || is_of_block || is_keyword(this.text) {
                     continue;
                 }
-                add(Role::Function, this.text, this.start);
+                add(Role::Function, this.text, this.start, false);
             }
         }
     }
@@ -153,17 +156,36 @@ impl<'e> Vocabulary<'e> {
             Role::Function => ("function", FUNCTIONS.split_whitespace().collect()),
         };
         let error = TemplateError::new(mention.offset, format!("there is no {noun} `{name}`"));
-        if mention.role == Role::Function && self.has(Role::Filter, name) {
-            return error.hint(format!("`{name}` is a filter: write `value | {name}`"));
+        match mention.role {
+            Role::Filter if mention.is_quoted && nearest(name, &known).is_none() => {
+                return error.hint(format!("for a field of each item write `map(attribute=\"{name}\")`"));
+            }
+            Role::Function if self.has(Role::Filter, name) => return error.hint(format!("`{name}` is a filter: write `value | {name}`")),
+            Role::Test if is_filter(name) => return error.hint(format!("`{name}` is a filter: write `value | {name}`")),
+            Role::Filter if TESTS.split_whitespace().any(|test| test == name) => {
+                return error.hint(format!("`{name}` is a test: write `value is {name}(...)`"));
+            }
+            Role::Filter | Role::Test | Role::Function => {}
         }
-        let foreign = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
-        let near = foreign.map(|(_, ours)| *ours).or_else(|| nearest(name, &known));
-        match near {
+        let relative = FOREIGN.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours)).map(|(_, ours)| *ours);
+        let same = || known.iter().copied().find(|known| known.eq_ignore_ascii_case(name));
+        if let Some(near) = relative.or_else(same) {
+            return error.hint(format!("did you mean `{near}`?"));
+        }
+        if let Some(hint) = foreign::hint(name, "value", "") {
+            return error.hint(hint);
+        }
+        match nearest(name, &known) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None if mention.role == Role::Function => error.hint(format!("functions are: {}", listed(&known))),
-            None => error.hint(format!("{noun}s are those of Jinja, such as {}", listed(known.get(..6).unwrap_or(&known)))),
+            None => error.hint(format!("{noun}s are those of Jinja: {}", listed(&known))),
         }
     }
+}
+
+/// Whether a filter has this name.
+pub(super) fn is_filter(name: &str) -> bool {
+    FILTERS.split_whitespace().any(|filter| filter == name)
 }
 
 fn listed(names: &[&str]) -> String {

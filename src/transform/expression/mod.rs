@@ -21,6 +21,33 @@ pub(in crate::transform) struct Node<'t> {
     pub(in crate::transform) shape: Shape<'t>,
 }
 
+impl<'t> Node<'t> {
+    /// The parts that it is made of, in the order of the text.
+    pub(in crate::transform) fn children(&self) -> Vec<&Self> {
+        match &self.shape {
+            Shape::Number | Shape::Quoted(_) | Shape::Boolean(_) | Shape::Null | Shape::Name(_) => Vec::new(),
+            Shape::Attribute { of: inner, .. } | Shape::Negative(inner) | Shape::Not(inner) | Shape::Group(inner) => vec![inner],
+            Shape::Item { of: left, index: right }
+            | Shape::Arithmetic { left, right, .. }
+            | Shape::Joined { left, right }
+            | Shape::And(left, right)
+            | Shape::Or(left, right) => vec![left, right],
+            Shape::Slice { of, bounds } => std::iter::once(of.as_ref()).chain(bounds).collect(),
+            Shape::Call { callee: first, arguments } | Shape::Test { subject: first, arguments, .. } => {
+                std::iter::once(first.as_ref()).chain(arguments.iter().map(|argument| &argument.value)).collect()
+            }
+            Shape::Filter { input, arguments, .. } => {
+                input.as_deref().into_iter().chain(arguments.iter().map(|argument| &argument.value)).collect()
+            }
+            Shape::Comparison { first, rest } => std::iter::once(first.as_ref()).chain(rest.iter().map(|(_, _, node)| node)).collect(),
+            Shape::Conditional { then, condition, otherwise } => {
+                [then.as_ref(), condition.as_ref()].into_iter().chain(otherwise.as_deref()).collect()
+            }
+            Shape::Collection(items) => items.iter().collect(),
+        }
+    }
+}
+
 /// What a part of an expression is.
 #[derive(Debug)]
 pub(in crate::transform) enum Shape<'t> {
