@@ -372,6 +372,12 @@ impl Settlement {
         Self { claim, attempt, outcome, attempts, left_out: Vec::new() }
     }
 
+    /// The attempt's number among those that count against the limit, from 1: as listings, the log and traces tell it. `None` where it does
+    /// not count, because it says nothing of this delivery: the destination refused the credentials, or throttled.
+    pub fn number(&self) -> Option<u32> {
+        Some(self.attempts).filter(|attempts| *attempts > self.claim.attempts_made)
+    }
+
     /// Leaves of the reply what is to be kept. `failure` is the kind of what went wrong.
     pub fn keep(&mut self, replies: Replies, failure: Option<FailureReason>) {
         let AttemptResult::Replied { status, reply, .. } = &mut self.attempt.result else { return };

@@ -21,9 +21,16 @@ pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signa
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const RELAY: HeaderValue = HeaderValue::from_static(concat!("wiza-relay/", env!("CARGO_PKG_VERSION")));
+/// What is shown in place of the value of such a header.
+pub const MADE_ANEW: &str = "(made anew for each attempt)";
 /// The codings of a reply that the relay undoes (`send/reply.rs`).
 const READABLE: [&str; 3] = ["gzip", "x-gzip", "identity"];
 const UNCOMPRESSED: HeaderValue = HeaderValue::from_static("identity");
+
+/// Whether a header has another value with each attempt at a delivery.
+pub fn is_made_anew(name: &str) -> bool {
+    [WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, TRACEPARENT].iter().any(|header| header == name)
+}
 
 /// Adds the headers of one attempt, made at `now`, which is this span of a trace. The request's body is final: it may be
 /// signed.

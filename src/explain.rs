@@ -8,10 +8,10 @@ use http::{HeaderValue, Method};
 use jiff::Timestamp;
 
 use crate::condition::{Finding, Scope};
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, Destination};
 use crate::delivery::{DeliveryId, MessageId};
-use crate::envelope;
-use crate::event::Event;
+use crate::envelope::{self, WEBHOOK_SIGNATURE};
+use crate::event::{Event, EventId};
 use crate::route;
 use crate::trace_context::Span;
 use crate::transform::{self, Member, RenderContext, Request};
@@ -112,25 +112,66 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
     let destination = config.destinations.get(place)?;
     let (route, shape) = config.target(route, place);
     let context = RenderContext { event: Arc::clone(event), route: route.into(), now };
-    let rendered = match destination.batch {
-        // As it would go out if no other event came meanwhile.
-        Some(_) => transform::render_batch(&config.templates, destination, &[Member { context, shape }])
-            .map(|batch| batch.request)
-            .map_err(|error| error.to_string()),
-        None => transform::render(&config.templates, destination, shape, &context).map_err(|error| error.to_string()),
-    };
+    // Of a batch as it would go out if no other event came meanwhile.
+    let request = request(config, destination, &[Member { context, shape }], destination.batch.is_some(), now);
     let url = shape.and_then(|shape| shape.url.as_ref()).or(destination.shape.url.as_ref());
     let ends_with_slash = url.is_some_and(|url| url.masked().trim_end().ends_with('/'));
-    let request = rendered.and_then(|mut request| {
-        let id = match destination.batch {
-            Some(_) => MessageId::of_batch(&destination.name, &[event.id]),
-            None => MessageId::from(&DeliveryId { event: event.id, destination: destination.name.as_str().into() }),
-        };
-        envelope::seal(&mut request, destination, &id, now, Span::within(&event.id, rand::random(), false))?;
-        if let Some(Auth::OAuth2(_)) = &destination.auth {
-            request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
-        }
-        Ok(request)
-    });
     Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request, ends_with_slash })
+}
+
+/// The request that carries these members, with all its headers, as if its attempt were made at `now`. It holds secrets: mask what is
+/// shown.
+///
+/// # Errors
+/// Why it cannot be rendered.
+pub fn request(
+    config: &Config,
+    destination: &Destination,
+    members: &[Member<'_>],
+    as_batch: bool,
+    now: Timestamp,
+) -> Result<Request, String> {
+    let first = members.first().ok_or("it carries no event")?;
+    let (mut request, left_out) = if as_batch {
+        let rendered = transform::render_batch(&config.templates, destination, members).map_err(|error| error.to_string())?;
+        (rendered.request, rendered.left_out)
+    } else {
+        let request = transform::render(&config.templates, destination, first.shape, &first.context).map_err(|error| error.to_string())?;
+        (request, Vec::new())
+    };
+    let is_sent = |place: &usize| left_out.iter().all(|(left, _)| left != place);
+    let sent: Vec<EventId> =
+        members.iter().enumerate().filter(|(place, _)| is_sent(place)).map(|(_, member)| member.context.event.id).collect();
+    let event = first.context.event.id;
+    let id = if as_batch {
+        MessageId::of_batch(&destination.name, &sent)
+    } else {
+        MessageId::from(&DeliveryId { event, destination: destination.name.as_str().into() })
+    };
+    envelope::seal(&mut request, destination, &id, now, Span::within(&event, rand::random(), false))?;
+    if let Some(Auth::OAuth2(_)) = &destination.auth {
+        request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
+    }
+    Ok(request)
+}
+
+/// A request's headers by name, secrets masked.
+pub fn shown_headers(config: &Config, request: &Request) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let masked = config.secrets.mask(&text);
+            if *name == WEBHOOK_SIGNATURE {
+                // Of an id and a time that stand in for real ones.
+                return (name.to_string(), envelope::MADE_ANEW.to_owned());
+            }
+            // A secret that is too short to be found in a text is still one.
+            let shown = if value.is_sensitive() && masked == text { "(holds a secret)".to_owned() } else { masked };
+            (name.to_string(), shown)
+        })
+        .collect();
+    headers.sort();
+    headers
 }

@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`]. *Pure*: [`verify`], [`guesses`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`].
@@ -58,6 +58,7 @@ pub mod guesses;
 pub mod json;
 pub mod listing;
 pub mod problem;
+pub mod reply_words;
 pub mod trace_context;
 pub mod visible;
 pub mod vitals;

@@ -1,5 +1,8 @@
 //! Events and deliveries as listings show them: on the command line, in the API, on the page. The field names are part
-//! of the product's face. Nothing in here holds a secret; bodies and replies are in the `...Details` only.
+//! of the product's face. Nothing in here holds a secret. Bodies and whole replies are in the `...Details` only; a reply's first
+//! words may hold personal data as well.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -33,6 +36,20 @@ pub enum DeliveryStatus {
     Dead,
     /// Its destination is not in routes.yaml; it goes on when it comes back.
     Parked,
+}
+
+/// What a delivery waits for, beside its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitsFor {
+    /// For somebody to resume the destination: it is paused, or it answered 410.
+    Resume,
+    /// For a probe of the destination to succeed: its circuit is open.
+    Probe,
+    /// For the end of the rest that the destination asked for.
+    Hold,
+    /// For the delivery before it in its line (`order_by`).
+    Line,
 }
 
 /// One event.
@@ -101,20 +118,43 @@ pub struct Delivery {
     pub route: Option<String>,
     /// Where it stands.
     pub status: DeliveryStatus,
-    /// Attempts that count against the limit.
+    /// Attempts that count against the limit, since it was last taken up (by its acceptance, or by a redrive). Those at which the
+    /// destination refused the credentials or throttled do not count.
     pub attempts: u32,
-    /// When it is attempted next, where that is known.
+    /// The limit, `retry.attempts` of the rules in effect; null where its destination is not in the file.
+    #[serde(default)]
+    pub attempts_max: Option<u32>,
+    /// When it is attempted next, at the earliest; never in the past. Null for a delivery that is retrying: now, or once what it waits
+    /// for has happened.
     #[serde(serialize_with = "milliseconds_if_any")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
+    /// What it waits for, beside that time; null for nothing.
+    #[serde(default)]
+    pub waits_for: Option<WaitsFor>,
+    /// When the last attempt began; for the one that delivered, when it was written down.
+    #[serde(serialize_with = "milliseconds_if_any", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_attempt_at: Option<Timestamp>,
     /// The HTTP status of the last attempt.
     pub last_status: Option<u16>,
     /// Why the last attempt failed, or why the delivery was given up.
     pub last_error: Option<String>,
+    /// The first words of the reply to the last attempt that failed, known secrets masked.
+    #[serde(default)]
+    pub last_reply: Option<String>,
+    /// The delivery whose request it goes in, or went in, with the other members of a batch; its own id if it leads the batch. Null
+    /// where it is in none (yet).
+    #[serde(default)]
+    pub batch: Option<String>,
     /// When the destination had it.
     #[serde(serialize_with = "milliseconds_if_any")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub delivered_at: Option<Timestamp>,
+    /// When it was given up.
+    #[serde(serialize_with = "milliseconds_if_any", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub dead_at: Option<Timestamp>,
 }
 
 /// One delivery with its attempts and its event's body.
@@ -125,15 +165,43 @@ pub struct DeliveryDetails {
     pub delivery: Delivery,
     /// Its last attempts, the oldest first; 20 at most are kept.
     pub attempt_log: Vec<Attempt>,
+    /// Deliveries in the batch that it goes in, or went in; null where it is in none.
+    #[serde(default)]
+    pub batch_size: Option<u32>,
+    /// The request, rendered again by the rules in effect now. What was sent is not kept, and may have been another if the rules have
+    /// changed since.
+    #[serde(default)]
+    pub request: Option<RenderedRequest>,
     /// The event's body: as JSON where it is JSON, else as text.
     pub body: serde_json::Value,
+}
+
+/// A delivery's request as the rules in effect now render it. Known secrets are masked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RenderedRequest {
+    /// The version of these rules.
+    pub rules: String,
+    /// Why no request can be rendered by them; then all that follows is null.
+    pub error: Option<String>,
+    /// The method.
+    pub method: Option<String>,
+    /// The URL.
+    pub url: Option<String>,
+    /// The headers by name. Those that are made for each attempt say so in place of their value.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// The body: as JSON where it is JSON, else as text; of a batch with all its members.
+    pub body: Option<serde_json::Value>,
 }
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
-    /// Counted from 1.
-    pub number: u32,
+    /// Which of the attempts that count against the limit it was, from 1, since the delivery was last taken up; null for one that does
+    /// not count.
+    pub number: Option<u32>,
+    /// Whether that was before it was last redriven: from then on attempts are counted anew.
+    #[serde(default)]
+    pub before_redrive: bool,
     /// When the request began; for the attempt that delivered, when it was written down.
     #[serde(serialize_with = "milliseconds")]
     #[schema(value_type = String, format = DateTime)]

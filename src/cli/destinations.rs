@@ -1,10 +1,14 @@
 //! `wiza-relay destinations`, `pause` and `resume`: how destinations stand, and holding one back by hand.
 
+use anstyle::{AnsiColor, Style};
 use clap::Args;
+use jiff::Timestamp;
 
-use super::listing::{Output, column};
+use super::listing::Output;
+use super::screen::{self, Screen};
+use super::table::{Cell, Row, Table, shortened};
 use super::{Ending, block_on, out};
-use crate::admin::DestinationState;
+use crate::admin::{DestinationState, DestinationStatus, RateBy};
 
 #[derive(Debug, Args)]
 pub(super) struct Destinations {
@@ -31,14 +35,20 @@ pub(super) struct Resume {
 impl Destinations {
     pub fn run(self) -> Ending {
         block_on(async move {
-            let Output { json, remote } = self.output;
+            let Output { json, color, remote } = self.output;
             let listed = async {
                 let states: Vec<DestinationState> = remote.connect()?.get(&["api", "destinations"], &[]).await?;
-                if !json {
-                    out::line("DESTINATION           CIRCUIT   WAITING     PARKED      DEAD LETTERS  DELIVERED");
+                if json {
+                    states.iter().for_each(out::json);
+                    return Ok(Ending::Good);
                 }
-                for state in &states {
-                    show(state, json);
+                let (screen, now) = (Screen::of_stdout(color), Timestamp::now());
+                let rows: Vec<Row> = states.iter().map(|state| row(state, &screen, now)).collect();
+                let mut table = Table::default();
+                table.fit(&rows);
+                rows.iter().for_each(|row| out::styled(table.lines(row, &screen)));
+                if states.is_empty() {
+                    out::note("no destinations");
                 }
                 Ok(Ending::Good)
             };
@@ -59,7 +69,7 @@ impl Resume {
     }
 }
 
-fn set(name: String, verb: &'static str, Output { json, remote }: Output) -> Ending {
+fn set(name: String, verb: &'static str, Output { json, remote, .. }: Output) -> Ending {
     block_on(async move {
         let set = async {
             let state: DestinationState = remote.connect()?.post(&["api", "destinations", &name, verb], None).await?;
@@ -79,22 +89,139 @@ fn set(name: String, verb: &'static str, Output { json, remote }: Output) -> End
     })
 }
 
-fn show(state: &DestinationState, json: bool) {
-    if json {
-        out::json(&state);
-        return;
+/// `hubspot  OPEN 2m  2,862 waiting (oldest 2m, about 50 min at 1/s)  401 INVALID_AUTHENTICATION  probe in 8s`.
+fn row(state: &DestinationState, screen: &Screen, now: Timestamp) -> Row {
+    let plain = Style::new();
+    let (word, style) = look(state.state);
+    let since = ago(state.state_since.as_deref(), now);
+    // What is behind the name matters more than its middle.
+    let room = screen.width.map_or(usize::MAX, |width| width / 4);
+    let mut row = Row {
+        cells: vec![
+            Cell::whole(shortened(&state.name, room), plain),
+            Cell::whole(since.map_or(word.to_owned(), |since| format!("{word} {since}")), style),
+        ],
+        phrases: Vec::new(),
+    };
+    row.say(backlog(state, now), plain);
+    if state.dead_letters > 0 {
+        let noun = if state.dead_letters == 1 { "dead letter" } else { "dead letters" };
+        row.say(format!("{} {noun}", screen::count(state.dead_letters)), AnsiColor::Red.on_default());
     }
-    let since = [("probe at", &state.open_until), ("held until", &state.hold_until)];
-    let notes: Vec<String> = since.iter().filter_map(|(what, at)| Some(format!("{what} {}", at.as_ref()?))).collect();
-    let line = format!(
-        "{}  {}  {}  {}  {}  {}  {}",
-        column(&state.name, 20),
-        column(&state.circuit, 8),
-        column(&state.waiting.to_string(), 10),
-        column(&state.parked.to_string(), 10),
-        column(&state.dead_letters.to_string(), 12),
-        column(&state.delivered.to_string(), 10),
-        notes.join(", ")
-    );
-    out::line(line.trim_end());
+    row.say(last_failure(state, now), plain);
+    row.say(next(state, screen, now), plain);
+    if matches!(state.state, DestinationStatus::Ok | DestinationStatus::Failing) {
+        row.say(last_delivered(state, now), Style::new().dimmed());
+    }
+    row
+}
+
+/// The word of a state, in capitals where an operator has to look.
+fn look(status: DestinationStatus) -> (&'static str, Style) {
+    let (red, yellow) = (AnsiColor::Red.on_default().bold(), AnsiColor::Yellow.on_default().bold());
+    match status {
+        DestinationStatus::Ok => ("ok", AnsiColor::Green.on_default()),
+        DestinationStatus::Failing => ("FAILING", yellow),
+        DestinationStatus::Held => ("HELD", yellow),
+        DestinationStatus::Open => ("OPEN", red),
+        DestinationStatus::Paused => ("PAUSED", yellow),
+        DestinationStatus::Gone => ("GONE", red),
+        DestinationStatus::Removed => ("REMOVED", yellow),
+    }
+}
+
+/// How long ago a time was that the relay has written.
+fn ago(time: Option<&str>, now: Timestamp) -> Option<String> {
+    let time: Timestamp = time?.parse().ok()?;
+    Some(screen::brief(screen::seconds_since(time, now)))
+}
+
+/// How long it is until such a time; `None` if that is over.
+fn left(time: Option<&str>, now: Timestamp) -> Option<String> {
+    let time: Timestamp = time?.parse().ok()?;
+    (time > now).then(|| screen::brief(time.duration_since(now).as_secs_f64().max(1.0)))
+}
+
+/// `2,862 waiting (oldest 2m, about 50 min at 1/s)`.
+fn backlog(state: &DestinationState, now: Timestamp) -> String {
+    let (count, what) = if state.active { (state.waiting, "waiting") } else { (state.parked, "parked") };
+    if count == 0 {
+        return format!("nothing {what}");
+    }
+    let oldest = ago(state.oldest_received_at.as_deref(), now).map(|age| format!("oldest {age}"));
+    let takes = state.backlog_seconds.zip(state.backlog_rate).map(|(seconds, rate)| {
+        let now = if state.backlog_rate_by == Some(RateBy::LastMinute) { ", as in the last minute" } else { "" };
+        format!("about {} at {}{now}", screen::about(seconds), per_time(rate))
+    });
+    let details: Vec<String> = oldest.into_iter().chain(takes).collect();
+    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    format!("{} {what}{details}", screen::count(count))
+}
+
+/// A rate as routes.yaml writes it: `12.5/s`, `30/m`.
+fn per_time(rate: f64) -> String {
+    let number = |rate: f64| {
+        let text = format!("{rate:.1}");
+        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    };
+    if rate >= 1.0 { format!("{}/s", number(rate)) } else { format!("{}/m", number(rate * 60.0)) }
+}
+
+/// What an attempt last heard, as long as nothing was delivered since, or there are dead letters to ask about.
+fn last_failure(state: &DestinationState, now: Timestamp) -> String {
+    let (Some(failed_at), stands) = (state.last_failed_at.as_deref(), state.state) else { return String::new() };
+    let is_last = state.last_delivered_at.as_deref().is_none_or(|delivered_at| failed_at > delivered_at);
+    if !is_last && state.dead_letters == 0 && state.waiting == 0 {
+        return String::new();
+    }
+    // A page's title has the status too.
+    let status = state.last_status.map(|status| status.to_string());
+    let status = status.filter(|status| !state.last_reply.iter().any(|reply| reply.starts_with(status)));
+    let words = [status, state.last_error.clone(), state.last_reply.clone()];
+    let words = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    // Where the circuit is open, it is why.
+    if matches!(stands, DestinationStatus::Open | DestinationStatus::Gone | DestinationStatus::Held) {
+        return words;
+    }
+    let ago = ago(Some(failed_at), now).map(|ago| format!(" {ago} ago")).unwrap_or_default();
+    format!("last error{ago}: {words}")
+}
+
+/// What comes next, or what has to be done.
+fn next(state: &DestinationState, screen: &Screen, now: Timestamp) -> String {
+    let paused_by = state.paused_by.as_ref().map(|by| format!("paused by {by}"));
+    let in_time = |what: &str, time: &Option<String>| match left(time.as_deref(), now) {
+        Some(left) => format!("{what} in {left}"),
+        None => format!("{what} now"),
+    };
+    match state.state {
+        DestinationStatus::Ok | DestinationStatus::Failing => String::new(),
+        DestinationStatus::Open => {
+            let why = if state.opened_by.as_deref() == Some("refusals") { "refuses every event; mend its mapping or URL; " } else { "" };
+            format!("{why}{}", in_time("probe", &state.open_until))
+        }
+        DestinationStatus::Held => match (&state.hold_until, left(state.hold_until.as_deref(), now)) {
+            (Some(until), Some(left)) => format!("goes on in {left}, at {}", screen.time_of(until)),
+            _ => "goes on now".to_owned(),
+        },
+        DestinationStatus::Paused => {
+            let by = paused_by.map(|by| format!("{by}; ")).unwrap_or_default();
+            format!("{by}`wiza-relay resume` goes on")
+        }
+        DestinationStatus::Gone => "`wiza-relay resume` goes on".to_owned(),
+        DestinationStatus::Removed => match (paused_by, state.circuit.as_str()) {
+            (Some(by), _) => format!("not in routes.yaml, and {by}"),
+            (None, "gone") => "not in routes.yaml, and it said that it is gone (410)".to_owned(),
+            (None, _) if state.parked > 0 => "not in routes.yaml; they go on when it is there again".to_owned(),
+            (None, _) => "not in routes.yaml".to_owned(),
+        },
+    }
+}
+
+fn last_delivered(state: &DestinationState, now: Timestamp) -> String {
+    if state.delivered == 0 {
+        return "nothing delivered yet".to_owned();
+    }
+    let ago = ago(state.last_delivered_at.as_deref(), now).map(|ago| format!(", the last {ago} ago")).unwrap_or_default();
+    format!("{} delivered{ago}", screen::count(state.delivered))
 }

@@ -1,11 +1,13 @@
 //! `wiza-relay events`: what a running relay has received.
 
+use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
 
-use super::Ending;
-use super::listing::{List, Listed, Show, column};
+use super::listing::{List, Listed, Show};
 use super::release::Release;
-use crate::event::rfc3339_milliseconds;
+use super::screen::Screen;
+use super::table::{Cell, Row};
+use super::{Ending, deliveries};
 use crate::listing::{DeliveryStatus, Event, EventStatus};
 
 /// A listing, or something about some of the events.
@@ -39,25 +41,27 @@ impl Events {
 impl Listed for Event {
     const PATH: &'static str = "events";
     const NONE: &'static str = "no events";
-    const HEADING: &'static str =
-        "RECEIVED                  STATUS       TYPE                ID                                    DELIVERIES";
+    const HEADING: &'static [&'static str] = &["RECEIVED", "STATUS", "ID", "TYPE"];
 
-    fn line(&self) -> String {
-        let status = match self.status {
-            EventStatus::Routed => "routed",
-            EventStatus::Unmatched => "unmatched",
-            EventStatus::Quarantined => "quarantined",
+    fn row(&self, screen: &Screen) -> Row {
+        let (status, look) = match self.status {
+            EventStatus::Routed => ("routed", Style::new()),
+            EventStatus::Unmatched => ("unmatched", AnsiColor::Yellow.on_default()),
+            EventStatus::Quarantined => ("quarantined", AnsiColor::Red.on_default()),
         };
-        let deliveries: Vec<String> =
-            self.deliveries.iter().map(|delivery| format!("{} {}", delivery.destination, word(delivery.status))).collect();
-        format!(
-            "{}  {}  {}  {}  {}",
-            rfc3339_milliseconds(self.received_at),
-            column(status, 11),
-            column(self.kind.as_deref().unwrap_or("-"), 18),
-            self.id,
-            self.reason.clone().unwrap_or_else(|| deliveries.join(", "))
-        )
+        let cells = vec![
+            Cell::whole(screen.time(self.received_at), Style::new()),
+            Cell::whole(status, look),
+            Cell::whole(&self.id, Style::new()),
+            Cell::name(self.kind.as_deref().unwrap_or("-"), 8),
+        ];
+        let mut row = Row { cells, phrases: Vec::new() };
+        row.say(self.account.as_ref().map(|account| format!("account {account}")).unwrap_or_default(), Style::new());
+        row.say(self.reason.clone().unwrap_or_default(), Style::new());
+        for delivery in &self.deliveries {
+            row.say(format!("{} {}", delivery.destination, word(delivery.status)), deliveries::style(delivery.status));
+        }
+        row
     }
 }
 

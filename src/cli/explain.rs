@@ -154,7 +154,7 @@ fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
     match request {
         Ok(request) => {
             let headers: Map<String, Value> =
-                text::headers(config, request).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+                explain::shown_headers(config, request).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
             entry["url"] = json!(config.secrets.mask(delivery.shown_url(request)));
             entry["headers"] = Value::Object(headers);

@@ -22,8 +22,10 @@ mod release;
 mod remote;
 mod rules;
 mod schema;
+mod screen;
 mod send;
 mod serve;
+mod table;
 mod test;
 mod wiza;
 

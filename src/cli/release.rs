@@ -21,7 +21,7 @@ impl Release {
     }
 
     async fn release(self) -> Result<Ending, String> {
-        let Output { json, remote } = self.output;
+        let Output { json, remote, .. } = self.output;
         let relay = remote.connect()?;
         let mut ending = Ending::Good;
         for id in self.ids {

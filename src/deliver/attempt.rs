@@ -205,13 +205,15 @@ pub(super) fn log(destination: &str, route: &str, event: EventId, settlement: &S
     let status = attempt.result.status();
     let batch = claim.batch.as_ref().map(|_| settlement.events().count());
     let latency_ms = durations::milliseconds(attempt.latency);
-    let number = claim.attempts_made.saturating_add(1);
+    let number = settlement.number();
+    // Left out where it counts, which is nearly always.
+    let counted = number.is_none().then_some(false);
     match outcome {
         Outcome::Delivered => {
-            tracing::info!(event_id = %event, destination, route, attempt = number, batch, result, status, latency_ms, trace_id, span_id, "attempt");
+            tracing::info!(event_id = %event, destination, route, attempt = number, counted, batch, result, status, latency_ms, trace_id, span_id, "attempt");
         }
         Outcome::Retry(_) | Outcome::Dead(_) => {
-            tracing::warn!(event_id = %event, destination, route, attempt = number, batch, result, status, latency_ms, error, next_attempt_at, reason, trace_id, span_id, "attempt");
+            tracing::warn!(event_id = %event, destination, route, attempt = number, counted, batch, result, status, latency_ms, error, next_attempt_at, reason, trace_id, span_id, "attempt");
         }
     }
 }

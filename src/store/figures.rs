@@ -1,5 +1,7 @@
 //! The conservation equation's terms.
 
+use jiff::Timestamp;
+
 use crate::delivery::DestinationKey;
 
 /// What the store holds, at one moment.
@@ -38,6 +40,39 @@ pub struct DestinationFigures {
     pub dead: u64,
     /// Dead deliveries still kept.
     pub dead_kept: u64,
+}
+
+/// What is known of a destination beside its figures and how it stands: since when, by whom, and what it last said. Over restarts, but
+/// for the last field. Times before the store knew them are absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DestinationHistory {
+    /// Since when its circuit is what it is.
+    pub circuit_since: Option<Timestamp>,
+    /// Who set the circuit by hand.
+    pub circuit_by: Option<String>,
+    /// Since when it is held (Retry-After); says nothing where no hold lasts.
+    pub hold_since: Option<Timestamp>,
+    /// When it left routes.yaml; says nothing where it is in the file.
+    pub removed_at: Option<Timestamp>,
+    /// When it last took a delivery.
+    pub last_delivered_at: Option<Timestamp>,
+    /// The last attempt that failed.
+    pub last_failure: Option<LastFailure>,
+    /// Deliveries a second that got a final outcome within the last minute; `None` where none did.
+    pub ended_per_second: Option<f64>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When that was written down.
+    pub at: Timestamp,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What went wrong, where that is more than a status.
+    pub error: Option<String>,
+    /// The first KiB of the reply, known secrets masked. It ends with its event.
+    pub reply: Option<String>,
 }
 
 impl DestinationFigures {

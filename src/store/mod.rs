@@ -27,8 +27,8 @@ use crate::config::Retention;
 use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
 use crate::event::{Event, EventId};
 
-pub use figures::{DestinationFigures, Figures};
-pub use records::{Account, Audit, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
+pub use figures::{DestinationFigures, DestinationHistory, Figures, LastFailure};
+pub use records::{Account, Audit, Carried, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
 
 /// A webhook ready to be stored.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! What an operator asks of the store: looking at events and deliveries, taking dead ones up again; and what checking the
 //! books finds. Apart from the live path's verbs, so that nothing in here is in its way.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DestinationFigures, RulesKey, Store, StoreError};
+use super::{DestinationFigures, DestinationHistory, RulesKey, Store, StoreError};
 use crate::circuit::CircuitState;
-use crate::delivery::{DeliveryId, DestinationKey, Plan};
+use crate::delivery::{DeliveryId, DestinationKey, Plan, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 
@@ -71,6 +73,15 @@ pub struct Release {
     pub plan: Plan,
 }
 
+/// What a delivery's request carries, as far as the store still has it.
+#[derive(Debug)]
+pub struct Carried {
+    /// Whether they go in one request, as a batch.
+    pub as_batch: bool,
+    /// The events, each with the route that sent it; of a batch in the order of acceptance.
+    pub members: Vec<(Arc<crate::event::Event>, Option<RouteKey>)>,
+}
+
 /// One destination's books: both sides of the equation, and what was found by walking the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -114,6 +125,9 @@ pub trait Records: Store {
     /// One delivery.
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetails>, StoreError>>;
 
+    /// What a delivery's request carries; `None` where there is no such delivery.
+    fn carried(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Carried>, StoreError>>;
+
     /// Events as they are accepted, from now on.
     fn follow_events(&self, status: Option<EventStatus>, filter: Filter) -> BoxStream<'static, Followed<Event>>;
 
@@ -133,8 +147,11 @@ pub trait Records: Store {
     /// Walks the whole store and adds up. It finds damage where nobody else looks, which is counted and changes nothing.
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
 
-    /// Sets a destination's breaker by hand, and ends a hold. Whoever has asked for [`Store::standing`] is told.
-    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// What is known of each destination beside its figures and how it stands, in the order of the keys.
+    fn histories(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, DestinationHistory)>, StoreError>>;
+
+    /// Sets a destination's breaker by hand, and ends a hold. Whoever has asked for [`Store::standing`] is told. `by` says whose hand it was.
+    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState, by: String) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 impl Account {

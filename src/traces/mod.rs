@@ -184,9 +184,9 @@ impl Traces {
             KeyValue::new("wiza_relay.event.id", event.to_string()),
             KeyValue::new("wiza_relay.destination", destination.to_owned()),
             KeyValue::new("wiza_relay.route", route.to_owned()),
-            KeyValue::new("wiza_relay.attempt", i64::from(claim.attempts_made.saturating_add(1))),
             KeyValue::new("wiza_relay.result", outcome.label()),
         ];
+        attributes.extend(settlement.number().map(|number| KeyValue::new("wiza_relay.attempt", i64::from(number))));
         let (kind, name) = match to {
             Some(Address { method, scheme, host, port }) => {
                 let name = format!("{method} {destination}");

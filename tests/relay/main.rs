@@ -53,6 +53,7 @@ mod restart;
 mod retention;
 mod secret_in_url;
 mod securing;
+mod seeing_why;
 mod showing;
 mod succeeding;
 mod surviving;

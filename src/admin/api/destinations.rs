@@ -1,10 +1,12 @@
 //! `/api/destinations`: how each stands, and holding one back by hand.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,15 +14,53 @@ use super::Api;
 use crate::admin::problem::{Problem, json_text};
 use crate::asker::Asker;
 use crate::circuit::{CircuitState, Standing};
+use crate::config::{Destination, RateLimit};
 use crate::delivery::DestinationKey;
 use crate::event::rfc3339_milliseconds;
-use crate::store::DestinationFigures;
+use crate::reply_words;
+use crate::store::{DestinationFigures, DestinationHistory, LastFailure};
 
-/// One destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// How a destination stands, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationStatus {
+    /// Nothing holds it back, and its last attempt, if there was one, did not fail.
+    Ok,
+    /// Nothing holds it back, but its last attempt failed.
+    Failing,
+    /// It asked for rest (Retry-After), until `hold_until`.
+    Held,
+    /// Its circuit is open: nothing is attempted until `open_until`, then one probe decides.
+    Open,
+    /// Somebody paused it; `wiza-relay resume` goes on.
+    Paused,
+    /// It answered 410; `wiza-relay resume` goes on.
+    Gone,
+    /// It is not in routes.yaml: its deliveries are parked until it is there again.
+    Removed,
+}
+
+/// What a backlog's time is reckoned by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateBy {
+    /// The destination's `rate_limit`, with full batches where it has `batch`: it is reached, or nothing is sent just now.
+    RateLimit,
+    /// Deliveries that got a final outcome within the last minute.
+    LastMinute,
+}
+
+/// One destination. Times are RFC 3339 in UTC; those before the store kept them are null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationState {
     /// Its name in routes.yaml.
     pub name: String,
+    /// How it stands.
+    pub state: DestinationStatus,
+    /// Since when; null where it is not known.
+    pub state_since: Option<String>,
+    /// Who paused it: the kind of token and the address, or `serve --hold`; null where nobody did.
+    pub paused_by: Option<String>,
     /// Whether it is in the file now; if not, its deliveries are parked.
     pub active: bool,
     /// The circuit breaker: `closed`, `open` (it rests, then one probe decides), `gone` (it said 410) or `paused`.
@@ -46,14 +86,31 @@ pub struct DestinationState {
     pub parked: u64,
     /// Dead deliveries that are kept now.
     pub dead_letters: u64,
+    /// When the event of the oldest delivery without a final outcome was received.
+    pub oldest_received_at: Option<String>,
+    /// About how many seconds it takes until all that waits is sent, once nothing holds it back. Null where nothing waits, where the
+    /// destination is not in the file, and where no rate is known: nothing is sent just now, and there is no `rate_limit`.
+    pub backlog_seconds: Option<f64>,
+    /// Deliveries a second by which that is reckoned.
+    pub backlog_rate: Option<f64>,
+    /// What that rate is.
+    pub backlog_rate_by: Option<RateBy>,
+    /// When it last took a delivery.
+    pub last_delivered_at: Option<String>,
+    /// When an attempt last failed.
+    pub last_failed_at: Option<String>,
+    /// The HTTP status of that attempt, if there was an answer.
+    pub last_status: Option<u16>,
+    /// What went wrong, where that is more than a status.
+    pub last_error: Option<String>,
+    /// The first words of its reply, known secrets masked. They end with the event that was sent.
+    pub last_reply: Option<String>,
 }
 
 /// Lists the destinations that the store knows, those that left the file among them.
 #[utoipa::path(get, path = "/api/destinations", responses((status = 200, body = Vec<DestinationState>)))]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
-    let known = api.store.figures().destinations;
-    let states: Vec<_> = known.into_iter().map(|(key, figures)| state(*api.store.standing(key).borrow(), figures)).collect();
-    json_text("application/json", &states)
+    json_text("application/json", &states(&api, None).await)
 }
 
 /// Pauses a destination: what is in flight ends, nothing more is attempted, and no attempts are used up, also over
@@ -80,11 +137,16 @@ pub(super) async fn resume(
 }
 
 async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Result<Response, Problem> {
-    let Some((key, figures)) = find(api, name) else {
-        let known: Vec<String> = api.store.figures().destinations.into_iter().map(|(_, figures)| format!("`{}`", figures.name)).collect();
+    let known = api.store.figures().destinations;
+    let Some((key, _)) = known.iter().find(|(_, figures)| figures.name == name) else {
+        let known: Vec<String> = known.iter().map(|(_, figures)| format!("`{}`", figures.name)).collect();
         return Err(Problem::not_found(format!("there is no destination `{name}`; there are {}", known.join(", "))));
     };
-    api.store.set_circuit(key, circuit).await?;
+    let by = asker
+        .from
+        .filter(|from| !from.ip().is_loopback())
+        .map_or_else(|| asker.by.to_owned(), |from| format!("{} from {}", asker.by, from.ip()));
+    api.store.set_circuit(*key, circuit, by).await?;
     tracing::info!(
         destination = name,
         circuit = circuit.label(),
@@ -93,20 +155,77 @@ async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Res
         forwarded_for = asker.claims,
         "a circuit breaker was set by hand"
     );
-    Ok(json_text("application/json", &state(*api.store.standing(key).borrow(), figures)))
+    Ok(json_text("application/json", &states(api, Some(*key)).await.pop()))
 }
 
-fn find(api: &Api, name: &str) -> Option<(DestinationKey, DestinationFigures)> {
-    api.store.figures().destinations.into_iter().find(|(_, figures)| figures.name == name)
+/// How the destinations stand, or only this one.
+async fn states(api: &Api, only: Option<DestinationKey>) -> Vec<DestinationState> {
+    // What cannot be read is left out: the figures are needed most where the store is in trouble.
+    let oldest: HashMap<_, _> = api.store.oldest().await.unwrap_or_default().into_iter().collect();
+    let mut histories: HashMap<_, _> = api.store.histories().await.unwrap_or_default().into_iter().collect();
+    let rules = api.rules.load();
+    let places: HashMap<_, _> = rules.destinations().collect();
+    let now = Timestamp::now();
+    let known = api.store.figures().destinations.into_iter().filter(|(key, _)| only.is_none_or(|only| only == *key));
+    known
+        .map(|(key, figures)| {
+            let destination = places.get(&key).and_then(|place| rules.config.destinations.get(*place));
+            let seen = Seen {
+                standing: *api.store.standing(key).borrow(),
+                history: histories.remove(&key).unwrap_or_default(),
+                oldest: oldest.get(&key).copied(),
+                limit: destination.and_then(|destination| limit(destination)),
+            };
+            state(seen, figures, now)
+        })
+        .collect()
 }
 
-fn state(standing: Standing, figures: DestinationFigures) -> DestinationState {
+/// Deliveries a second that a destination's `rate_limit` allows in the long run. A batch is one request.
+fn limit(destination: &Destination) -> Option<f64> {
+    let RateLimit { count, per, .. } = destination.rate_limit?;
+    let size = destination.batch.as_ref().map_or(1, |batch| u32::try_from(batch.max).unwrap_or(u32::MAX));
+    Some(f64::from(count.get()) / per.as_secs_f64() * f64::from(size)).filter(|rate| rate.is_finite())
+}
+
+/// What is known of a destination beside its figures.
+struct Seen {
+    standing: Standing,
+    history: DestinationHistory,
+    oldest: Option<Timestamp>,
+    limit: Option<f64>,
+}
+
+fn state(seen: Seen, figures: DestinationFigures, now: Timestamp) -> DestinationState {
+    let Seen { standing, history, oldest, limit } = seen;
+    let DestinationHistory { circuit_since, circuit_by, hold_since, removed_at, last_delivered_at, last_failure, ended_per_second } =
+        history;
+    let hold_until = standing.hold_until.filter(|until| *until > now);
+    let failed_at = last_failure.as_ref().map(|failure| failure.at);
     let open_until = match standing.circuit {
         CircuitState::Open { until, .. } => Some(until),
         CircuitState::Closed | CircuitState::Gone | CircuitState::Paused => None,
     };
-    let hold_until = standing.hold_until.filter(|until| *until > jiff::Timestamp::now());
+    let (state, since) = match standing.circuit {
+        _ if !figures.active => (DestinationStatus::Removed, removed_at),
+        CircuitState::Paused => (DestinationStatus::Paused, circuit_since),
+        CircuitState::Gone => (DestinationStatus::Gone, circuit_since),
+        CircuitState::Open { .. } => (DestinationStatus::Open, circuit_since),
+        CircuitState::Closed if hold_until.is_some() => (DestinationStatus::Held, hold_since),
+        // Both are of one commit where members of a batch were left out of it, and it arrived.
+        CircuitState::Closed if failed_at > last_delivered_at => (DestinationStatus::Failing, None),
+        CircuitState::Closed => (DestinationStatus::Ok, None),
+    };
+    let flows = matches!(state, DestinationStatus::Ok | DestinationStatus::Failing);
+    // A rate that is nearly the limit is the limit, in a figure that does not waver.
+    let is_slower = |rate: &f64| limit.is_none_or(|limit| *rate < limit * NEARLY);
+    let recent = ended_per_second.filter(|rate| flows && is_slower(rate)).map(|rate| (rate, RateBy::LastMinute));
+    let rate = recent.or(limit.map(|rate| (rate, RateBy::RateLimit))).filter(|_| figures.waiting() > 0);
+    let LastFailure { status, error, reply, .. } = last_failure.unwrap_or(LastFailure { at: now, status: None, error: None, reply: None });
     DestinationState {
+        state,
+        state_since: since.map(rfc3339_milliseconds),
+        paused_by: circuit_by.filter(|_| standing.circuit == CircuitState::Paused),
         active: figures.active,
         circuit: standing.circuit.label().to_owned(),
         opened_by: standing.circuit.opened_by().map(|by| by.label().to_owned()),
@@ -119,6 +238,28 @@ fn state(standing: Standing, figures: DestinationFigures) -> DestinationState {
         waiting: figures.waiting(),
         parked: figures.parked(),
         dead_letters: figures.dead_kept,
+        oldest_received_at: oldest.filter(|_| figures.outstanding() > 0).map(rfc3339_milliseconds),
+        backlog_seconds: rate.map(|(rate, _)| rounded(counted(figures.waiting()) / rate)),
+        backlog_rate: rate.map(|(rate, _)| rounded(rate)),
+        backlog_rate_by: rate.map(|(_, by)| by),
+        last_delivered_at: last_delivered_at.map(rfc3339_milliseconds),
+        last_failed_at: failed_at.map(rfc3339_milliseconds),
+        last_status: status,
+        last_error: error,
+        last_reply: reply.as_deref().and_then(reply_words::first),
         name: figures.name,
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no store holds 2^53 deliveries")]
+fn counted(count: u64) -> f64 {
+    count as f64
+}
+
+/// The part of a limit from which on a rate counts as that limit.
+const NEARLY: f64 = 0.75;
+
+/// To a hundredth: what is about right needs no more, and 1/m is still told from nothing.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
 }

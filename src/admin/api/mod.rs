@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::rules::CurrentRules;
 use crate::store::Records;
 
-pub use destinations::DestinationState;
+pub use destinations::{DestinationState, DestinationStatus, RateBy};
 pub use redrive::{Counted, RedriveAnswer, RedriveFilter, RedriveRequest};
 pub use release::ReleaseAnswer;
 

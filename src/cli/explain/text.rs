@@ -7,10 +7,8 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::load::counted;
 use crate::condition::Finding;
 use crate::config::Config;
-use crate::envelope::WEBHOOK_SIGNATURE;
 use crate::event::Event;
-use crate::explain::{Decided, Delivery, Explanation, Verdict};
-use crate::transform::Request;
+use crate::explain::{self, Decided, Delivery, Explanation, Verdict};
 use crate::visible;
 
 /// The longest value that is shown of a path, in characters.
@@ -137,7 +135,7 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
         }
     };
     let _ = writeln!(out, "  {method} {}", config.secrets.mask(delivery.shown_url(request)));
-    for (name, value) in headers(config, request) {
+    for (name, value) in explain::shown_headers(config, request) {
         let _ = writeln!(out, "  {}", paint.words(QUIET, &format!("{name}: {value}")));
     }
     if request.body == event.body && !request.body.is_empty() {
@@ -155,25 +153,4 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
             let _ = writeln!(out, "  {}", visible::lines(line));
         }
     }
-}
-
-/// The headers by name, secrets masked.
-pub(super) fn headers(config: &Config, request: &Request) -> Vec<(String, String)> {
-    let mut headers: Vec<(String, String)> = request
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            let masked = config.secrets.mask(&text);
-            if *name == WEBHOOK_SIGNATURE {
-                // Of an id and a time that stand in for real ones.
-                return (name.to_string(), "(made anew for each attempt)".to_owned());
-            }
-            // A secret that is too short to be found in a text is still one.
-            let shown = if value.is_sensitive() && masked == text { "(holds a secret)".to_owned() } else { masked };
-            (name.to_string(), shown)
-        })
-        .collect();
-    headers.sort();
-    headers
 }

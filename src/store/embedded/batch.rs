@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::writer::Writer;
 use super::{read, schema};
 use crate::delivery::{AttemptResult, Claim, DestinationKey, Member, Outcome, RouteKey, Settlement};
+use crate::event::Event;
 
 /// Makes one claim of several. The batch is on stable storage when this returns.
 pub(super) fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
@@ -72,6 +73,32 @@ pub(super) fn members(connection: &Connection, destination: DestinationKey, lead
         Ok(Member { sequence: row.get(0)?, event: Arc::new(read::event(row, 2)?), route })
     })?;
     members.collect()
+}
+
+/// The events of all who go, or went, with this leader, itself among them, in the order of acceptance.
+pub(super) fn all(
+    connection: &Connection,
+    destination: DestinationKey,
+    leader: i64,
+) -> rusqlite::Result<Vec<(Arc<Event>, Option<RouteKey>)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT d.route, {} FROM deliveries d INDEXED BY deliveries_batched CROSS JOIN events e ON e.sequence = d.event
+         WHERE d.destination = ? AND d.batch = ? AND d.batch IS NOT NULL ORDER BY d.event",
+        read::EVENT_COLUMNS
+    ))?;
+    let all = statement.query_map(params![destination.0, leader], |row| {
+        Ok((Arc::new(read::event(row, 1)?), row.get::<_, Option<u32>>(0)?.map(RouteKey)))
+    })?;
+    all.collect()
+}
+
+/// How many deliveries go, or went, with this leader, itself among them.
+pub(super) fn size(connection: &Connection, destination: DestinationKey, leader: i64) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM deliveries INDEXED BY deliveries_batched WHERE destination = ? AND batch = ? AND batch IS NOT NULL",
+        )?
+        .query_row(params![destination.0, leader], |row| row.get(0))
 }
 
 /// Final outcomes that a settlement of a batch brings about beside its leader's.

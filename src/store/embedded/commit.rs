@@ -12,6 +12,7 @@ use super::checksum::{self, Covered};
 use super::line::{self, Moves};
 use super::listing::follow::Changed;
 use super::queue::{Change, Hold, Ready};
+use super::standing::Seen;
 use super::writer::Writer;
 use super::{dedupe, plan, schema};
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
@@ -56,9 +57,10 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     let mut expired = 0;
     let mut moves = Moves::at(now);
+    let mut seen: HashMap<DestinationKey, Seen<'_>> = HashMap::new();
     for new in batch.events {
-        let seen = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
-        if let Some(id) = seen {
+        let known = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
+        if let Some(id) = known {
             answers.push(Appended::Duplicate(id));
             continue;
         }
@@ -87,6 +89,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
         }
         let others = batch::settle(&transaction, settlement, now)?;
         moves.settle(&transaction, &writer.shared, settlement)?;
+        seen.entry(settlement.claim.destination).or_default().settled(settlement);
         let change = changes.entry(settlement.claim.destination).or_default();
         change.delivered += others.delivered;
         change.dead += others.dead;
@@ -103,6 +106,9 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     for (key, change) in &changes {
         write_figures(&transaction, writer, *key, *change)?;
     }
+    for (key, seen) in &seen {
+        seen.write(&transaction, *key, now)?;
+    }
     transaction.commit()?;
 
     writer.next_sequence = next_sequence;
@@ -112,7 +118,7 @@ pub(super) fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<C
     }
     for (key, change) in &changes {
         if let Some(queue) = writer.shared.queue(*key) {
-            queue.apply(*change);
+            queue.apply(*change, now);
         }
     }
     writer.shared.count_waiting();
@@ -136,7 +142,11 @@ pub(super) fn publish(writer: &Writer, stored: &[Stored], settlements: &[Settlem
         Disposition::Route { plan, .. } => Some(plan.deliveries.iter().map(|planned| (stored.sequence, planned.destination))),
         Disposition::Quarantine(_) => None,
     });
-    let settled = settlements.iter().map(|settlement| (settlement.claim.sequence, settlement.claim.destination));
+    let settled = settlements.iter().flat_map(|settlement| {
+        let claim = &settlement.claim;
+        let others = claim.batch.iter().flat_map(|others| others.iter()).map(|member| member.sequence);
+        std::iter::once(claim.sequence).chain(others).map(|sequence| (sequence, claim.destination))
+    });
     let events = stored.iter().map(|stored| stored.sequence).collect();
     writer.shared.publish(Changed { events, deliveries: planned.flatten().chain(settled).collect() });
 }
@@ -257,8 +267,18 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE event = ? AND destination = ?")?
         .query_row(params![claim.sequence, claim.destination.0], |row| row.get(0))?;
     transaction
-        .prepare_cached("INSERT INTO attempts (event, destination, number, started_at, latency_us, status, error, reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
-        .execute(params![claim.sequence, claim.destination.0, number, attempt.started_at.as_millisecond(), latency, status, attempt_error, reply])?;
+        .prepare_cached("INSERT INTO attempts (event, destination, number, started_at, latency_us, status, error, reply, counted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            claim.sequence,
+            claim.destination.0,
+            number,
+            attempt.started_at.as_millisecond(),
+            latency,
+            status,
+            attempt_error,
+            reply,
+            settlement.number().unwrap_or(0),
+        ])?;
     if number > ATTEMPTS_KEPT {
         transaction.prepare_cached("DELETE FROM attempts WHERE event = ? AND destination = ? AND number <= ?")?.execute(params![
             claim.sequence,

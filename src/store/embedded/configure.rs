@@ -17,6 +17,9 @@ use crate::store::{DestinationFigures, Keys, Names, RulesKey};
 /// As by `pause`.
 const PAUSED: Standing = Standing { circuit: CircuitState::Paused, hold_until: None };
 
+/// Who did it.
+const BY_HOLD: &str = "serve --hold";
+
 /// Registers the names and sets which destinations are active. Changes nothing where it fails.
 pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
@@ -43,10 +46,12 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
     }
     for queue in &queues {
         transaction
-            .prepare_cached("UPDATE destinations SET active = ? WHERE key = ?")?
-            .execute(params![active.contains(&queue.key), queue.key.0])?;
+            .prepare_cached(
+                "UPDATE destinations SET active = ?1, removed_at = CASE WHEN ?1 THEN NULL WHEN active THEN ?2 ELSE removed_at END WHERE key = ?3",
+            )?
+            .execute(params![active.contains(&queue.key), Timestamp::now().as_millisecond(), queue.key.0])?;
         if names.hold {
-            standing::write(&transaction, queue.key, PAUSED)?;
+            standing::write(&transaction, queue.key, PAUSED, Some(BY_HOLD))?;
         }
     }
     transaction.commit()?;

@@ -83,7 +83,7 @@ impl GivenUp {
         }
         for (destination, dead) in &self.counts {
             let Some(queue) = self.shared.queue(*destination) else { continue };
-            queue.apply(Change { dead: *dead, ..Change::default() });
+            queue.apply(Change { dead: *dead, ..Change::default() }, self.now);
             queue.let_go_of_window(); // It may have been read again meanwhile.
             tracing::warn!(
                 destination = queue.figures().name,

@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+mod ended;
 mod order;
 mod state;
 
+use self::ended::Ended;
 use self::order::{Order, Turn};
 use self::state::{State, earlier};
 use super::backlog::{Fresh, Wanted};
@@ -108,6 +110,7 @@ impl Queue {
                 due_since_read: None,
                 order: Order::default(),
                 retries_first: true,
+                ended: Ended::default(),
                 figures,
             }),
             changed: Notify::new(),
@@ -136,9 +139,16 @@ impl Queue {
         figures
     }
 
-    /// Makes a change whose commit succeeded.
-    pub fn apply(&self, change: Change) {
-        change.apply(&mut self.state().figures);
+    /// Makes a change whose commit succeeded, at `now`.
+    pub fn apply(&self, change: Change, now: i64) {
+        let mut state = self.state();
+        change.apply(&mut state.figures);
+        state.ended.add(change.delivered + change.dead, now);
+    }
+
+    /// Deliveries a second that got a final outcome lately; `None` where none did.
+    pub fn ended_per_second(&self, now: i64) -> Option<f64> {
+        self.state().ended.per_second(now)
     }
 
     /// Counts dead deliveries that retention has deleted.

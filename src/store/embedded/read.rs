@@ -142,6 +142,15 @@ pub(super) fn oldest(connection: &Connection, destination: DestinationKey, front
     Ok(milliseconds.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()))
 }
 
+/// The columns that [`event`] reads, of `events e`.
+pub(super) const EVENT_COLUMNS: &str = "e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account";
+
+/// The event at this place in the order of acceptance.
+pub(super) fn by_sequence(connection: &Connection, sequence: i64) -> rusqlite::Result<Event> {
+    let query = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.sequence = ?");
+    connection.prepare_cached(&query)?.query_row([sequence], |row| event(row, 0))
+}
+
 /// An event from a row whose columns from `first` on are id, received_at, path, query, body, plan, checksum, account.
 pub(super) fn event(row: &Row<'_>, first: usize) -> rusqlite::Result<Event> {
     let (id, received_at): ([u8; 16], i64) = (row.get(first)?, row.get(first + 1)?);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use jiff::Timestamp;
 
 use super::listing::{deliveries, details, events, follow};
 use super::{Embedded, redrive, release, standing};
@@ -14,7 +15,7 @@ use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::fault;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
-use crate::store::{Audit, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
+use crate::store::{Audit, Carried, DestinationHistory, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
 use crate::vitals;
 
 impl Records for Embedded {
@@ -49,6 +50,10 @@ impl Records for Embedded {
 
     fn delivery(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<DeliveryDetails>, StoreError>> {
         self.lookers.read("reading a delivery", move |connection| details::delivery(connection, &id)).boxed()
+    }
+
+    fn carried(&self, id: DeliveryId) -> BoxFuture<'_, Result<Option<Carried>, StoreError>> {
+        self.lookers.read("reading what a delivery carries", move |connection| details::carried(connection, &id)).boxed()
     }
 
     fn follow_events(&self, status: Option<EventStatus>, filter: Filter) -> BoxStream<'static, Followed<Event>> {
@@ -99,7 +104,19 @@ impl Records for Embedded {
         .boxed()
     }
 
-    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run_task("setting a circuit breaker", move |writer| standing::set(writer, destination, circuit)).boxed()
+    fn histories(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, DestinationHistory)>, StoreError>> {
+        async move {
+            let mut histories = self.lookers.read("looking at the destinations", standing::histories).await?;
+            let now = Timestamp::now().as_millisecond();
+            for (key, history) in &mut histories {
+                history.ended_per_second = self.shared.queue(*key).and_then(|queue| queue.ended_per_second(now));
+            }
+            Ok(histories)
+        }
+        .boxed()
+    }
+
+    fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState, by: String) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run_task("setting a circuit breaker", move |writer| standing::set(writer, destination, circuit, &by)).boxed()
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::dedupe;
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -87,6 +87,25 @@ const SALTED: usize = 7;
 /// `account`: the name of the API key that the event came with. Events that came with a key without a name have none, and so have
 /// those from before.
 const VERSION_8: &str = "ALTER TABLE events ADD COLUMN account TEXT;";
+
+/// Why a destination stands as it does. `circuit_since`: since when its circuit is what it is; `circuit_by`: who set it by hand;
+/// `hold_since`: since when it is held; `removed_at`: when it left routes.yaml. `arrived_at`: when it last took a delivery. `failed_at` and
+/// what follows: its last failed attempt. The reply is not copied but read where it stands, at the attempt of `failed_event` that began at
+/// `failed_start`, because it may hold personal data and ends with its event. `attempts.counted`: the attempt's number among those that
+/// count against the limit, 0 for one that does not count; null for those from before.
+const VERSION_9: &str = "
+ALTER TABLE destinations ADD COLUMN circuit_since INTEGER;
+ALTER TABLE destinations ADD COLUMN circuit_by TEXT;
+ALTER TABLE destinations ADD COLUMN hold_since INTEGER;
+ALTER TABLE destinations ADD COLUMN removed_at INTEGER;
+ALTER TABLE destinations ADD COLUMN arrived_at INTEGER;
+ALTER TABLE destinations ADD COLUMN failed_at INTEGER;
+ALTER TABLE destinations ADD COLUMN failed_event INTEGER;
+ALTER TABLE destinations ADD COLUMN failed_start INTEGER;
+ALTER TABLE destinations ADD COLUMN failed_status INTEGER;
+ALTER TABLE destinations ADD COLUMN failed_error TEXT;
+ALTER TABLE attempts ADD COLUMN counted INTEGER;
+";
 
 /// An event all of whose deliveries are planned and none refused.
 pub(super) const STATUS_ROUTED: i64 = 0;

@@ -105,6 +105,38 @@ pub async fn run_as_nobody(arguments: &[&str], environment: &[(&str, &str)]) -> 
     Some(tokio::task::spawn_blocking(move || to_its_end(command)).await.unwrap())
 }
 
+/// What it writes to a terminal of so many columns, as it ends. Without what the terminal adds to its line feeds.
+pub async fn run_at_terminal(columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = relay();
+    command.args(arguments).envs(environment.iter().copied());
+    tokio::task::spawn_blocking(move || at_terminal(columns, command)).await.unwrap()
+}
+
+fn at_terminal(columns: u16, mut command: Command) -> String {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let theirs = std::fs::OpenOptions::new().write(true).open(ptsname(&ours, Vec::new()).unwrap().to_str().unwrap()).unwrap();
+    rustix::termios::tcsetwinsize(&theirs, rustix::termios::Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::from(theirs)).stderr(Stdio::null()).spawn().unwrap();
+    // The command has the last of the terminal's other end, so that its end can be seen.
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), [0; 4096]);
+        // A terminal whose other end is closed is read with an error.
+        while let Ok(count) = std::fs::File::from(ours.try_clone().unwrap()).read(&mut some) {
+            if count == 0 {
+                break;
+            }
+            all.extend_from_slice(&some[..count]);
+        }
+        String::from_utf8(all).unwrap().replace("\r\n", "\n")
+    });
+    assert!(child.wait().unwrap().success());
+    reader.join().unwrap()
+}
+
 /// Waits for its end.
 pub(super) fn to_its_end(mut command: Command) -> Ran {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -259,6 +259,13 @@ impl Relay {
         command::run_with(arguments, &[("WIZA_RELAY_ADMIN_URL", &url)]).await
     }
 
+    /// The same, at a terminal of so many columns, with these variables.
+    pub async fn ask_at_terminal(&self, columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        let url = format!("http://{}", self.admin);
+        let environment = [&[("WIZA_RELAY_ADMIN_URL", url.as_str())], environment].concat();
+        command::run_at_terminal(columns, arguments, &environment).await
+    }
+
     /// Runs a listing command with `--json`, and gives its lines.
     pub async fn listed(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
         let ran = self.ask(&[arguments, &["--json"]].concat()).await;

@@ -122,6 +122,14 @@ impl Stored {
         self.connection.query_row(query, [uuid(id)], event).unwrap_or_else(|error| panic!("event {id}: {error}"))
     }
 
+    /// All that is kept of the destinations themselves, as text.
+    pub fn destinations(&self) -> String {
+        let mut statement = self.connection.prepare("SELECT * FROM destinations").unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| Ok((0..columns).map(|column| format!("{:?} ", row.get_ref(column).unwrap())).collect()));
+        rows.unwrap().map(Result::<String, _>::unwrap).collect()
+    }
+
     /// How many events there are.
     pub fn events(&self) -> u64 {
         self.connection.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()

@@ -5,9 +5,8 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::super::line;
 use super::cursor::{InEvents, InRows};
-use super::{
-    DELIVERY_COLUMNS, DeliveryRow, Destination, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, delivery_id, schema, status, time,
-};
+use super::shown::shown;
+use super::{DELIVERY_COLUMNS, DeliveryRow, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, schema, status};
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
@@ -148,12 +147,12 @@ impl Merge<'_> {
             let event = EventRow::read(row)?;
             let sequence = event.sequence;
             last = Some(InRows { sequence, destination: key });
-            let route: Option<u32> = row.get(AFTER_EVENT + 8)?;
+            let route: Option<u32> = row.get(AFTER_EVENT + 9)?;
             let planned = Planned { destination: key, route: route.map(RouteKey), order: None };
             if self.matcher.takes_planned(&planned) && self.matcher.takes(&event, row)? {
                 let state = DeliveryRow::read(row, AFTER_EVENT)?;
                 count += 1;
-                let delivery = shown(self.names, event.id, &planned, Some(&state))?;
+                let delivery = shown(self.names, (sequence, event.id), &planned, Some(&state))?;
                 self.found.push(Found { sequence, destination: key, delivery });
             }
         }
@@ -201,7 +200,7 @@ fn walk(
                 }
                 let state = DeliveryRow::find(connection, event.sequence, planned.destination)?;
                 if wanted.is_none_or(|wanted| wanted == status(state.as_ref(), names.destination(planned.destination))) {
-                    page.items.push(shown(&names, event.id, planned, state.as_ref())?);
+                    page.items.push(shown(&names, (event.sequence, event.id), planned, state.as_ref())?);
                 }
                 last = Some(InEvents { event: event.id, destination: Some(planned.destination) });
             }
@@ -247,26 +246,8 @@ pub(super) fn one(
         return Ok(None);
     }
     let state = DeliveryRow::find(connection, sequence, destination)?;
-    let delivery = shown(names, event.id, planned, state.as_ref())?;
+    let delivery = shown(names, (sequence, event.id), planned, state.as_ref())?;
     Ok(wanted.is_none_or(|wanted| wanted == delivery.status).then_some(delivery))
-}
-
-/// A delivery as listings show it.
-pub(super) fn shown(names: &Names<'_>, event: EventId, planned: &Planned, row: Option<&DeliveryRow>) -> rusqlite::Result<Delivery> {
-    let destination: &Destination = names.destination(planned.destination);
-    let status = status(row, destination);
-    Ok(Delivery {
-        id: delivery_id(event, destination),
-        event_id: event.to_string(),
-        destination: destination.name.clone(),
-        route: planned.route.map(|route| names.route(route.0)).transpose()?.flatten(),
-        status,
-        attempts: row.map_or(0, |row| row.attempts),
-        next_attempt_at: row.and_then(|row| row.due_at).filter(|_| status == DeliveryStatus::Retrying).map(time),
-        last_status: row.and_then(|row| row.last_status),
-        last_error: row.and_then(|row| row.last_error.clone()),
-        delivered_at: row.filter(|_| status == DeliveryStatus::Delivered).map(|row| time(row.settled_at)),
-    })
 }
 
 /// The keys of a dead delivery, by its id's parts; `None` if there is no such dead delivery.

@@ -7,6 +7,7 @@ pub(super) mod deliveries;
 pub(super) mod details;
 pub(super) mod events;
 pub(super) mod follow;
+mod shown;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{plan, schema};
+use super::{plan, schema, standing};
+use crate::circuit::Standing;
 use crate::delivery::{DeliveryId, DestinationKey, Planned};
 use crate::event::EventId;
 use crate::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter};
@@ -108,12 +110,14 @@ struct DeliveryRow {
     latency_us: Option<i64>,
     last_status: Option<u16>,
     last_error: Option<String>,
+    /// From when its deadline counts, where that is not its event's receipt.
+    since: Option<i64>,
     /// The event whose delivery leads its batch: the attempts are kept there.
     batch: Option<i64>,
 }
 
 /// The columns of [`DeliveryRow`].
-const DELIVERY_COLUMNS: &str = "d.state, d.attempts, d.due_at, d.settled_at, d.latency_us, d.last_status, d.last_error, d.batch";
+const DELIVERY_COLUMNS: &str = "d.state, d.attempts, d.due_at, d.settled_at, d.latency_us, d.last_status, d.last_error, d.since, d.batch";
 
 impl DeliveryRow {
     /// From a row whose columns from `first` on are [`DELIVERY_COLUMNS`].
@@ -126,7 +130,8 @@ impl DeliveryRow {
             latency_us: row.get(first + 4)?,
             last_status: row.get(first + 5)?,
             last_error: row.get(first + 6)?,
-            batch: row.get(first + 7)?,
+            since: row.get(first + 7)?,
+            batch: row.get(first + 8)?,
         })
     }
 
@@ -162,6 +167,7 @@ struct Destination {
     name: String,
     active: bool,
     frontier: i64,
+    standing: Standing,
 }
 
 /// What the store's keys are called.
@@ -173,13 +179,16 @@ struct Names<'c> {
 
 impl<'c> Names<'c> {
     fn load(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let mut statement = connection.prepare_cached("SELECT key, name, active, frontier FROM destinations")?;
+        let mut statement =
+            connection.prepare_cached("SELECT key, name, active, frontier, circuit, open_until, hold_until FROM destinations")?;
         let destinations = statement
             .query_map([], |row| {
-                Ok((DestinationKey(row.get(0)?), Destination { name: row.get(1)?, active: row.get(2)?, frontier: row.get(3)? }))
+                let (name, active, frontier, standing) = (row.get(1)?, row.get(2)?, row.get(3)?, standing::read(row, 4)?);
+                Ok((DestinationKey(row.get(0)?), Destination { name, active, frontier, standing }))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { connection, destinations, nameless: Destination { name: "?".to_owned(), active: false, frontier: 0 } })
+        let nameless = Destination { name: "?".to_owned(), active: false, frontier: 0, standing: Standing::default() };
+        Ok(Self { connection, destinations, nameless })
     }
 
     fn destination(&self, key: DestinationKey) -> &Destination {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use super::ended::Ended;
 use super::order::{Order, Turn};
 use super::{Hold, Reading, Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use crate::delivery::DestinationKey;
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub order: Order,
     /// Whether retries go first at the next claim: the kinds take turns, so that neither starves the other.
     pub retries_first: bool,
+    /// How fast it gets on.
+    pub ended: Ended,
 }
 
 impl State {
