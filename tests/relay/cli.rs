@@ -158,8 +158,9 @@ async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
     const REMOTE: [&str; 3] = ["admin-url", "admin-token", "admin-token-file"];
     /// What a variable may say to other commands than `serve`: where something is, never what is done.
     const WAYS: [&str; 8] = ["config", "secrets-from", "store", "url", "api-key", REMOTE[0], REMOTE[1], REMOTE[2]];
-    let listing = [&FILTERS[..], &REMOTE, &["color"]].concat();
-    let redrive = [&["all", "destination", "route", "since", "until", "search", "rate", "dry-run", "yes", "json"], &REMOTE[..]].concat();
+    let listing = [&FILTERS[..], &REMOTE, &["account", "color"]].concat();
+    let redrive =
+        [&["all", "destination", "route", "account", "since", "until", "search", "rate", "dry-run", "yes", "json"], &REMOTE[..]].concat();
     let json = [&["json", "color"], &REMOTE[..]].concat();
     let every: [(&str, &[&str]); 12] = [
         (
@@ -186,7 +187,7 @@ async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
         ),
         ("demo", &["once"]),
         ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same"]),
-        ("check", &["secrets-from", "store", "json"]),
+        ("check", &["config", "no-env", "strict", "secrets-from", "store", "json"]),
         ("events", &listing),
         ("deliveries", &listing),
         ("redrive", &redrive),

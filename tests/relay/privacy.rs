@@ -101,7 +101,7 @@ destinations:
   retry: {{ url: '{url}/retry', body: {{ name: '{{{{ data.name }}}}' }} }}
   refused: {{ url: 'http://127.0.0.1:9/${{CRM_PATH}}/{{{{ data.email }}}}' }}
   nowhere: {{ url: 'http://nowhere.invalid/${{CRM_PATH}}/{{{{ data.email }}}}' }}
-  unrendered: {{ url: '{url}/', body: {{ x: '{{{{ data.name.first }}}}' }} }}
+  unrendered: {{ url: '{url}/', body: {{ x: '{{{{ data.nobody.first }}}}' }} }}
   mistyped: {{ url: '{url}/', body: {{ x: '{{{{ data.name + 1 }}}}' }} }}
   misled: {{ url: '{url}/{{{{ data.name }}}}/{{{{ data.dots }}}}/' }}
   password: {{ url: '{url}/retry', auth: {{ basic: {{ username: relay, password: '${{PASSWORD}}' }} }} }}
