@@ -14,7 +14,7 @@ use crate::envelope::{self, WEBHOOK_SIGNATURE};
 use crate::event::{Event, EventId};
 use crate::route;
 use crate::trace_context::Span;
-use crate::transform::{self, Member, RenderContext, Request};
+use crate::transform::{self, BatchError, Member, RenderContext, RenderError, Request};
 
 /// Nobody asks a token server in a dry run.
 const TOKEN_STAND_IN: HeaderValue = HeaderValue::from_static("Bearer (a token of the token server's)");
@@ -28,6 +28,13 @@ pub struct Explanation<'c> {
     pub deliveries: Vec<Delivery<'c>>,
     /// No route took the event.
     pub unmatched: bool,
+}
+
+impl Explanation<'_> {
+    /// The deliveries that would go to the dead letters, because their requests cannot be rendered.
+    pub fn dead(&self) -> usize {
+        self.deliveries.iter().filter(|delivery| delivery.request.is_err()).count()
+    }
 }
 
 /// How a route came out.
@@ -66,7 +73,7 @@ pub struct Delivery<'c> {
     /// The destination's method.
     pub method: Method,
     /// The request with all its headers, or why it cannot be rendered. Holds secrets: mask what is shown.
-    pub request: Result<Request, String>,
+    pub request: Result<Request, RenderError>,
     /// Whether the file's URL ends with a `/`, be it a value's.
     ends_with_slash: bool,
 }
@@ -130,13 +137,13 @@ pub fn request(
     members: &[Member<'_>],
     as_batch: bool,
     now: Timestamp,
-) -> Result<Request, String> {
-    let first = members.first().ok_or("it carries no event")?;
+) -> Result<Request, RenderError> {
+    let first = members.first().ok_or_else(|| RenderError::new("it carries no event"))?;
     let (mut request, left_out) = if as_batch {
-        let rendered = transform::render_batch(&config.templates, destination, members).map_err(|error| error.to_string())?;
+        let rendered = transform::render_batch(&config.templates, destination, members).map_err(BatchError::into_inner)?;
         (rendered.request, rendered.left_out)
     } else {
-        let request = transform::render(&config.templates, destination, first.shape, &first.context).map_err(|error| error.to_string())?;
+        let request = transform::render(&config.templates, destination, first.shape, &first.context)?;
         (request, Vec::new())
     };
     let is_sent = |place: &usize| left_out.iter().all(|(left, _)| left != place);
@@ -148,7 +155,7 @@ pub fn request(
     } else {
         MessageId::from(&DeliveryId { event, destination: destination.name.as_str().into() })
     };
-    envelope::seal(&mut request, destination, &id, now, Span::within(&event, rand::random(), false))?;
+    envelope::seal(&mut request, destination, &id, now, Span::within(&event, rand::random(), false)).map_err(RenderError::new)?;
     if let Some(Auth::OAuth2(_)) = &destination.auth {
         request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
     }

@@ -96,8 +96,8 @@ impl Comparison<'_> {
         }
         match (&delivery.request, &wanted.error) {
             (Ok(request), None) => self.request(delivery, request, wanted),
-            (Err(error), Some(words)) if error.contains(words.as_str()) => {}
-            (Err(error), words) => self.add(&at("error"), words.clone(), Some(error.clone())),
+            (Err(error), Some(words)) if error.to_string().contains(words.as_str()) => {}
+            (Err(error), words) => self.add(&at("error"), words.clone(), Some(error.to_string())),
             (Ok(request), Some(words)) => {
                 self.add(&at("error"), Some(words.clone()), Some(format!("{} {}", request.method, delivery.shown_url(request))))
             }

@@ -72,7 +72,8 @@ impl Explain {
         } else {
             out::styled(text::render(&config, &event, &explanation, load::in_colour(&std::io::stdout())));
         }
-        Ending::Good
+        // Said above, of each.
+        if explanation.dead() > 0 { Ending::No } else { Ending::Good }
     }
 
     /// Why no webhook can come with this account, if so.
@@ -165,7 +166,7 @@ fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
             for part in ["url", "headers", "body"] {
                 entry[part] = Value::Null;
             }
-            entry["error"] = json!(config.secrets.mask(error));
+            entry["error"] = json!(config.secrets.mask(&error.to_string()));
         }
     }
     entry

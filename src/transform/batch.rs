@@ -45,6 +45,14 @@ pub enum BatchError {
     NotTogether(RenderError),
 }
 
+impl BatchError {
+    /// What cannot be rendered.
+    pub fn into_inner(self) -> RenderError {
+        let (Self::NotRendered(error) | Self::NotTogether(error)) = self;
+        error
+    }
+}
+
 impl fmt::Display for BatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::NotRendered(error) | Self::NotTogether(error)) = self;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::ElementNames;
-use super::errors::RenderError;
+use super::errors::{Failures, RenderError};
 use super::selection::{Found, Selection};
 use super::template::{Template, Templates};
 use super::view;
@@ -101,12 +101,13 @@ impl<'t, 's> Writer<'t, 's> {
     /// Writes a tree behind what is in `bytes`; `false`, and nothing written, where its selection finds nothing.
     fn write(&self, tree: &Tree, bytes: &mut Vec<u8>, depth: usize, inside: Inside<'_>) -> Result<bool, RenderError> {
         if depth > BODY_DEPTH_MAX {
-            return Err(RenderError::new(format!("the body nests deeper than {BODY_DEPTH_MAX} levels")));
+            return Err(RenderError::limit(format!("the body nests deeper than {BODY_DEPTH_MAX} levels")));
         }
         match tree {
             Tree::Map(entries) => {
                 bytes.push(b'{');
                 let first = bytes.len();
+                let mut failures = Failures::default();
                 for (key, tree) in entries {
                     let before = bytes.len();
                     if before > first {
@@ -114,19 +115,26 @@ impl<'t, 's> Writer<'t, 's> {
                     }
                     json(key, bytes)?;
                     bytes.push(b':');
-                    let written = self.write(tree, bytes, depth + 1, inside).map_err(|error| error.under_key(key))?;
-                    if !written {
+                    let written = self.write(tree, bytes, depth + 1, inside).map_err(|error| error.under_key(key));
+                    if failures.take(written)? != Some(true) {
                         bytes.truncate(before);
                     }
                 }
+                failures.end()?;
                 bytes.push(b'}');
             }
             Tree::List(items) => {
                 bytes.push(b'[');
                 let first = bytes.len();
+                let mut failures = Failures::default();
                 for (index, tree) in items.iter().enumerate() {
-                    self.item(tree, bytes, first, depth + 1, inside).map_err(|error| error.under_index(index))?;
+                    let before = bytes.len();
+                    let written = self.item(tree, bytes, first, depth + 1, inside).map_err(|error| error.under_index(index));
+                    if failures.take(written)?.is_none() {
+                        bytes.truncate(before);
+                    }
                 }
+                failures.end()?;
                 bytes.push(b']');
             }
             Tree::Each(each) => {
@@ -148,7 +156,7 @@ impl<'t, 's> Writer<'t, 's> {
             Tree::Literal(value) => json(value, bytes)?,
         }
         if bytes.len() > self.bytes_max {
-            return Err(RenderError::new(format!("the body would be longer than {} bytes", self.bytes_max)));
+            return Err(RenderError::limit(format!("the body would be longer than {} bytes", self.bytes_max)));
         }
         Ok(true)
     }
@@ -179,9 +187,10 @@ impl<'t, 's> Writer<'t, 's> {
             }
         };
         let length = elements.len();
+        let mut failures = Failures::default();
         for (index, element) in elements.into_iter().enumerate() {
             let Some(left) = self.elements_left.get().checked_sub(1) else {
-                return Err(RenderError::new(format!("`$each` makes more than {ELEMENTS_MAX} elements of this body")));
+                return Err(RenderError::limit(format!("`$each` makes more than {ELEMENTS_MAX} elements of this body")));
             };
             self.elements_left.set(left);
             let names = || {
@@ -189,9 +198,13 @@ impl<'t, 's> Writer<'t, 's> {
                 minijinja::Value::from_object(ElementNames { outer: (inside.names)(), item, index, length })
             };
             let inside = Inside { element: Some(element), names: &names };
-            self.item(&each.element, bytes, first, depth, inside).map_err(|error| error.under_index(index))?;
+            let before = bytes.len();
+            let written = self.item(&each.element, bytes, first, depth, inside).map_err(|error| error.under_index(index));
+            if failures.take(written)?.is_none() {
+                bytes.truncate(before);
+            }
         }
-        Ok(())
+        failures.end()
     }
 
     fn find<'v>(&'v self, selection: &Selection, inside: Inside<'v>) -> Result<Found<'v>, RenderError> {

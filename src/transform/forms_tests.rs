@@ -32,7 +32,7 @@ fn event(payload: &Value) -> Arc<Event> {
 fn body(lines: &str, payload: &Value) -> Result<String, String> {
     let config = rules(lines);
     let mut deliveries = explain(&config, &event(payload), Timestamp::UNIX_EPOCH).deliveries;
-    deliveries.remove(0).request.map(|request| String::from_utf8(request.body.to_vec()).unwrap())
+    deliveries.remove(0).request.map_err(|error| error.to_string()).map(|request| String::from_utf8(request.body.to_vec()).unwrap())
 }
 
 fn json_body(lines: &str, payload: &Value) -> Value {

@@ -86,7 +86,8 @@ pub(crate) use batch::is_json;
 pub use batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
 pub use context::RenderContext;
-pub use errors::{RenderError, TemplateError};
+use errors::Failures;
+pub use errors::{FAILURES_TOLD_MAX, Failure, RenderError, TemplateError};
 pub(crate) use foreign::hint as foreign_hint;
 pub use header::HEADER_BYTES_MAX;
 pub use limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
@@ -132,7 +133,7 @@ impl fmt::Debug for Request {
 /// body as a whole, headers by name.
 ///
 /// # Errors
-/// The first part that cannot be rendered, in the order url, headers, body.
+/// The parts that cannot be rendered, in the order url, headers, body.
 pub fn render(
     templates: &Templates,
     destination: &Destination,
@@ -142,8 +143,13 @@ pub fn render(
     // All templates of a request share one view of the event, made when the first of them needs it.
     let view = OnceCell::new();
     let names = || view.get_or_init(|| context.names()).clone();
-    let (url, mut headers) = head(templates, destination, target_shape, &names)?;
-    let content = content(templates, destination, target_shape, context, &names)?;
+    let mut failures = Failures::default();
+    let head = failures.take(head(templates, destination, target_shape, &names))?;
+    let content = failures.take(content(templates, destination, target_shape, context, &names))?;
+    failures.end()?;
+    let (Some((url, mut headers)), Some(content)) = (head, content) else {
+        return Err(RenderError::new("the request cannot be rendered"));
+    };
     if let Some(content_type) = content.content_type() {
         headers.entry(CONTENT_TYPE).or_insert(content_type);
     }
@@ -163,16 +169,20 @@ fn head(
     let shape = &destination.shape;
     let url = target_shape.and_then(|shape| shape.url.as_ref()).or(shape.url.as_ref());
     let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, names));
-    let url = url.map_err(|error| error.under("url"))?;
+    let mut failures = Failures::default();
+    let url = failures.take(url.map_err(|error| error.under("url")))?;
 
     let own = target_shape.map_or(&[][..], |shape| shape.headers.as_slice());
     let inherited = shape.headers.iter().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
     let mut headers = HeaderMap::with_capacity(shape.headers.len() + own.len() + HEADERS_ADDED);
     for (name, template) in inherited.chain(own) {
-        let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)))?;
-        headers.insert(name.clone(), value);
+        let value = template.header(templates, names).map_err(|error| error.under(&place_of(name)));
+        if let Some(value) = failures.take(value)? {
+            headers.insert(name.clone(), value);
+        }
     }
-    Ok((url, headers))
+    failures.end()?;
+    url.map(|url| (url, headers)).ok_or_else(|| RenderError::new("the destination has no url"))
 }
 
 /// What a request carries.

@@ -165,6 +165,24 @@ fn errors_name_their_place() {
 }
 
 #[test]
+fn every_part_that_fails_is_named() {
+    let mut maker = Maker::new();
+    let body =
+        maker.json_body(&json!({"a": "{{ nope }}", "b": 1, "c": [{"d": "{{ data.id }}"}, "{{ data.nope }}"], "e": "{{ data.gone }}"}));
+    let shape = maker.shape(Some("https://h/{{ data.no_path }}"), &[("x-a", "{{ nothing }}"), ("x-b", "fine")], body);
+    let error = maker.render(Method::POST, shape, None).unwrap_err();
+    let places: Vec<String> = error.each().map(|failure| failure.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(places, ["url", "headers.x-a", "body.a", "body.c[1]", "body.e"]);
+    assert!(error.to_string().contains("; also body.c[1]: `data.nope` is not in this event"), "{error}");
+    // Behind a limit nothing is looked at.
+    let deep = (0..BODY_DEPTH_MAX + 2).fold(json!("x"), |inner, _| json!([inner]));
+    let body = maker.json_body(&json!({"a": "{{ nope }}", "deep": deep, "z": "{{ nope }}"}));
+    let shape = maker.shape(Some("https://h/"), &[], body);
+    let error = maker.render(Method::POST, shape, None).unwrap_err();
+    assert_eq!(error.others.len(), 1, "{error}");
+}
+
+#[test]
 fn bodies_and_their_content_type() {
     let json_bytes = Bytes::from(serde_json::to_vec(&payload()).unwrap());
     for (method, body, header, expected_type, expected_body) in [

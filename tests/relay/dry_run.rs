@@ -131,7 +131,8 @@ async fn explain_says_why_and_needs_no_secrets() {
     let folder = Folder::new(RULES);
     let (rules, payload) = (folder.path("routes.yaml"), folder.path("seven.json"));
     let ran = run(&["explain", "--config", &rules, &payload, "--path", "emea"]).await;
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // The query lacks a campaign, so one of the requests would be a dead letter.
+    assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.error.contains("CHAT_URL, CRM_TOKEN, CRM_URL, SHORT, WIZA_API_KEY"), "{}", ran.error);
     for line in [
         "match  small",
@@ -151,6 +152,64 @@ async fn explain_says_why_and_needs_no_secrets() {
     let other = folder.write("other.json", r#"{"data": {}}"#);
     let ran = run(&["explain", "--config", &rules, &other]).await;
     assert!(ran.output.contains("no     small") && ran.output.contains("data.id is not there"), "{}", ran.output);
+}
+
+/// A mistake in each part of a request.
+const FAILING: &str = "
+source: { path: /webhooks/wiza, api_keys: ['${WIZA_API_KEY}'] }
+destinations:
+  crm:
+    url: '${CRM_URL}/{{ data.no_url }}'
+    headers: { x-a: '{{ data.no_header }}', x-b: fine }
+    body:
+      fine: $.data.id
+      first: '{{ data.no_first }}'
+      deep: { list: [1, '{{ data.no_second }}', { third: '{{ data.no_third }}' }] }
+routes:
+  - { name: all, to: [crm] }
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_all_that_fails_and_so_does_the_dead_letter() {
+    let receiver = Receiver::start().await;
+    let folder = Folder::new(FAILING);
+    let (file, payload) = (folder.path("routes.yaml"), folder.path("seven.json"));
+    let environment = [("WIZA_API_KEY", API_KEY), ("CRM_URL", &*receiver.url("/crm"))];
+    let places = ["url", "headers.x-a", "body.first", "body.deep.list[1]", "body.deep.list[2].third"];
+
+    let ran = run_with(&["explain", &file, &payload], &environment).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let told: Vec<&str> = ran.output.lines().filter_map(|line| line.trim().strip_prefix("cannot be rendered: ")).collect();
+    assert_eq!(told.iter().map(|line| line.split(": ").next().unwrap()).collect::<Vec<_>>(), places, "{}", ran.output);
+
+    let ran = run_with(&["explain", &file, &payload, "--json"], &environment).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let json: Value = serde_json::from_str(&ran.output).unwrap();
+    let error = json["deliveries"][0]["error"].as_str().unwrap();
+    assert_eq!(error, told.join("; also "));
+
+    let mut setup = Setup::new("").seen_by(&receiver);
+    for (name, value) in environment {
+        setup = setup.env(name, value);
+    }
+    let relay = setup.with_whole_file(FAILING).start().await;
+    let id = relay.webhook(reveal(7)).accepted().await;
+    relay.wait_for_outcome("dead", 1).await;
+    let reason = relay.stored().delivery(&id).last_error.unwrap();
+    assert!(reason.ends_with(error), "{reason} is not\n{error}");
+    relay.finish().await;
+    assert_eq!(receiver.requests().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_failures_the_first_ten_are_told() {
+    let fields: String = (0..25).map(|number| format!("      f{number}: '{{{{ data.no_{number} }}}}'\n")).collect();
+    let folder = Folder::new(&FAILING.replace("      fine: $.data.id\n", &fields));
+    let ran = run(&["explain", &folder.path("routes.yaml"), &folder.path("seven.json"), "--json"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let json: Value = serde_json::from_str(&ran.output).unwrap();
+    let error = json["deliveries"][0]["error"].as_str().unwrap();
+    assert_eq!((error.matches("; also ").count(), error.contains("body.f7:"), error.contains("body.f8:")), (9, true, false), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,9 +278,10 @@ async fn explain_refuses_what_is_no_event_or_no_file() {
     run(&["explain", "--config", &rules, &broken])
         .await
         .assert_refused(2, &["broken.json is not an event: it is not valid JSON: it ends in the middle of a value, at line 1, column 6"]);
-    run(&["explain", &rules])
-        .await
-        .assert_refused(2, &["routes.yaml is not an event: it is not valid JSON: a value is expected", "`--config`"]);
+    run(&["explain", &rules]).await.assert_refused(
+        2,
+        &["routes.yaml is not an event: it is not valid JSON: a value is expected", "`explain routes.yaml payload.json`"],
+    );
     run(&["explain", "--config", &rules, &folder.path("none.json")]).await.assert_refused(2, &["none.json", "No such file"]);
     let bad = folder.write("bad.yaml", &RULES.replace("data.id < 10", "data.id <"));
     run(&["explain", "--config", &bad, &list]).await.assert_refused(1, &["bad.yaml:12:", "^", "1 error"]);

@@ -100,7 +100,7 @@ fn rendered(rules: &Rules, name: &str, Carried { as_batch, members }: &Carried) 
         .collect();
     // A batch that has not been formed is shown as it would go alone.
     match explain::request(config, destination, &members, *as_batch || destination.batch.is_some(), now) {
-        Err(error) => RenderedRequest { error: Some(config.secrets.mask(&error)), ..nothing },
+        Err(error) => RenderedRequest { error: Some(config.secrets.mask(&error.to_string())), ..nothing },
         Ok(request) => {
             let shown = |(name, value): (String, String)| {
                 let value = if envelope::is_made_anew(&name) { envelope::MADE_ANEW.to_owned() } else { value };

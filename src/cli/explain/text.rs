@@ -129,7 +129,10 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
     let request = match request {
         Ok(request) => request,
         Err(error) => {
-            let _ = writeln!(out, "  {} {}", paint.words(BAD, "cannot be rendered:"), visible::one_line(&config.secrets.mask(error)));
+            for failure in error.each() {
+                let _ =
+                    writeln!(out, "  {} {}", paint.words(BAD, "cannot be rendered:"), visible::one_line(&config.secrets.mask(&failure)));
+            }
             let _ = writeln!(out, "  It would go to the dead letters with this reason.");
             return;
         }
