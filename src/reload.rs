@@ -16,6 +16,7 @@ use crate::admin::{Reload, Reloaded};
 use crate::asker::Asker;
 use crate::config::{self, Config, Finding, Loaded, Severity};
 use crate::deliver::Lanes;
+use crate::event::rfc3339_milliseconds;
 use crate::fault;
 use crate::metrics::Metrics;
 use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
@@ -169,9 +170,12 @@ impl Reloader {
         match take_effect(config, names, &*self.store, &self.metrics, &mut self.lanes).await {
             Ok(rules) => {
                 self.current.store(rules);
-                self.note(FileStatus { version: version.clone(), since: Timestamp::now(), refused: None });
+                // What is in effect already has been so for longer than this reload.
+                let since = if changed { Timestamp::now() } else { self.status.load().since };
+                self.note(FileStatus { version: version.clone(), since, refused: None });
                 let (from, forwarded_for) = (by.address(), &by.claims);
-                tracing::info!(rules = version, changed, by = by.by, from, forwarded_for, "the rules were reloaded");
+                let since = rfc3339_milliseconds(since);
+                tracing::info!(rules = version, since, changed, by = by.by, from, forwarded_for, "the rules were reloaded");
                 if changed {
                     log(&findings);
                 }
@@ -188,8 +192,17 @@ impl Reloader {
     fn refuse(&self, reason: String, by: &Asker) {
         self.metrics.reloaded(false);
         let (from, forwarded_for) = (by.address(), &by.claims);
-        tracing::error!(error = reason, by = by.by, from, forwarded_for, "the rules were not reloaded; the old ones go on");
         let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
+        let (rules, in_effect_since) = (&version, rfc3339_milliseconds(since));
+        tracing::error!(
+            error = reason,
+            rules,
+            since = in_effect_since,
+            by = by.by,
+            from,
+            forwarded_for,
+            "the rules were not reloaded; the old ones go on"
+        );
         self.note(FileStatus { version, since, refused: Some(Refused { at: Timestamp::now(), reason }) });
     }
 

@@ -55,10 +55,11 @@ impl Admin {
     pub fn router(self) -> Router {
         let Self { store, metrics, rules, rules_status, reload, tokens, address, draining } = self;
         let guard = Arc::new(Guard::new(tokens, address, Arc::clone(&metrics)));
-        let reloading = Router::new().route("/-/reload", post(reload_now)).with_state(reload);
+        let reloading = Router::new().route("/-/reload", post(reload_now)).with_state((reload, Arc::clone(&rules_status)));
         let api = Api {
             store: Arc::clone(&store),
             rules,
+            rules_status: Arc::clone(&rules_status),
             metrics: Arc::clone(&metrics),
             draining: draining.clone(),
             followers: api::followers(),
@@ -70,8 +71,9 @@ impl Admin {
     }
 }
 
-async fn reload_now(State(reload): State<Reload>, Extension(asker): Extension<Asker>) -> Response {
-    reload::answer(reload(asker).await)
+async fn reload_now(State((reload, status)): State<(Reload, CurrentStatus)>, Extension(asker): Extension<Asker>) -> Response {
+    let reloaded = reload(asker).await;
+    reload::answer(reloaded, &status.load())
 }
 
 /// What the port answers may be personal data: no cache keeps it, and no browser takes it for something else than it is.

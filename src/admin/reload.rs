@@ -10,6 +10,8 @@ use serde_json::json;
 use super::problem::{Problem, json_text};
 use crate::asker::Asker;
 use crate::config::Finding;
+use crate::event::rfc3339_milliseconds;
+use crate::rules::FileStatus;
 
 /// Asks for a reload, says who wants it, and waits for what came of it.
 pub type Reload = Arc<dyn Fn(Asker) -> BoxFuture<'static, Reloaded> + Send + Sync>;
@@ -32,18 +34,23 @@ pub enum Reloaded {
     Failed(String),
 }
 
-pub(super) fn answer(reloaded: Reloaded) -> Response {
+/// Says what came of it and, whatever that is, which rules are in effect now and since when.
+pub(super) fn answer(reloaded: Reloaded, in_effect: &FileStatus) -> Response {
+    let (version, since) = (&in_effect.version, rfc3339_milliseconds(in_effect.since));
+    let stays = format!("version {version}, in effect since {since}");
+    let refused = |status, detail: String| Problem::new(status, detail).with("version", json!(version)).with("since", json!(since));
     match reloaded {
-        Reloaded::Applied { version, changed, findings } => {
+        Reloaded::Applied { changed, findings, .. } => {
             let status = if changed { "reloaded" } else { "unchanged" };
-            json_text("application/json", &json!({ "status": status, "version": version, "findings": findings }))
+            json_text("application/json", &json!({ "status": status, "version": version, "since": since, "findings": findings }))
         }
         Reloaded::Invalid(findings) => {
-            let detail = "The rules are invalid, so the old ones stay in effect.";
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("findings", json!(findings)).into_response()
+            let detail = format!("The rules are invalid, so the old ones stay in effect ({stays}).");
+            refused(StatusCode::UNPROCESSABLE_ENTITY, detail).with("findings", json!(findings)).into_response()
         }
         Reloaded::Failed(reason) => {
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}; the old rules stay in effect.")).into_response()
+            let detail = format!("{reason}; the old rules stay in effect ({stays}).");
+            refused(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
         }
     }
 }

@@ -47,24 +47,32 @@ impl Check {
         };
         let errors = load::count(&file.loaded.findings, Severity::Error);
         let warnings = load::count(&file.loaded.findings, Severity::Warning);
-        let is_good = errors == 0 && !(self.strict && warnings > 0);
+        let rules_are_good = errors == 0 && !(self.strict && warnings > 0);
+        let unfit = self.store.as_ref().and_then(|store| Embedded::inspect(store).err());
+        let is_good = rules_are_good && unfit.is_none();
         if self.json {
-            out::json(&json!({"ok": is_good, "findings": file.loaded.findings}));
+            let mut answer = json!({"ok": is_good, "findings": file.loaded.findings});
+            if let (Some(store), Some(answer)) = (&self.store, answer.as_object_mut()) {
+                let error = unfit.as_ref().map(ToString::to_string);
+                answer.insert("store".to_owned(), json!({"path": store, "ok": error.is_none(), "error": error}));
+            }
+            out::json(&answer);
         } else {
             file.show_findings();
             match &file.loaded.config {
                 Some(config) => {
                     let (routes, destinations) = (counted(config.routes.len(), "route"), counted(config.destinations.len(), "destination"));
-                    let verdict = if is_good { "good" } else { "not good by --strict" };
+                    let verdict = if rules_are_good { "good" } else { "not good by --strict" };
                     out::line(format_args!("{}: {verdict}, {routes} to {destinations}, {}", path.display(), counted(warnings, "warning")));
                 }
                 None => out::line(format_args!("{}: {}, {}", path.display(), counted(errors, "error"), counted(warnings, "warning"))),
             }
         }
-        if let Some(store) = &self.store
-            && let Err(error) = Embedded::inspect(store)
-        {
+        if let Some(error) = unfit {
             return Ending::Failed(error.to_string());
+        }
+        if let Some(store) = self.store.filter(|_| !self.json) {
+            out::line(format_args!("{}: good, a store that this version opens", store.display()));
         }
         if is_good { Ending::Good } else { Ending::No }
     }

@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::narrator::Narrator;
 use super::receivers::{self, Seen};
-use super::wiza::{Ids, SAMPLES, Sample, Wiza};
+use super::wiza::{Answered, Ids, SAMPLES, Sample, Wiza};
 use super::{Ending, block_on, serve};
 use crate::app::{self, Parts};
 use crate::config;
@@ -156,8 +156,10 @@ impl Stage {
         tracing::info!(target: "demo", sample = name, gist = gist(&sample.payload), "posted");
         let posted = self.wiza.post(sample.numbered(self.ids.next())).await;
         match posted.answer {
-            Ok((200, _)) => Ok(()),
-            Ok((status, _)) => Err(format!("the relay answered the sample `{name}` with {status}")),
+            Ok(Answered { status: 200, .. }) => Ok(()),
+            Ok(Answered { status, detail, .. }) => {
+                Err(format!("the relay answered the sample `{name}` with {status}: {}", detail.unwrap_or_default()))
+            }
             Err(reason) => Err(format!("the relay did not answer the sample `{name}`: {reason}")),
         }
     }

@@ -72,21 +72,34 @@ impl Resume {
 fn set(name: String, verb: &'static str, Output { json, remote, .. }: Output) -> Ending {
     block_on(async move {
         let set = async {
-            let state: DestinationState = remote.connect()?.post(&["api", "destinations", &name, verb], None).await?;
+            let answer: DestinationState = remote.connect()?.post(&["api", "destinations", &name, verb], None).await?;
             if json {
-                out::json(&state);
+                out::json(&answer);
                 return Ok(Ending::Good);
             }
-            let DestinationState { waiting, parked, .. } = state;
-            match (verb, state.active) {
-                ("pause", true) => out::line(format_args!("{name} is paused: {waiting} waiting; `wiza-relay resume {name}` goes on")),
-                (_, true) => out::line(format_args!("{name} goes on: {waiting} waiting")),
-                (_, false) => out::line(format_args!("{name} is {verb}d, but not in routes.yaml: {parked} parked until it is there again")),
-            }
+            out::line(became(&name, verb, &answer));
             Ok(Ending::Good)
         };
         set.await.unwrap_or_else(Ending::Failed)
     })
+}
+
+/// What a command did, and what it did not because it was so already.
+fn became(name: &str, verb: &str, state: &DestinationState) -> String {
+    let DestinationState { waiting, parked, active, .. } = state;
+    let (was, was_held) = (state.was.as_deref().unwrap_or_default(), state.was_held.unwrap_or_default());
+    let was_paused = was == "paused";
+    match (verb, active) {
+        ("pause", true) if was_paused => format!("{name} was paused already: {waiting} waiting; `wiza-relay resume {name}` goes on"),
+        ("pause", true) => format!("{name} is paused: {waiting} waiting; `wiza-relay resume {name}` goes on"),
+        (_, true) if was == "closed" && !was_held => format!("nothing held {name} back, so nothing has changed: {waiting} waiting"),
+        (_, true) if was == "closed" => format!("{name} goes on before the rest that it asked for is over: {waiting} waiting"),
+        (_, true) => format!("{name} was {was} and goes on: {waiting} waiting"),
+        (_, false) if was_paused == (verb == "pause") => {
+            format!("{name} was {verb}d already, and is not in routes.yaml: {parked} parked until it is there again")
+        }
+        (_, false) => format!("{name} is {verb}d, but not in routes.yaml: {parked} parked until it is there again"),
+    }
 }
 
 /// `hubspot  OPEN 2m  2,862 waiting (oldest 2m, about 50 min at 1/s)  401 INVALID_AUTHENTICATION  probe in 8s`.

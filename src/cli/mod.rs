@@ -19,6 +19,7 @@ mod out;
 mod receivers;
 mod redrive;
 mod release;
+mod reload;
 mod remote;
 mod rules;
 mod schema;
@@ -104,6 +105,8 @@ enum Command {
         after_help = "Examples:\n  wiza-relay redrive --destination crm --since 12h --dry-run\n  wiza-relay redrive --destination crm --since 12h --rate 5"
     )]
     Redrive(redrive::Redrive),
+    /// Have a running relay read its rules anew, and say which version is in effect.
+    Reload(reload::Reload),
     /// Have a running relay send nothing to a destination until it is resumed.
     Pause(destinations::Pause),
     /// Have a running relay go on sending to a destination, whatever held it back.
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
         Command::Deliveries(deliveries) => deliveries.run(),
         Command::Redrive(redrive) => redrive.run(),
         Command::Destinations(destinations) => destinations.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Pause(pause) => pause.run(),
         Command::Resume(resume) => resume.run(),
         Command::Audit(audit) => audit.run(),

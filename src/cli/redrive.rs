@@ -54,12 +54,15 @@ impl Redrive {
         let relay = self.remote.connect()?;
         let path = ["api", "deliveries", "redrive"];
         let found: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
+        let ending = if found.not_dead == 0 { Ending::Good } else { Ending::No };
         if self.dry_run || found.total == 0 {
-            tell(&found, self.json, "dead ", "");
-            return Ok(Ending::Good);
+            tell(&found, self.json, "dead ", if self.dry_run { "" } else { "; nothing is queued" });
+            refuse(&found);
+            return Ok(ending);
         }
         if !self.yes {
             tell(&found, false, "dead ", "");
+            refuse(&found);
             match agreed() {
                 Some(true) => {}
                 Some(false) => return Ok(Ending::No),
@@ -69,28 +72,48 @@ impl Redrive {
         request.dry_run = false;
         let done: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
         let pace = if self.rate == 0 { ", all at once".to_owned() } else { format!(", {} due a second", self.rate) };
-        tell(&done, self.json, "", &format!(" sent again{pace}"));
+        tell(&done, self.json, "", &format!(" queued again{pace}"));
+        if self.yes {
+            refuse(&done); // Whoever was asked has read it above the question.
+        }
+        if done.total < found.total {
+            out::note(format_args!("{} of the {} that were found were dead no longer", found.total - done.total, found.total));
+        }
         warn_of_those_held(&relay, &done).await?;
-        Ok(Ending::Good)
+        Ok(ending)
+    }
+}
+
+/// Says of the ids that are not dead what they are.
+fn refuse(answer: &RedriveAnswer) {
+    for refused in &answer.refused {
+        out::note(format_args!("wiza-relay: {}", refused.reason));
+    }
+    let told = u64::try_from(answer.refused.len()).unwrap_or(u64::MAX);
+    if answer.not_dead > told {
+        out::note(format_args!("wiza-relay: {} more are not dead", answer.not_dead - told));
     }
 }
 
 /// Says which of them go nowhere before somebody does something.
 async fn warn_of_those_held(relay: &Relay, answer: &RedriveAnswer) -> Result<(), String> {
     let states: Vec<DestinationState> = relay.get(&["api", "destinations"], &[]).await?;
-    for DestinationState { name, active, circuit, .. } in
+    for DestinationState { name, active, circuit, open_until, .. } in
         states.iter().filter(|state| answer.destinations.iter().any(|found| found.destination == state.name))
     {
         if !active {
             out::note(format_args!("{name} is not in routes.yaml: they are parked until it is there again"));
         } else if circuit == "gone" || circuit == "paused" {
             out::note(format_args!("{name} is {circuit}: they wait for `wiza-relay resume {name}`"));
+        } else if circuit == "open" {
+            let probe = open_until.as_deref().map(|at| format!("; a probe goes at {at}")).unwrap_or_default();
+            out::note(format_args!("the circuit of {name} is open: they wait until a probe arrives{probe}"));
         }
     }
     Ok(())
 }
 
-/// `2 dead deliveries`, or `2 deliveries sent again, ...`, and by destination.
+/// `2 dead deliveries`, or `2 deliveries queued again, ...`, and by destination.
 fn tell(answer: &RedriveAnswer, json: bool, before: &str, after: &str) {
     if json {
         out::json(answer);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Host;
@@ -110,6 +110,18 @@ impl Relay {
         self.read(self.answer(request).await?).await
     }
 
+    /// Has something done that may be refused with more to say than a sentence: whether it was done, and what the relay says.
+    ///
+    /// # Errors
+    /// As [`Relay::get`], but for refusals that hold this member.
+    pub async fn post_for_either(&self, path: &[&str], member: &str) -> Result<(bool, Value), String> {
+        match self.try_answer(self.client.post(self.url(path, &[])?)).await? {
+            Ok(response) => Ok((true, self.read(response).await?)),
+            Err((_, Some(problem))) if problem.get(member).is_some() => Ok((false, problem)),
+            Err((status, problem)) => Err(self.refused(status, problem)?),
+        }
+    }
+
     /// Hands each line of an answer that goes on to `line`, until the relay ends it; calls `begun` once it answers.
     ///
     /// # Errors
@@ -151,23 +163,32 @@ impl Relay {
         Ok(url)
     }
 
-    async fn answer(&self, mut request: reqwest::RequestBuilder) -> Result<Response, String> {
-        let token = self.remote.token()?;
-        if let Some(token) = &token {
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Response, String> {
+        match self.try_answer(request).await? {
+            Ok(response) => Ok(response),
+            Err((status, problem)) => Err(self.refused(status, problem)?),
+        }
+    }
+
+    /// An answer, or the status of a refusal and what it says by RFC 9457.
+    async fn try_answer(&self, mut request: reqwest::RequestBuilder) -> Result<Result<Response, (StatusCode, Option<Value>)>, String> {
+        if let Some(token) = self.remote.token()? {
             request = request.bearer_auth(token);
         }
         let response = request.send().await.map_err(|error| self.lost(&error))?;
         let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
+        if status.is_success() { Ok(Ok(response)) } else { Ok(Err((status, problem(response).await))) }
+    }
+
+    /// A refusal in words.
+    fn refused(&self, status: StatusCode, problem: Option<Value>) -> Result<String, String> {
         let hint = match status.as_u16() {
-            401 if token.is_none() => "; give it by --admin-token-file, or by WIZA_RELAY_ADMIN_TOKEN",
+            401 if self.remote.token()?.is_none() => "; give it by --admin-token-file, or by WIZA_RELAY_ADMIN_TOKEN",
             _ => "",
         };
-        let detail = problem(response).await;
+        let detail = problem.as_ref().and_then(|problem| problem.get("detail")).and_then(Value::as_str).map(str::to_owned);
         let detail = detail.unwrap_or_else(|| format!("{} answers {status}; is it the admin port of a wiza-relay?", self.remote.admin_url));
-        Err(format!("{detail}{hint}"))
+        Ok(format!("{detail}{hint}"))
     }
 
     async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, String> {
@@ -190,7 +211,7 @@ impl Relay {
 }
 
 /// What an error in the form of RFC 9457 says.
-async fn problem(mut response: Response) -> Option<String> {
+async fn problem(mut response: Response) -> Option<Value> {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         bytes.extend_from_slice(&chunk);
@@ -198,6 +219,5 @@ async fn problem(mut response: Response) -> Option<String> {
             return None;
         }
     }
-    let problem: Value = serde_json::from_slice(&bytes).ok()?;
-    problem.get("detail").and_then(Value::as_str).map(str::to_owned)
+    serde_json::from_slice(&bytes).ok()
 }

@@ -11,10 +11,12 @@ use clap::Args;
 use governor::{Quota, RateLimiter};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::wiza::{self, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
+use super::wiza::{self, Answered, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
 use super::{Ending, block_on, out};
+use crate::durations;
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -40,7 +42,16 @@ pub(super) struct Send {
     /// Send every payload as it is. By default each gets an id of its own, so that none is a duplicate.
     #[arg(long)]
     same: bool,
+    /// Do not list the events' ids.
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
+    /// One JSON object a webhook and line, with the event's id or the reason of the refusal, and no summary.
+    #[arg(long)]
+    json: bool,
 }
+
+/// Ids that are listed; of so many as a load test sends nobody reads them.
+const IDS_SHOWN_MAX: usize = 10;
 
 /// What all connections share.
 struct Work {
@@ -50,6 +61,7 @@ struct Work {
     next: AtomicU64,
     wiza: Wiza,
     progress: ProgressBar,
+    json: bool,
     limiter: Option<governor::DefaultDirectRateLimiter>,
 }
 
@@ -79,6 +91,7 @@ impl Send {
             next: AtomicU64::new(0),
             wiza,
             progress,
+            json: self.json,
             limiter: self.rate.map(|rate| RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::MIN))),
         });
         let clock = Instant::now();
@@ -94,7 +107,9 @@ impl Send {
             }
         }
         work.progress.finish_and_clear();
-        summary.print(clock.elapsed());
+        if !self.json {
+            summary.print(clock.elapsed(), self.quiet);
+        }
         if summary.answers.contains_key(CANNOT_CONNECT) {
             out::note(format_args!(
                 "nothing listens at {}: start the relay (`wiza-relay serve`), or say with --url where it is (its --listen address and \
@@ -146,15 +161,40 @@ async fn connection(work: Arc<Work>) -> Summary {
             limiter.until_ready().await;
         }
         let body = work.ids.as_ref().map_or_else(|| sample.as_it_is(), |ids| sample.numbered(ids.next()));
-        summary.note(work.wiza.post(body).await);
+        let posted = work.wiza.post(body).await;
+        if work.json {
+            out::json(&shown(&posted));
+        }
+        summary.note(posted);
         work.progress.inc(1);
     }
+}
+
+/// What came of a webhook, for programs.
+fn shown(Posted { latency, answer }: &Posted) -> Value {
+    let latency_ms = durations::milliseconds(*latency);
+    match answer {
+        Ok(Answered { status, word, id, detail }) => {
+            json!({ "status": status, "answer": word, "id": id, "detail": detail, "latency_ms": latency_ms })
+        }
+        Err(reason) => json!({ "status": null, "answer": null, "id": null, "detail": reason, "latency_ms": latency_ms }),
+    }
+}
+
+/// Answers of one kind.
+#[derive(Default)]
+struct Alike {
+    count: u64,
+    /// The relay's reason, where it refused; of several the first.
+    detail: Option<String>,
 }
 
 /// What came of everything that was posted.
 struct Summary {
     good: u64,
-    answers: BTreeMap<String, u64>,
+    answers: BTreeMap<String, Alike>,
+    /// The first ids, each with its word.
+    ids: Vec<(String, String)>,
     /// Microseconds.
     latencies: Histogram<u64>,
 }
@@ -163,37 +203,56 @@ impl Default for Summary {
     fn default() -> Self {
         // One microsecond to a minute, three digits; the bounds are constants, so this cannot fail.
         let latencies = Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("constant bounds"));
-        Self { good: 0, answers: BTreeMap::new(), latencies }
+        Self { good: 0, answers: BTreeMap::new(), ids: Vec::new(), latencies }
     }
 }
 
 impl Summary {
     fn note(&mut self, posted: Posted) {
         self.latencies.saturating_record(u64::try_from(posted.latency.as_micros()).unwrap_or(u64::MAX).max(1));
-        let answer = match posted.answer {
-            Ok((200, word)) => {
+        let (answer, detail) = match posted.answer {
+            Ok(Answered { status: 200, word, id, .. }) => {
                 self.good += 1;
-                format!("200 {}", word.unwrap_or_default())
+                let word = word.unwrap_or_default();
+                if let Some(id) = id.filter(|_| self.ids.len() < IDS_SHOWN_MAX) {
+                    self.ids.push((id, word.clone()));
+                }
+                (format!("200 {word}"), None)
             }
-            Ok((status, _)) => status.to_string(),
-            Err(reason) => reason,
+            Ok(Answered { status, detail, .. }) => (status.to_string(), detail),
+            Err(reason) => (reason, None),
         };
-        *self.answers.entry(answer).or_default() += 1;
+        let alike = self.answers.entry(answer).or_default();
+        alike.count += 1;
+        alike.detail = alike.detail.take().or(detail);
     }
 
     fn add(&mut self, other: Self) {
         self.good += other.good;
-        for (answer, count) in other.answers {
-            *self.answers.entry(answer).or_default() += count;
+        for (answer, Alike { count, detail }) in other.answers {
+            let alike = self.answers.entry(answer).or_default();
+            alike.count += count;
+            alike.detail = alike.detail.take().or(detail);
         }
+        self.ids.extend(other.ids);
         let _ = self.latencies.add(other.latencies);
     }
 
-    fn print(&self, elapsed: Duration) {
-        let total: u64 = self.answers.values().sum();
+    fn print(&mut self, elapsed: Duration, quiet: bool) {
+        let total: u64 = self.answers.values().map(|alike| alike.count).sum();
         out::line(format_args!("{total} webhooks in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed)));
-        for (answer, count) in &self.answers {
-            out::line(format_args!("  {count:>8}  {answer}"));
+        for (answer, Alike { count, detail }) in &self.answers {
+            let detail = detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            out::line(format_args!("  {count:>8}  {answer}{detail}"));
+        }
+        // Ids are in the order of time.
+        self.ids.sort_unstable();
+        for (id, word) in self.ids.iter().take(IDS_SHOWN_MAX).filter(|_| !quiet) {
+            out::line(format_args!("  {id}  {word}"));
+        }
+        let shown = u64::try_from(self.ids.len().min(IDS_SHOWN_MAX)).unwrap_or(u64::MAX);
+        if !quiet && self.good > shown {
+            out::line(format_args!("  and {} more; --json lists all", self.good - shown));
         }
         let at = |quantile| format!("{:.2} ms", Duration::from_micros(self.latencies.value_at_quantile(quantile)).as_secs_f64() * 1000.0);
         out::line(format_args!("  latency   p50 {}   p90 {}   p99 {}   max {}", at(0.5), at(0.9), at(0.99), at(1.0)));

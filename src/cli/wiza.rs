@@ -118,8 +118,19 @@ pub(super) const CANNOT_CONNECT: &str = "cannot connect";
 /// What came of a post.
 pub(super) struct Posted {
     pub latency: Duration,
-    /// The status and the body's `status` member, or why there was no answer.
-    pub answer: Result<(u16, Option<String>), String>,
+    /// What the relay answered, or why it did not.
+    pub answer: Result<Answered, String>,
+}
+
+/// What a relay answered.
+pub(super) struct Answered {
+    pub status: u16,
+    /// The body's `status` where that is a word: `accepted`, `duplicate`.
+    pub word: Option<String>,
+    /// The event's id.
+    pub id: Option<String>,
+    /// Why it was refused.
+    pub detail: Option<String>,
 }
 
 impl Wiza {
@@ -154,8 +165,8 @@ impl Wiza {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body: Option<Value> = response.bytes().await.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-                let word = body.as_ref().and_then(|body| body.get("status")).and_then(Value::as_str).map(str::to_owned);
-                Ok((status, word))
+                let member = |name| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str).map(str::to_owned);
+                Ok(Answered { status, word: member("status"), id: member("id"), detail: member("detail") })
             }
             Err(error) if error.is_connect() => Err(CANNOT_CONNECT.to_owned()),
             Err(error) if error.is_timeout() => Err("no answer in time".to_owned()),

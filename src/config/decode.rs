@@ -395,7 +395,7 @@ impl<'n> Layers<'n> {
 }
 
 /// The one of `candidates` that `word` is probably a slip of.
-pub(super) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > NEAR_BYTES_MAX {
         return None;
     }

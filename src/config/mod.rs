@@ -50,6 +50,7 @@ use crate::transform::Templates;
 
 pub use auth::Auth;
 pub use batch::Batch;
+pub(crate) use decode::near;
 pub use destination::{Circuit, Destination, RateLimit, Retry};
 pub use finding::{Finding, Severity};
 pub use interpolate::{Lookup, Values};

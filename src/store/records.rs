@@ -51,6 +51,8 @@ pub struct Redriven {
     pub next_due: Timestamp,
     /// Where to go on; `None`: that was all.
     pub cursor: Option<String>,
+    /// Those of [`Redrive::ids`] in this step that are not dead, or not there.
+    pub not_dead: Vec<DeliveryId>,
 }
 
 /// An event that somebody wants to take out of quarantine.
@@ -133,6 +135,9 @@ pub trait Records: Store {
 
     /// Deliveries as their status changes, from now on.
     fn follow_deliveries(&self, status: Option<DeliveryStatus>, filter: Filter) -> BoxStream<'static, Followed<Delivery>>;
+
+    /// The names of all routes that rules ever had, in the order in which they came.
+    fn route_names(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
 
     /// Takes up dead deliveries again, some at a time: call it again with the cursor until there is none.
     fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>>;

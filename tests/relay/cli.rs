@@ -154,15 +154,15 @@ async fn misuse_is_told_from_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
-    const FILTERS: [&str; 9] = ["status", "destination", "route", "since", "until", "search", "limit", "follow", "json"];
+    const FILTERS: [&str; 10] = ["status", "destination", "route", "account", "since", "until", "search", "limit", "follow", "json"];
     const REMOTE: [&str; 3] = ["admin-url", "admin-token", "admin-token-file"];
     /// What a variable may say to other commands than `serve`: where something is, never what is done.
     const WAYS: [&str; 8] = ["config", "secrets-from", "store", "url", "api-key", REMOTE[0], REMOTE[1], REMOTE[2]];
-    let listing = [&FILTERS[..], &REMOTE, &["account", "color"]].concat();
+    let listing = [&FILTERS[..], &REMOTE, &["color"]].concat();
     let redrive =
         [&["all", "destination", "route", "account", "since", "until", "search", "rate", "dry-run", "yes", "json"], &REMOTE[..]].concat();
     let json = [&["json", "color"], &REMOTE[..]].concat();
-    let every: [(&str, &[&str]); 12] = [
+    let every: [(&str, &[&str]); 13] = [
         (
             "serve",
             &[
@@ -186,12 +186,13 @@ async fn help_names_every_flag_and_those_variables_that_stand_in_for_one() {
             ],
         ),
         ("demo", &["once"]),
-        ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same"]),
+        ("send", &["sample", "url", "api-key", "count", "rate", "concurrency", "same", "quiet", "json"]),
         ("check", &["config", "no-env", "strict", "secrets-from", "store", "json"]),
         ("events", &listing),
         ("deliveries", &listing),
         ("redrive", &redrive),
         ("destinations", &json),
+        ("reload", &json),
         ("pause", &json),
         ("resume", &json),
         ("audit", &["store", "json"]),

@@ -32,7 +32,7 @@ async fn paused_by_hand_nothing_is_attempted_also_after_a_kill_until_it_is_resum
     assert_eq!(receiver.count(), 0, "a restart does not end a pause");
     assert_eq!((relay.metric("circuit_open", &[CRM]).await, relay.metric("waiting", &[CRM]).await), (1, 6));
     let resumed = relay.ask(&["resume", "crm"]).await;
-    assert_eq!((resumed.code, resumed.output.as_str()), (Some(0), "crm goes on: 6 waiting\n"));
+    assert_eq!((resumed.code, resumed.output.as_str()), (Some(0), "crm was paused and goes on: 6 waiting\n"));
     relay.wait_for_outcome("delivered", 6).await;
     assert_eq!((circuit(&relay).await.as_str(), relay.metric("circuit_open", &[CRM]).await), ("closed", 0));
     relay.finish().await;

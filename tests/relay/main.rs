@@ -8,6 +8,7 @@ mod harness;
 mod accounts;
 mod admin_access;
 mod alerting;
+mod answering;
 mod authenticating;
 mod backup;
 mod bad_input;

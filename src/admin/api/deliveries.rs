@@ -37,7 +37,7 @@ const STATUSES: &[(&str, DeliveryStatus)] = &[
     ("from" = Option<String>, Query, description = "What the page before this one gave as `next`."),
 ), responses((status = 200, body = Page<Delivery>)))]
 pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = query::read(&api, query, STATUSES)?;
+    let query = query::read(&api, query, STATUSES).await?;
     let mut page = api.store.deliveries(query.status, query.filter, query.paging).await?;
     let rules = api.rules.load();
     page.items.iter_mut().for_each(|delivery| limit(&rules, delivery));
@@ -50,7 +50,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
 #[utoipa::path(get, path = "/api/deliveries/follow", responses((status = 200, content_type = "application/x-ndjson", body = Delivery),
     (status = 503, description = "As many follow already as may.")))]
 pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = query::read(&api, query, STATUSES)?;
+    let query = query::read(&api, query, STATUSES).await?;
     let room = follow::room(&api.followers)?;
     let rules = Arc::clone(&api.rules);
     let deliveries = api.store.follow_deliveries(query.status, query.filter).map(move |followed| match followed {

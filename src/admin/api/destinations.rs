@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Api;
+use super::{Api, known};
 use crate::admin::problem::{Problem, json_text};
 use crate::asker::Asker;
 use crate::circuit::{CircuitState, Standing};
@@ -105,6 +105,12 @@ pub struct DestinationState {
     pub last_error: Option<String>,
     /// The first words of its reply, known secrets masked. They end with the event that was sent.
     pub last_reply: Option<String>,
+    /// In the answer to `pause` and `resume`: what the circuit was before, so whether anything has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// In the same: whether it was held back before because it had asked for rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_held: Option<bool>,
 }
 
 /// Lists the destinations that the store knows, those that left the file among them.
@@ -139,9 +145,9 @@ pub(super) async fn resume(
 async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Result<Response, Problem> {
     let known = api.store.figures().destinations;
     let Some((key, _)) = known.iter().find(|(_, figures)| figures.name == name) else {
-        let known: Vec<String> = known.iter().map(|(_, figures)| format!("`{}`", figures.name)).collect();
-        return Err(Problem::not_found(format!("there is no destination `{name}`; there are {}", known.join(", "))));
+        return Err(Problem::not_found(known::unknown("destination", name, &known::destinations(api))));
     };
+    let was = *api.store.standing(*key).borrow();
     let by = asker
         .from
         .filter(|from| !from.ip().is_loopback())
@@ -155,7 +161,10 @@ async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Res
         forwarded_for = asker.claims,
         "a circuit breaker was set by hand"
     );
-    Ok(json_text("application/json", &states(api, Some(*key)).await.pop()))
+    let (label, was_held) = (was.circuit.label().to_owned(), was.hold_until.is_some_and(|until| until > Timestamp::now()));
+    let state = states(api, Some(*key)).await.pop();
+    let answer = state.map(|state| DestinationState { was: Some(label), was_held: Some(was_held), ..state });
+    Ok(json_text("application/json", &answer))
 }
 
 /// How the destinations stand, or only this one.
@@ -247,6 +256,8 @@ fn state(seen: Seen, figures: DestinationFigures, now: Timestamp) -> Destination
         last_status: status,
         last_error: error,
         last_reply: reply.as_deref().and_then(reply_words::first),
+        was: None,
+        was_held: None,
         name: figures.name,
     }
 }

@@ -26,7 +26,7 @@ const STATUSES: &[(&str, EventStatus)] =
     ("from" = Option<String>, Query, description = "What the page before this one gave as `next`."),
 ), responses((status = 200, body = Page<Event>)))]
 pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = query::read(&api, query, STATUSES)?;
+    let query = query::read(&api, query, STATUSES).await?;
     Ok(json_text("application/json", &api.store.events(query.status, query.filter, query.paging).await?))
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, RawQuery(query): RawQuery)
 #[utoipa::path(get, path = "/api/events/follow", responses((status = 200, content_type = "application/x-ndjson", body = Event),
     (status = 503, description = "As many follow already as may.")))]
 pub(super) async fn follow(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let query = query::read(&api, query, STATUSES)?;
+    let query = query::read(&api, query, STATUSES).await?;
     let room = follow::room(&api.followers)?;
     Ok(follow::answer(api.store.follow_events(query.status, query.filter), room, api.draining.clone()))
 }

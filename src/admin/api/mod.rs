@@ -5,9 +5,11 @@ mod deliveries;
 mod destinations;
 mod events;
 mod follow;
+mod known;
 mod query;
 mod redrive;
 mod release;
+mod rules;
 
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use utoipa::OpenApi;
 
 use super::problem::{Problem, json_text};
 use crate::metrics::Metrics;
-use crate::rules::CurrentRules;
+use crate::rules::{CurrentRules, CurrentStatus};
 use crate::store::Records;
 
 pub use destinations::{DestinationState, DestinationStatus, RateBy};
@@ -30,6 +32,7 @@ pub use release::ReleaseAnswer;
 pub(super) struct Api {
     pub store: Arc<dyn Records>,
     pub rules: CurrentRules,
+    pub rules_status: CurrentStatus,
     pub metrics: Arc<Metrics>,
     pub draining: CancellationToken,
     /// Room for those who follow.
@@ -42,7 +45,7 @@ pub(super) struct Api {
     info(title = "wiza-relay admin API", description = "Events, deliveries and destinations of a relay. Off loopback every request needs `authorization: Bearer <admin token>`; with the viewer token, GET only."),
     paths(
         events::list, events::show, events::follow, release::release, deliveries::list, deliveries::show, deliveries::follow, redrive::redrive,
-        destinations::list, destinations::pause, destinations::resume
+        destinations::list, destinations::pause, destinations::resume, rules::show
     ),
     modifiers(&BearerToken)
 )]
@@ -79,6 +82,7 @@ pub(super) fn router(api: Api) -> Router {
         .route("/api/destinations", get(destinations::list))
         .route("/api/destinations/{name}/pause", post(destinations::pause))
         .route("/api/destinations/{name}/resume", post(destinations::resume))
+        .route("/api/rules", get(rules::show))
         .route("/api/{*rest}", get(|| async { Problem::not_found("there is no such path; /api/openapi.json lists those that there are") }))
         .with_state(Arc::new(api))
 }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Api;
+use super::{Api, known};
 use crate::admin::problem::Problem;
 use crate::durations;
 use crate::listing::Filter;
-use crate::store::{PAGE_ITEMS_MAX, Paging, Records};
+use crate::store::{PAGE_ITEMS_MAX, Paging};
 
 /// Items on a page where the query does not say.
 const PAGE_ITEMS_DEFAULT: usize = 100;
@@ -23,7 +23,7 @@ pub(super) struct ListQuery<S> {
 }
 
 /// Reads the query string. `statuses` are those that there are.
-pub(super) fn read<S: Copy>(api: &Api, query: Option<String>, statuses: &[(&str, S)]) -> Result<ListQuery<S>, Problem> {
+pub(super) async fn read<S: Copy>(api: &Api, query: Option<String>, statuses: &[(&str, S)]) -> Result<ListQuery<S>, Problem> {
     let query = query.unwrap_or_default();
     let mut read = ListQuery { status: None, filter: Filter::default(), paging: Paging { from: None, limit: PAGE_ITEMS_DEFAULT } };
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -34,18 +34,8 @@ pub(super) fn read<S: Copy>(api: &Api, query: Option<String>, statuses: &[(&str,
             _ => put(&mut read.filter, &name, value)?,
         }
     }
-    known_destination(&*api.store, &read.filter)?;
+    known::check(api, &read.filter).await?;
     Ok(read)
-}
-
-/// Refuses the name of a destination that the store has never known, with the ones that it does.
-pub(super) fn known_destination(store: &dyn Records, filter: &Filter) -> Result<(), Problem> {
-    let Some(wanted) = &filter.destination else { return Ok(()) };
-    let known: Vec<String> = store.figures().destinations.into_iter().map(|(_, figures)| figures.name).collect();
-    if known.contains(wanted) {
-        return Ok(());
-    }
-    Err(Problem::bad_request(format!("destination: there is none named `{wanted}`; there are {}", listed(&known))))
 }
 
 fn put(filter: &mut Filter, name: &str, value: Cow<'_, str>) -> Result<(), Problem> {
@@ -95,12 +85,9 @@ fn limit(text: &str) -> Result<usize, Problem> {
 }
 
 fn one_of<S: Copy>(text: &str, statuses: &[(&str, S)]) -> Result<S, Problem> {
-    statuses.iter().find(|(name, _)| *name == text).map(|(_, status)| *status).ok_or_else(|| {
-        let names: Vec<String> = statuses.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Problem::bad_request(format!("status: `{text}` is none; there are {}", listed(&names)))
-    })
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") }
+    if let Some((_, status)) = statuses.iter().find(|(name, _)| *name == text) {
+        return Ok(*status);
+    }
+    let names: Vec<String> = statuses.iter().map(|(name, _)| (*name).to_owned()).collect();
+    Err(Problem::bad_request(known::unknown("status", text, &names)))
 }

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Api, query};
+use super::{Api, known, query};
 use crate::admin::problem::{Problem, json_text};
 use crate::asker::Asker;
 use crate::delivery::DeliveryId;
-use crate::listing::Filter;
+use crate::listing::{DeliveryStatus, Filter};
 use crate::store::Redrive;
 
 /// Ids in one request at most.
@@ -23,6 +23,10 @@ const IDS_MAX: usize = 10_000;
 /// Deliveries that become due a second, where the request does not say: an outage's dead letters of a day in minutes,
 /// and yet new events get most of the destination's rate.
 const PER_SECOND_DEFAULT: u32 = 50;
+
+/// Of so many ids that are not dead the answer says why.
+const REFUSED_TOLD_MAX: usize = 100;
+const ONLY_DEAD: &str = "only dead deliveries can be redriven";
 
 /// Which dead deliveries, and how fast. Either `ids` or `filter`; an empty filter means all.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -65,6 +69,23 @@ pub struct RedriveAnswer {
     pub total: u64,
     /// By destination.
     pub destinations: Vec<Counted>,
+    /// How many of the `ids` are not dead, so that nothing was done with them.
+    #[serde(default)]
+    pub not_dead: u64,
+    /// Why, of the first 100 of them.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+}
+
+/// A delivery that was asked for by its id, and is not taken up again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refused {
+    /// Its id.
+    pub id: String,
+    /// Where it stands; `None`: there is no such delivery.
+    pub status: Option<DeliveryStatus>,
+    /// The same in words.
+    pub reason: String,
 }
 
 /// A count of one destination.
@@ -81,13 +102,15 @@ pub struct Counted {
 #[utoipa::path(post, path = "/api/deliveries/redrive", request_body = RedriveRequest, responses((status = 200, body = RedriveAnswer)))]
 pub(super) async fn redrive(State(api): State<Arc<Api>>, Extension(asker): Extension<Asker>, body: Bytes) -> Result<Response, Problem> {
     let request: RedriveRequest = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-    let mut step = step(&api, &request)?;
+    let mut step = step(&api, &request).await?;
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let mut not_dead: BTreeMap<String, DeliveryId> = BTreeMap::new();
     loop {
         let done = api.store.redrive(step.clone()).await?;
         for (destination, count) in done.counts {
             *counts.entry(destination).or_default() += count;
         }
+        not_dead.extend(done.not_dead.into_iter().map(|id| (id.to_string(), id)));
         step.from = done.next_due;
         step.cursor = done.cursor;
         if step.cursor.is_none() || api.draining.is_cancelled() {
@@ -105,17 +128,42 @@ pub(super) async fn redrive(State(api): State<Arc<Api>>, Extension(asker): Exten
         );
     }
     let destinations = counts.into_iter().map(|(destination, count)| Counted { destination, count }).collect();
-    Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations }))
+    let mut refused = Vec::new();
+    for (text, id) in not_dead.iter().take(REFUSED_TOLD_MAX) {
+        refused.push(why_not(&api, text, id).await?);
+    }
+    let not_dead = u64::try_from(not_dead.len()).unwrap_or(u64::MAX);
+    Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations, not_dead, refused }))
 }
 
-fn step(api: &Api, request: &RedriveRequest) -> Result<Redrive, Problem> {
+/// Why a delivery cannot be taken up again.
+async fn why_not(api: &Api, text: &str, id: &DeliveryId) -> Result<Refused, Problem> {
+    let status = api.store.delivery(id.clone()).await?.map(|found| found.delivery.status);
+    let reason = match status {
+        // Somebody else, or the retention, came between.
+        Some(DeliveryStatus::Dead) => format!("{text} was not dead a moment ago; ask again"),
+        Some(DeliveryStatus::Delivered) => format!("{text} is delivered; {ONLY_DEAD}"),
+        Some(DeliveryStatus::Waiting) => format!("{text} is waiting, and was not attempted yet; {ONLY_DEAD}"),
+        Some(DeliveryStatus::Retrying) => format!("{text} is to be attempted again by itself; {ONLY_DEAD}"),
+        Some(DeliveryStatus::Parked) => {
+            format!("{text} is parked until `{}` is in routes.yaml again; {ONLY_DEAD}", id.destination)
+        }
+        None if api.store.event(id.event).await?.is_some() => {
+            format!("there is no delivery {text}: its event goes to others, and not to `{}`", id.destination)
+        }
+        None => format!("there is no delivery {text}: its event was never here, or its retention has ended"),
+    };
+    Ok(Refused { id: text.to_owned(), status, reason })
+}
+
+async fn step(api: &Api, request: &RedriveRequest) -> Result<Redrive, Problem> {
     let filter = match (&request.filter, request.ids.as_slice()) {
         (None, []) => return Err(Problem::bad_request("name the deliveries by `ids`, or by `filter` (`{}` means all that are dead)")),
         (Some(_), [_, ..]) => return Err(Problem::bad_request("either `ids` or `filter`, not both")),
         (Some(filter), []) => read(filter)?,
         (None, _) => Filter::default(),
     };
-    query::known_destination(&*api.store, &filter)?;
+    known::check(api, &filter).await?;
     if request.ids.len() > IDS_MAX {
         return Err(Problem::bad_request(format!("ids: more than {IDS_MAX}")));
     }

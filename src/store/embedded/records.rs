@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use rusqlite::Connection;
 
 use super::listing::{deliveries, details, events, follow};
 use super::{Embedded, redrive, release, standing};
@@ -64,17 +65,25 @@ impl Records for Embedded {
         follow::deliveries(self.shared.changes.subscribe(), Arc::clone(&self.lookers), status, filter)
     }
 
+    fn route_names(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        let names = |connection: &Connection| {
+            let mut statement = connection.prepare_cached("SELECT name FROM routes ORDER BY key")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        self.lookers.read("reading the routes' names", names).boxed()
+    }
+
     fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>> {
         async move {
             let (from, per_second, dry_run) = (redrive.from, redrive.per_second, redrive.dry_run);
             let chosen = self.lookers.read("looking for dead deliveries", move |connection| redrive::choose(connection, &redrive)).await?;
-            let cursor = chosen.cursor.clone();
+            let (cursor, not_dead) = (chosen.cursor.clone(), chosen.not_dead.clone());
             let (counts, next_due) = if dry_run {
                 (redrive::count(&chosen), from)
             } else {
                 self.run_task("redriving", move |writer| redrive::take_up(writer, &chosen, from, per_second)).await?
             };
-            Ok(redrive::told(&self.shared.queues(), counts, next_due, cursor))
+            Ok(Redriven { not_dead, ..redrive::told(&self.shared.queues(), counts, next_due, cursor) })
         }
         .boxed()
     }

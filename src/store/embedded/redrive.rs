@@ -12,7 +12,7 @@ use super::listing::follow::Changed;
 use super::queue::Queue;
 use super::writer::Writer;
 use super::{Shared, line, schema};
-use crate::delivery::{DestinationKey, OrderKey};
+use crate::delivery::{DeliveryId, DestinationKey, OrderKey};
 use crate::store::{Redrive, Redriven};
 
 /// Deliveries in one step: short enough that no webhook waits for it.
@@ -22,18 +22,24 @@ const STEP_DELIVERIES: usize = 250;
 pub(super) struct Chosen {
     pub deliveries: Vec<(i64, DestinationKey)>,
     pub cursor: Option<String>,
+    /// Ids that were asked for and are not dead.
+    pub not_dead: Vec<DeliveryId>,
 }
 
 /// Finds the next dead deliveries that are meant.
 pub(super) fn choose(connection: &Connection, redrive: &Redrive) -> rusqlite::Result<Chosen> {
     if redrive.ids.is_empty() {
         let (found, cursor) = deliveries::by_rows(connection, Rows::Dead, &redrive.filter, redrive.cursor.as_deref(), STEP_DELIVERIES)?;
-        return Ok(Chosen { deliveries: found.iter().map(|found| (found.sequence, found.destination)).collect(), cursor });
+        let deliveries = found.iter().map(|found| (found.sequence, found.destination)).collect();
+        return Ok(Chosen { deliveries, cursor, not_dead: Vec::new() });
     }
     let done: usize = redrive.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let mut chosen = Chosen { deliveries: Vec::new(), cursor: None };
+    let mut chosen = Chosen { deliveries: Vec::new(), cursor: None, not_dead: Vec::new() };
     for id in redrive.ids.iter().skip(done).take(STEP_DELIVERIES) {
-        chosen.deliveries.extend(deliveries::find_dead(connection, id.event, &id.destination)?);
+        match deliveries::find_dead(connection, id.event, &id.destination)? {
+            Some(dead) => chosen.deliveries.push(dead),
+            None => chosen.not_dead.push(id.clone()),
+        }
     }
     let next = done + STEP_DELIVERIES;
     chosen.cursor = (next < redrive.ids.len()).then(|| next.to_string());
@@ -143,5 +149,10 @@ fn later(due: Timestamp, per_second: u32) -> Timestamp {
 /// What a step did, by the destinations' names.
 pub(super) fn told(queues: &[Arc<Queue>], counts: BTreeMap<DestinationKey, u64>, next_due: Timestamp, cursor: Option<String>) -> Redriven {
     let name = |key: DestinationKey| queues.iter().find(|queue| queue.key == key).map(|queue| queue.figures().name);
-    Redriven { counts: counts.into_iter().filter_map(|(key, count)| Some((name(key)?, count))).collect(), next_due, cursor }
+    Redriven {
+        counts: counts.into_iter().filter_map(|(key, count)| Some((name(key)?, count))).collect(),
+        next_due,
+        cursor,
+        not_dead: Vec::new(),
+    }
 }
