@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::transform::{Body, Scope, is_json};
+use crate::transform::{Body, is_json};
 
 use super::decode::{Decoder, Layers};
 use super::destination::{Destination, MILLISECOND};
+use super::members::SCOPE;
 use super::shape::{self, Shape, optional};
 use super::yaml::Node;
 
@@ -38,7 +39,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, own: &Node) -> Option<Batch> {
     layers.finish(decoder);
     let max = max.map(|node| decoder.integer(node, 1..=MAX_MAX));
     let every = every.map(|node| decoder.duration(node, MILLISECOND..=EVERY_MAX));
-    let body = body.map(|node| decoder.within(Scope { of_batch: true, in_each: false }, |decoder| shape::decode_body(decoder, node)));
+    let body = body.map(|node| decoder.within(SCOPE, |decoder| shape::decode_body(decoder, node)));
     Some(Batch {
         max: usize::try_from(optional(max)?.unwrap_or(MAX_DEFAULT)).ok()?,
         every: optional(every)?.unwrap_or(EVERY_DEFAULT),

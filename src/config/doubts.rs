@@ -9,7 +9,7 @@ use crate::transform::ReadPath;
 
 use super::decode::Decoder;
 use super::kinds::Kinds;
-use super::known_paths::{LISTS, WARNINGS_MAX};
+use super::known_paths::{LISTS, WARNINGS_MAX, is_known};
 use super::route::{Route, Target};
 use super::yaml::Node;
 
@@ -50,6 +50,23 @@ impl Decoder<'_> {
             let written = self.written_from_element(node, &path.span);
             self.doubts.push(Doubt { destination: None, place, path: names, written });
         }
+    }
+
+    /// Warns where a member of a batch may lack what the batch's body prints: an event of one of the routes with these conditions.
+    /// Says whether it did.
+    pub(super) fn doubt_of_member(
+        &mut self,
+        place: Range<usize>,
+        path: Vec<String>,
+        written: &str,
+        conditions: &[Option<&Condition>],
+    ) -> bool {
+        let doubt = Doubt { destination: None, place, path, written: Some(written.to_owned()) };
+        let stands = is_known(&doubt.path.join(".")) && conditions.iter().any(|when| doubt.stands(*when));
+        if stands {
+            self.warn_of_doubt(&doubt);
+        }
+        stands
     }
 
     /// Says whose templates were read since there were `before` doubts. Those of `defaults` are each destination's.

@@ -141,16 +141,25 @@ impl Decoder<'_> {
 
     /// The steps from the root to the elements that a path finds, as far as they can be told.
     pub(super) fn steps_to_elements(&self, list: &Selection) -> Option<Vec<Step>> {
-        let written = list.to_string();
-        // Neither where `..` nor where several names lead can be told.
-        if written.contains("..") || written.contains(',') {
-            return None;
-        }
-        let from_root = !written.starts_with('@');
-        let mut steps = list.paths_from(self.element.as_deref().filter(|_| !from_root)).into_iter().next()?.steps;
-        if list.is_singular() {
-            steps.push(Step::Element);
-        }
-        Some(steps)
+        steps_to_elements(list, self.element.as_deref())
     }
+}
+
+/// The steps from the root to what a path finds, as far as they can be told; `element` are those to what `@` stands for.
+pub(super) fn steps_of(path: &Selection, element: Option<&[Step]>) -> Option<Vec<Step>> {
+    let written = path.to_string();
+    // Neither where `..` nor where several names lead can be told.
+    if written.contains("..") || written.contains(',') {
+        return None;
+    }
+    Some(path.paths_from(element).into_iter().next()?.steps)
+}
+
+/// The steps to each of the elements that a path finds: of one list, or what many values are.
+pub(super) fn steps_to_elements(list: &Selection, element: Option<&[Step]>) -> Option<Vec<Step>> {
+    let mut steps = steps_of(list, element)?;
+    if list.is_singular() {
+        steps.push(Step::Element);
+    }
+    Some(steps)
 }

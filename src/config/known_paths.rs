@@ -157,6 +157,11 @@ impl Decoder<'_> {
         }
     }
 
+    /// The known path of a payload that was probably meant by these steps.
+    pub(super) fn near_payload_path(&mut self, steps: &[Step]) -> Option<String> {
+        self.near_path(&UsedPath { root: PathRoot::Payload, steps: steps.to_vec(), span: 0..0 }, &Kinds::all())
+    }
+
     /// The known path that was probably meant.
     fn near_path(&mut self, used: &UsedPath, kinds: &Kinds) -> Option<String> {
         let names = used.names();

@@ -12,8 +12,10 @@ use super::decode::Decoder;
 use super::destination::Destination;
 use super::finding::quoted;
 use super::forms;
+use super::members::{self, Members};
 use super::route::{Route, Target};
 use super::shape::Shape;
+use super::tried;
 use super::yaml::{Content, Node};
 
 /// Warnings about one text at most: what a long one repeats is one slip.
@@ -58,17 +60,33 @@ pub(super) fn warn(
     routes: &[Route],
     unmatched: &[Target],
 ) {
-    for destination in destinations {
-        look(decoder, nodes, destination, None, None);
+    let mut members: Vec<Members<'_>> = destinations.iter().map(|_| Members::default()).collect();
+    let to = routes.iter().flat_map(|route| route.to.iter().map(|target| (target, route.when.as_ref())));
+    for (target, when) in to.chain(unmatched.iter().map(|target| (target, None))) {
+        if let (Some(members), Some(destination)) = (members.get_mut(target.destination), destinations.get(target.destination)) {
+            let own = target.shape.as_ref().and_then(|shape| shape.body.as_ref());
+            members.bodies.push(own.or(destination.shape.body.as_ref()));
+            members.conditions.push(when);
+        }
+    }
+    for (destination, members) in destinations.iter().zip(&members) {
+        look(decoder, nodes, destination, None, None, members);
     }
     for (target, node) in nodes.targets(routes, unmatched) {
         if let (Some(shape), Some(destination)) = (&target.shape, destinations.get(target.destination)) {
-            look(decoder, nodes, destination, Some(shape), node.get("body"));
+            look(decoder, nodes, destination, Some(shape), node.get("body"), &Members::default());
         }
     }
 }
 
-fn look(decoder: &mut Decoder<'_>, nodes: &Nodes<'_>, destination: &Destination, shape: Option<&Shape>, own: Option<&Arc<Node>>) {
+fn look(
+    decoder: &mut Decoder<'_>,
+    nodes: &Nodes<'_>,
+    destination: &Destination,
+    shape: Option<&Shape>,
+    own: Option<&Arc<Node>>,
+    members: &Members<'_>,
+) {
     let base = &destination.shape;
     let url = shape.and_then(|shape| shape.url.as_ref()).or(base.url.as_ref());
     let body = shape.and_then(|shape| shape.body.as_ref()).or(base.body.as_ref());
@@ -81,21 +99,30 @@ fn look(decoder: &mut Decoder<'_>, nodes: &Nodes<'_>, destination: &Destination,
         Some(around) => (Some(around), nodes.of_destination(&destination.name, "batch").and_then(|batch| batch.get("body"))),
         None => (body, node),
     };
+    let none = Members::default();
+    let members = match (around, node) {
+        (Some(around), Some(node)) => {
+            members::warn(decoder, around, node, members);
+            members
+        }
+        _ => &none,
+    };
     let chat = url.and_then(chat_at);
     let signed = nodes.of_destination(&destination.name, "sign").filter(|_| !destination.sign.is_empty());
     match (body, node) {
         (Some(Body::Text(template)), Some(node)) => {
             let format = format_of(headers, template);
             for format in format.into_iter().chain(chat) {
-                warn_of_prints(decoder, node, template, format);
+                warn_of_prints(decoder, node, template, format, members);
             }
+            tried::warn(decoder, destination, shape, node, template.is_literal());
             if signed.is_some() && !is_json(template.masked()) {
                 warn_of_signature(decoder, node, "this body is not JSON");
             }
         }
         (Some(Body::Tree(tree)), Some(node)) => {
             if let Some(chat) = chat {
-                Walk { decoder, chat }.tree(tree, node, &Place { key: "", is_field: false, is_plain: false });
+                Walk { decoder, chat, members }.tree(tree, node, &Place { key: "", is_field: false, is_plain: false });
             }
         }
         _ => {
@@ -174,11 +201,15 @@ fn is_json(text: &str) -> bool {
     text.starts_with(['{', '[']) || crate::json::parse(text.as_bytes()).is_ok()
 }
 
-fn warn_of_prints(decoder: &mut Decoder<'_>, node: &Node, template: &Template, format: Format) {
+fn warn_of_prints(decoder: &mut Decoder<'_>, node: &Node, template: &Template, format: Format, members: &Members<'_>) {
     let Content::Scalar(scalar) = &node.content else { return };
     // Whether it is one of the paths whose content is known, as inside of `$each`.
     let reads = decoder.of_payload(template.reads());
-    let is_plain_path = |print: &&Print| reads.iter().any(|read| read.path.span == print.span && is_plain(&read.path.names().join(".")));
+    let element = decoder.element.clone();
+    let is_plain_path = |print: &&Print| {
+        reads.iter().any(|read| read.path.span == print.span && is_plain(&read.path.names().join(".")))
+            || template.reads().iter().any(|read| read.path.span == print.span && members.is_plain(read, element.as_deref()))
+    };
     let prints = template.prints().iter().filter(|print| print.format == format && !is_plain_path(print));
     for print in prints.take(WARNINGS_MAX) {
         let value = scalar.text.get(print.span.clone()).unwrap_or_default();
@@ -215,6 +246,7 @@ struct Place<'p> {
 struct Walk<'w, 'd> {
     decoder: &'w mut Decoder<'d>,
     chat: Format,
+    members: &'w Members<'w>,
 }
 
 impl Walk<'_, '_> {
@@ -242,16 +274,16 @@ impl Walk<'_, '_> {
                 let steps = self.decoder.steps_to_elements(&each.list);
                 let outer = std::mem::replace(&mut self.decoder.element, steps);
                 let scope = Scope { in_each: true, ..self.decoder.scope };
-                let (tree, chat) = (&each.element, self.chat);
-                self.decoder.within(scope, |decoder| Walk { decoder, chat }.tree(tree, node, place));
+                let (tree, chat, members) = (&each.element, self.chat, self.members);
+                self.decoder.within(scope, |decoder| Walk { decoder, chat, members }.tree(tree, node, place));
                 self.decoder.element = outer;
             }
             (Tree::Value(template), _) if self.is_read(place) => {
                 if let Some(node) = node.get(forms::VALUE) {
-                    warn_of_prints(self.decoder, node, template, self.chat);
+                    warn_of_prints(self.decoder, node, template, self.chat, self.members);
                 }
             }
-            (Tree::Template(template), _) if self.is_read(place) => warn_of_prints(self.decoder, node, template, self.chat),
+            (Tree::Template(template), _) if self.is_read(place) => warn_of_prints(self.decoder, node, template, self.chat, self.members),
             (Tree::Select(selection), Content::Scalar(scalar)) if self.is_read(place) => self.selection(selection, node, &scalar.text),
             _ => {}
         }

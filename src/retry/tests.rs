@@ -274,3 +274,11 @@ fn while_a_destination_refuses_all_no_event_is_dead_of_it() {
     assert!(matches!(judge(&POLICY, &status(500, None), late).outcome, Outcome::Dead(_)));
     assert_eq!(judge(&POLICY, &status(200, None), late).outcome, Outcome::Delivered);
 }
+
+#[test]
+fn a_batch_that_is_parted_uses_nothing_up_and_says_nothing_of_the_destination() {
+    let late = Progress { now: seconds(1_000_000), ..progress(1000) };
+    let verdict = judge(&POLICY, &attempt(AttemptResult::NotTogether("too long".to_owned())), late);
+    assert_eq!((verdict.outcome, verdict.counts, verdict.signal), (Outcome::Retry(seconds(1_000_000)), false, Signal::Nothing));
+    assert_eq!((verdict.hold_until, verdict.failure), (None, Some(FailureReason::Unrenderable)));
+}

@@ -181,6 +181,61 @@ async fn a_retry_comes_back_when_it_is_due_with_its_attempts_and_not_twice() {
     store.close().await;
 }
 
+fn members(claim: &Claim) -> Vec<EventId> {
+    std::iter::once(claim.event.id).chain(claim.batch.iter().flat_map(|others| others.iter().map(|member| member.event.id))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_repeated_with_its_members_in_one_order_in_whichever_they_were_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let crm = keys.destinations[0];
+    let mut accepted = Vec::new();
+    for body in ["a", "b", "c", "d"] {
+        accepted.push(accept(&store, new_event(&keys, &[0], body)).await);
+    }
+    // Retries and fresh deliveries take turns, so the order of the claims is any.
+    let mut claims = claim_exactly(&store, crm, 4).await;
+    claims.swap(0, 2);
+    claims.swap(1, 3);
+    let formed = store.form_batch(claims).await.unwrap().unwrap();
+    assert_eq!(members(&formed), accepted);
+    store.settle(settlement(formed, Outcome::Retry(Timestamp::now()))).await;
+    let again = claim_exactly(&store, crm, 1).await;
+    assert_eq!(members(&again[0]), accepted, "the same id is made of the same order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_cannot_go_together_are_batches_of_one_also_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let crm = keys.destinations[0];
+    let mut accepted = Vec::new();
+    for body in ["a", "b", "c"] {
+        accepted.push(accept(&store, new_event(&keys, &[0], body)).await);
+    }
+    let formed = store.form_batch(claim_exactly(&store, crm, 3).await).await.unwrap().unwrap();
+    let mut parted = settlement(formed, Outcome::Retry(Timestamp::now()));
+    parted.attempt.result = AttemptResult::NotTogether("too long".to_owned());
+    parted.attempts = 0;
+    store.settle(parted).await;
+    let alone = claim_exactly(&store, crm, 3).await;
+    assert_eq!(alone.iter().map(members).collect::<Vec<_>>(), accepted.iter().map(|id| vec![*id]).collect::<Vec<_>>());
+    assert!(alone.iter().all(|claim| claim.batch.is_some() && claim.attempts_made == 0), "each is formed already, and nothing is used up");
+    store.settle(settlement(alone[1].clone(), Outcome::Delivered)).await;
+    store.flush().await.unwrap();
+    drop(store);
+
+    let store = reopen(folder.path()).await;
+    store.configure(names(&["crm"])).await.unwrap();
+    let rest = claim_exactly(&store, crm, 2).await;
+    assert_eq!(rest.iter().map(members).collect::<Vec<_>>(), [vec![accepted[0]], vec![accepted[2]]]);
+    let found = figures(&store, "crm");
+    assert_eq!((found.planned, found.delivered, found.dead, found.waiting()), (3, 1, 0, 2));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_larger_than_the_window_comes_whole_and_in_order() {
     let folder = tempfile::tempdir().unwrap();

@@ -170,7 +170,7 @@ fn text_of<'t>(node: &Node<'t>) -> Option<&'t str> {
 }
 
 /// The path that leads to the items of a list, whatever order or choice of them a filter makes.
-fn items_of(node: &Node<'_>) -> Option<Path> {
+pub(super) fn items_of(node: &Node<'_>) -> Option<Path> {
     match &node.shape {
         Shape::Filter { input: Some(input), name, .. } => match name.text {
             "selectattr" | "rejectattr" | "select" | "reject" | "sort" | "unique" | "reverse" | "list" | "default" | "d" => items_of(input),

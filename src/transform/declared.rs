@@ -40,7 +40,7 @@ impl Declared {
 
 /// Why a text is not what its content type says; `None` where it is, or where that says nothing of JSON. What is empty says nothing
 /// that could be wrong.
-pub(crate) fn fault(content_type: &str, text: &str) -> Option<Fault> {
+fn fault(content_type: &str, text: &str) -> Option<Fault> {
     match Declared::by(content_type)? {
         _ if text.is_empty() => None,
         Declared::Json => json::parse(text.as_bytes()).err(),
@@ -53,11 +53,19 @@ pub(crate) fn fault(content_type: &str, text: &str) -> Option<Fault> {
     }
 }
 
+/// How an error ends that is about this.
+const DECLARED: &str = "and `content-type` says that it is JSON";
+
+/// Whether an error says that a text is not what its content type says.
+pub(crate) fn declares_json(error: &RenderError) -> bool {
+    error.message.ends_with(DECLARED)
+}
+
 /// Refuses a text that is not what the headers say of it.
 pub(super) fn check(headers: &HeaderMap, text: &str) -> Result<(), RenderError> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::to_str);
     match content_type.and_then(Result::ok).and_then(|content_type| fault(content_type, text)) {
-        Some(fault) => Err(RenderError::new(format!("the text {fault}, and `content-type` says that it is JSON"))),
+        Some(fault) => Err(RenderError::new(format!("the text {fault}, {DECLARED}"))),
         None => Ok(()),
     }
 }

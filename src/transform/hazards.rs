@@ -5,9 +5,11 @@
 
 use crate::condition::Step;
 
+use super::asks::items_of;
 use super::assurance::{Known, Path};
 use super::expression::{Argument, Node, Shape, Statement};
 use super::reads::Read;
+use super::scope::Scope;
 
 /// Reads the statements of a template in their order.
 #[derive(Default)]
@@ -20,6 +22,8 @@ pub(super) struct Hazards {
     found: Vec<Read>,
     /// What is printed keeps its type, so a null is one.
     is_typed: bool,
+    /// Whether what a loop goes over is followed: in a batch's body, where that is all there is.
+    follows_loops: bool,
 }
 
 /// An open block: what its conditions say.
@@ -61,8 +65,8 @@ impl Bears {
 
 impl Hazards {
     /// Of a template that nothing was read of. `is_typed`: what it prints keeps its type.
-    pub(super) fn new(is_typed: bool) -> Self {
-        Self { is_typed, ..Self::default() }
+    pub(super) fn new(is_typed: bool, scope: Scope) -> Self {
+        Self { is_typed, follows_loops: scope.of_batch, ..Self::default() }
     }
 
     /// The paths that were found, with their places in the scalar.
@@ -91,6 +95,9 @@ impl Hazards {
             Statement::For { targets, list, condition } => {
                 self.visit(list, Bears::ANY_ITEMS, offset);
                 self.aliases.retain(|(alias, _)| !targets.contains(&alias.as_str()));
+                if let ([target], Some(path), true) = (targets.as_slice(), items_of(list), self.follows_loops) {
+                    self.aliases.push(((*target).to_owned(), path));
+                }
                 condition.iter().for_each(|condition| self.visit(condition, Bears::BOTH, offset));
                 let here = condition.as_ref().map_or_else(Known::default, |condition| self.known(condition, true));
                 self.blocks.push(Block { here, otherwise: Known::default() });

@@ -18,6 +18,7 @@ use super::methods;
 use super::origin::Origin;
 use super::prints::Prints;
 use super::reads::Read;
+use super::scope::Scope;
 use super::strict;
 use super::vocabulary::Mention;
 
@@ -81,8 +82,8 @@ pub(super) fn has_tags(text: &Text) -> bool {
 
 /// Reads a text that has tags. The globals of its values are numbered from `first_value`.
 /// `is_typed`: what is printed keeps its type.
-pub(super) fn read(text: &Text, first_value: usize, is_typed: bool) -> Result<Source, TemplateError> {
-    let mut reader = Reader::new(first_value, is_typed);
+pub(super) fn read(text: &Text, first_value: usize, is_typed: bool, scope: Scope) -> Result<Source, TemplateError> {
+    let mut reader = Reader::new(first_value, is_typed, scope);
     for stretch in stretches(text) {
         match stretch {
             Stretch::Written(pieces) => reader.written(&pieces)?,
@@ -182,7 +183,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(first_value: usize, is_typed: bool) -> Self {
+    fn new(first_value: usize, is_typed: bool, scope: Scope) -> Self {
         let source = Source {
             text: String::new(),
             origin: Origin::default(),
@@ -191,7 +192,7 @@ impl Reader {
             bound: Vec::new(),
             reads: Vec::new(),
             constants: Vec::new(),
-            hazards: Hazards::new(is_typed),
+            hazards: Hazards::new(is_typed, scope),
             asks: Asks::default(),
             unreadable: None,
             prints: Prints::default(),

@@ -240,7 +240,7 @@ impl Template {
             return Err(TemplateError::new(0, format!("the template is longer than {TEMPLATE_BYTES_MAX} bytes")));
         }
         let Source { text: source, origin, values, mentions, bound, reads, constants, hazards, asks, unreadable, prints, head, head_end } =
-            source::read(text, templates.values, escape == Escape::Typed)?;
+            source::read(text, templates.values, escape == Escape::Typed, scope)?;
         let base = match escape {
             Escape::Url => Some(Box::new(address::base(&head, head_end)?)),
             Escape::None | Escape::Header | Escape::Typed => None,

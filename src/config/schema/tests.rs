@@ -364,6 +364,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "template-of-other-languages",
             "variable-of-other-tools",
             "template-without-its-end",
+            "text-that-is-no-json",
             "url-host-from-payload",
             "url-host-open-before-template",
         ],
