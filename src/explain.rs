@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use jiff::Timestamp;
 
 use crate::condition::{Finding, Scope};
-use crate::config::{Auth, Config, Destination};
+use crate::config::{Auth, Config, Destination, Place};
 use crate::delivery::{DeliveryId, MessageId};
 use crate::envelope::{self, WEBHOOK_SIGNATURE};
 use crate::event::{Event, EventId};
@@ -42,6 +42,8 @@ impl Explanation<'_> {
 pub struct Verdict<'c> {
     /// The route's name.
     pub route: &'c str,
+    /// Where it stands.
+    pub place: &'c Place,
     /// What was decided.
     pub decision: Decided<'c>,
     /// Noted only, never sent.
@@ -101,6 +103,7 @@ pub fn explain<'c>(config: &'c Config, event: &Arc<Event>, now: Timestamp) -> Ex
         .enumerate()
         .map(|(place, route)| Verdict {
             route: &route.name,
+            place: &route.place,
             decision: match stopped_by.and_then(|stop| config.routes.get(stop).filter(|_| place > stop)) {
                 Some(stop) => Decided::Skipped(&stop.name),
                 None if decision.matched.contains(&place) => Decided::Matched,

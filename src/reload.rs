@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Reload, Reloaded};
 use crate::asker::Asker;
-use crate::config::{self, Config, Finding, Loaded, Severity};
+use crate::config::{Config, Finding, Loaded, Severity};
 use crate::deliver::Lanes;
 use crate::event::rfc3339_milliseconds;
 use crate::fault;
@@ -82,7 +82,7 @@ impl Reloader {
 
     /// Reloads `file` when it changes and when somebody asks, until `stop`. Gives back the lanes, to be drained.
     pub async fn run(mut self, file: Option<RulesFile>, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) -> Lanes {
-        let watch = file.as_ref().and_then(|file| match file.watch() {
+        let mut watch = file.as_ref().and_then(|file| match file.watch() {
             Ok(watch) => Some(watch),
             Err(reason) => {
                 tracing::warn!(error = reason, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
@@ -103,7 +103,7 @@ impl Reloader {
                 _ = poll.tick() => None,
             };
             let reloaded = match &file {
-                Some(file) => self.watched_reload(file, &mut seen, request.as_ref().map(|request| &request.asker)).await,
+                Some(file) => self.watched_reload(file, &mut seen, &mut watch, request.as_ref().map(|request| &request.asker)).await,
                 None => Some(Reloaded::Failed("these rules came from no file".to_owned())),
             };
             if let (Some(request), Some(reloaded)) = (request, reloaded) {
@@ -113,9 +113,15 @@ impl Reloader {
     }
 
     /// Reloads the file. A panic must not take the lanes with it, which this task owns: deliveries go on by the rules that lanes have.
-    async fn watched_reload(&mut self, file: &RulesFile, seen: &mut String, asked_by: Option<&Asker>) -> Option<Reloaded> {
+    async fn watched_reload(
+        &mut self,
+        file: &RulesFile,
+        seen: &mut String,
+        watch: &mut Option<Watch>,
+        asked_by: Option<&Asker>,
+    ) -> Option<Reloaded> {
         let vitals = Arc::clone(&self.metrics.vitals);
-        match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, asked_by)).await {
+        match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, watch, asked_by)).await {
             Some(reloaded) => reloaded,
             None => {
                 let reason = "the relay itself failed while it took the rules, which is a bug; restart it".to_owned();
@@ -125,24 +131,36 @@ impl Reloader {
         }
     }
 
-    /// Reads the file. Where nobody `asked`, one that says what it said when it was `seen` last is not looked at further.
-    async fn reload(&mut self, file: &RulesFile, seen: &mut String, asked_by: Option<&Asker>) -> Option<Reloaded> {
+    /// Reads the file and those that it includes, which are watched from then on. Where nobody `asked`, rules that say what they said when
+    /// they were `seen` last are not looked at further.
+    async fn reload(
+        &mut self,
+        file: &RulesFile,
+        seen: &mut String,
+        watch: &mut Option<Watch>,
+        asked_by: Option<&Asker>,
+    ) -> Option<Reloaded> {
         let (asked, by) = (asked_by.is_some(), asked_by.unwrap_or(&Asker::FILE_CHANGE));
         let current = self.current.load_full();
         let reader = file.clone();
         let old = seen.clone();
         let read = vitals::blocking(move || {
             fault::point("reloader");
-            let text = reader.read()?;
-            let version = config::version(&text);
+            let read = reader.read()?;
+            let version = read.files.version();
             let same_text = version == old;
             let same = same_text && !current.config.files_changed();
-            Ok(if same && !asked { None } else { Some((version, same_text, same, reader.load(&text))) })
+            let loaded = if same && !asked { None } else { Some((version, same_text, same, reader.load(&read.files))) };
+            Ok((loaded, read))
         });
         let (version, same_text, same, Loaded { config, findings, .. }) =
             match read.await.unwrap_or_else(|| Err("the relay is stopping".to_owned())) {
-                Ok(Some(read)) => read,
-                Ok(None) => return None,
+                Ok((loaded, read)) => {
+                    if let Some(Err(reason)) = watch.as_mut().map(|watch| watch.follow(&read)) {
+                        tracing::debug!(error = reason, poll_s = POLL_INTERVAL.as_secs(), "changes there are noticed by polling only");
+                    }
+                    loaded?
+                }
                 Err(reason) => {
                     // A file that is gone for a moment, between two writes, is looked for again.
                     let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);

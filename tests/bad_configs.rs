@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 use std::sync::Once;
 
 use serde_json::Value;
-use wiza_relay::config::{Severity, load};
+use wiza_relay::config::{Finding, Severity, Values, load_from};
+use wiza_relay::rules_file::RulesFile;
 
 /// The environment that the files see.
 const VARIABLES: [(&str, &str); 9] = [
@@ -87,8 +88,8 @@ fn check_says_the_same_in_words_and_as_json() {
         let told = check(name, &["--json"]);
         let json: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|error| panic!("{name}: {error}"));
         let findings = json["findings"].as_array().unwrap();
-        // A finding in words begins with its place.
-        let headlines: Vec<&str> = expected.lines().filter(|line| line.starts_with(&format!("{name}:"))).collect();
+        // A finding in words begins with its place, and what belongs to it with a blank.
+        let headlines: Vec<&str> = expected.lines().filter(|line| !line.starts_with(' ') && !line.is_empty()).collect();
         let from_json: Vec<String> = findings
             .iter()
             .map(|finding| {
@@ -111,17 +112,20 @@ fn bad_files_are_explained() {
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     let mut wrong = Vec::new();
     for path in files("yaml") {
-        let text = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let loaded = load(name, &text, &lookup);
-        let said: Vec<String> = loaded.findings.iter().map(|finding| finding.render(&text, false)).collect();
-        let said = said.join("\n");
+        let files = RulesFile::new(&path).read().unwrap().files;
+        let loaded = load_from(&files, Values::Of(&lookup));
+        let said: Vec<String> = loaded.findings.iter().map(|finding| finding.render(files.text_of(&finding.file), false)).collect();
+        // As in the folder itself.
+        let here = folder().display().to_string();
+        let said = said.join("\n").replace(&format!("{here}/"), "").replace(&here, ".");
 
         assert!(!loaded.findings.is_empty(), "{name} is not bad");
         let is_error = loaded.findings.iter().any(|finding| finding.severity == Severity::Error);
         assert_eq!(loaded.config.is_none(), is_error, "{name}: a file takes effect if, and only if, it has no errors");
         assert!(!said.contains("s3cret"), "{name} shows a secret:\n{said}");
-        assert!(loaded.findings.is_sorted_by_key(|finding| (finding.line, finding.column)), "{name} is out of order");
+        let of_a_file = |one: &Finding, next: &Finding| one.file != next.file || (one.line, one.column) <= (next.line, next.column);
+        assert!(loaded.findings.is_sorted_by(of_a_file), "{name} is out of order");
 
         let expected = path.with_extension("txt");
         if update {

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wiza_relay::config::{RuleFile, RuleFiles, Values, load_from_for_dry_run};
+
 /// What is read beside the pages in `docs`.
 const BESIDE: [&str; 6] = ["README.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/wiza-relay/README.md"];
 
@@ -52,7 +54,11 @@ fn every_routes_file_in_the_documents_is_valid() {
     let mut checked = 0;
     for document in documents().into_iter().filter(|document| document != RECIPES) {
         // Helm's values are held against the chart.
-        for block in blocks(&read(&document), "yaml").into_iter().filter(|block| !block.starts_with("# values.yaml\n")) {
+        let mut blocks = blocks(&read(&document), "yaml");
+        blocks.retain(|block| !block.starts_with("# values.yaml\n"));
+        // A file that the one before it includes begins with its name.
+        let is_included = |block: &&String| block.lines().next().is_some_and(|line| line.starts_with("# ") && line.ends_with(".yaml"));
+        for (place, block) in blocks.iter().enumerate().filter(|(_, block)| !is_included(block)) {
             let lookup = |name: &str| {
                 Some(match name {
                     name if name.ends_with("URL") => "https://example.com/hook".to_owned(),
@@ -62,7 +68,10 @@ fn every_routes_file_in_the_documents_is_valid() {
                 })
             };
             // The files that an example names are nowhere.
-            let loaded = wiza_relay::config::load_for_dry_run(&document, &block, &lookup);
+            let mut files = RuleFiles::one(document.as_str(), block.as_str());
+            let included = blocks[place + 1..].iter().take_while(is_included);
+            files.included.extend(included.map(|text| RuleFile { name: text.lines().next().unwrap().to_owned(), text: text.clone() }));
+            let loaded = load_from_for_dry_run(&files, Values::Of(&lookup));
             assert!(loaded.config.is_some() && loaded.findings.is_empty(), "{document}: {:?}\n{block}", loaded.findings);
             checked += 1;
         }

@@ -63,7 +63,12 @@ impl Check {
                 Some(config) => {
                     let (routes, destinations) = (counted(config.routes.len(), "route"), counted(config.destinations.len(), "destination"));
                     let verdict = if rules_are_good { "good" } else { "not good by --strict" };
-                    out::line(format_args!("{}: {verdict}, {routes} to {destinations}, {}", path.display(), counted(warnings, "warning")));
+                    let files = match file.files.included.len() {
+                        0 => String::new(),
+                        included => format!(" in {} files", included + 1),
+                    };
+                    let warnings = counted(warnings, "warning");
+                    out::line(format_args!("{}: {verdict}, {routes} to {destinations}{files}, {warnings}", path.display()));
                 }
                 None => out::line(format_args!("{}: {}, {}", path.display(), counted(errors, "error"), counted(warnings, "warning"))),
             }

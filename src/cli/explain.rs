@@ -133,6 +133,8 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
                 .collect();
             let mut entry = json!({
                 "name": verdict.route,
+                "file": &*verdict.place.file,
+                "line": verdict.place.line,
                 "matched": verdict.decision == Decided::Matched,
                 "shadow": verdict.shadow,
                 "why": why,

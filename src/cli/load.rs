@@ -7,7 +7,7 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::out;
-use crate::config::{Config, Finding, Loaded, Severity};
+use crate::config::{Config, Finding, Loaded, RuleFiles, Severity};
 use crate::rules_file::RulesFile;
 
 /// Bytes of a payload at most: more than the relay ever takes.
@@ -28,9 +28,9 @@ impl Secrets {
     }
 }
 
-/// A file that was read.
+/// Rules that were read.
 pub(super) struct File {
-    pub text: String,
+    pub files: RuleFiles,
     pub loaded: Loaded,
 }
 
@@ -39,19 +39,19 @@ pub(super) struct File {
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(file: &RulesFile) -> Result<File, String> {
-    let text = file.read()?;
-    let loaded = file.load(&text);
-    Ok(File { text, loaded })
+    let files = file.read()?.files;
+    let loaded = file.load(&files);
+    Ok(File { files, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
 pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
-    let text = file.read()?;
-    let loaded = file.load_for_dry_run(&text);
+    let files = file.read()?.files;
+    let loaded = file.load_for_dry_run(&files);
     if !loaded.stood_in_for.is_empty() {
         out::note(format_args!("without a value here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
     }
-    Ok(File { text, loaded })
+    Ok(File { files, loaded })
 }
 
 /// Reads and validates a file whose values are not to be had: each `${NAME}` stands for itself, whatever the environment holds.
@@ -84,17 +84,17 @@ pub(super) fn in_colour(stream: &impl IsTerminal) -> bool {
 }
 
 /// Writes findings to standard error, in colour on a terminal.
-pub(super) fn show_findings(findings: &[Finding], text: &str) {
+pub(super) fn show_findings(findings: &[Finding], files: &RuleFiles) {
     let colour = in_colour(&std::io::stderr());
     for finding in findings {
-        out::styled_note(finding.render(text, colour));
+        out::styled_note(finding.render(files.text_of(&finding.file), colour));
     }
 }
 
 impl File {
     /// Writes every finding to standard error, in colour on a terminal.
     pub fn show_findings(&self) {
-        show_findings(&self.loaded.findings, &self.text);
+        show_findings(&self.loaded.findings, &self.files);
     }
 
     /// The configuration, or how many errors stand in its way.

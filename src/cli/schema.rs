@@ -10,11 +10,18 @@ pub(super) struct Schema {
     /// The schema of `*.test.yaml` instead.
     #[arg(long)]
     tests: bool,
+    /// The schema of files that a routes.yaml includes instead.
+    #[arg(long, conflicts_with = "tests")]
+    included: bool,
 }
 
 impl Schema {
     pub fn run(self) -> Ending {
-        let schema = if self.tests { schema::tests_file() } else { schema::routes_file() };
+        let schema = match (self.tests, self.included) {
+            (true, _) => schema::tests_file(),
+            (_, true) => schema::included_file(),
+            _ => schema::routes_file(),
+        };
         // The alternate form is indented, one keyword a line.
         out::line(format_args!("{schema:#}"));
         Ending::Good

@@ -13,13 +13,10 @@ use serde_json::json;
 
 use super::load::{self, counted};
 use super::{Ending, out, rules};
-use crate::config::{self, Config, Payload, Severity, TestCase};
+use crate::config::{self, Config, Payload, RuleFiles, Severity, TESTS_ENDING, TestCase};
 use crate::rule_test::{self, Difference};
-use crate::rules_file::RulesFile;
+use crate::rules_file::{self, folder_of, test_files};
 use crate::visible;
-
-/// What the name of a file of tests ends with.
-const TESTS_SUFFIX: &str = ".test.yaml";
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -115,50 +112,59 @@ impl Test {
         if load::count(&file.loaded.findings, Severity::Error) > 0 {
             file.show_findings();
         }
+        let included: Vec<PathBuf> = file.files.included.iter().map(|file| PathBuf::from(&file.name)).collect();
         let config = file
             .into_config()
             .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", path.display(), counted(errors, "error"))))?;
-        let mut runs = self.run_cases(&config, &path, &config.tests);
-        for path in self.more_files(&path)? {
-            let text = RulesFile::new(&path).read().map_err(Ending::Misused)?;
-            let loaded = rules.with_values(|values| config::load_tests(&path.display().to_string(), &text, values, &config));
-            load::show_findings(&loaded.findings, &text);
+        let mut runs = self.run_cases(&config, &config.tests);
+        for path in self.more_files(&path, &included)? {
+            let file = RuleFiles::one(path.display().to_string(), rules_file::read_text(&path).map_err(Ending::Misused)?);
+            let loaded = rules.with_values(|values| config::load_tests(&file.main.name, &file.main.text, values, &config));
+            load::show_findings(&loaded.findings, &file);
             let errors = load::count(&loaded.findings, Severity::Error);
             let tests = loaded
                 .tests
                 .ok_or_else(|| Ending::Failed(format!("{} has {}; no test of it was run", path.display(), counted(errors, "error"))))?;
-            runs.extend(self.run_cases(&config, &path, &tests));
+            runs.extend(self.run_cases(&config, &tests));
         }
         if runs.is_empty() {
             let hint = match &self.only {
                 Some(words) => format!("no test's name holds `{words}`"),
-                None => format!("{} holds no `tests`, and no `*{TESTS_SUFFIX}` is beside it", path.display()),
+                None => format!("{} holds no `tests`, and no `*{TESTS_ENDING}` is beside it", path.display()),
             };
             return Err(Ending::Failed(hint));
         }
         Ok(runs)
     }
 
-    /// The files of tests beside the rules, then those that were named.
-    fn more_files(&self, rules: &Path) -> Result<Vec<PathBuf>, Ending> {
-        let mut files = test_files(folder_of(rules))?;
+    /// The files of tests beside the rules and beside what they include, then those that were named.
+    fn more_files(&self, rules: &Path, included: &[PathBuf]) -> Result<Vec<PathBuf>, Ending> {
+        let mut folders: Vec<&Path> = Vec::new();
+        for file in std::iter::once(rules).chain(included.iter().map(PathBuf::as_path)) {
+            let folder = folder_of(file);
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
         let first = self.file.iter().filter(|_| self.config.is_given());
-        for path in first.chain(&self.tests) {
-            let named = if path.is_dir() { test_files(path)? } else { vec![path.clone()] };
+        let mut files: Vec<PathBuf> = Vec::new();
+        for path in folders.into_iter().chain(first.chain(&self.tests).map(PathBuf::as_path)) {
+            let named = if path.is_dir() { test_files(path).map_err(Ending::Misused)? } else { vec![path.to_owned()] };
             files.extend(named.into_iter().filter(|path| !files.contains(path)).collect::<Vec<_>>());
         }
         Ok(files)
     }
 
-    fn run_cases(&self, config: &Config, file: &Path, cases: &[TestCase]) -> Vec<Run> {
+    fn run_cases(&self, config: &Config, cases: &[TestCase]) -> Vec<Run> {
         let wanted = |case: &&TestCase| self.only.as_ref().is_none_or(|words| case.name.contains(words.as_str()));
         cases
             .iter()
             .filter(wanted)
             .map(|case| {
                 let started = Instant::now();
+                let file = Path::new(&*case.place.file);
                 let result = payload(file, case).and_then(|body| rule_test::run(config, case, body, Timestamp::now()));
-                Run { name: case.name.clone(), file: file.to_owned(), line: case.line, took: started.elapsed(), result }
+                Run { name: case.name.clone(), file: file.to_owned(), line: case.place.line, took: started.elapsed(), result }
             })
             .collect()
     }
@@ -175,28 +181,6 @@ fn payload(file: &Path, case: &TestCase) -> Result<Bytes, String> {
 /// The path of what lies beside a file, written as the file's own was.
 fn beside(file: &Path, name: impl AsRef<Path>) -> PathBuf {
     file.parent().unwrap_or(Path::new("")).join(name)
-}
-
-fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn test_files(folder: &Path) -> Result<Vec<PathBuf>, Ending> {
-    let cannot = |error: std::io::Error| Ending::Misused(format!("cannot read the folder {}: {error}", folder.display()));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        // `./x` as `x`: so it is shown, and so it is known again when it is named too.
-        let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(TESTS_SUFFIX)) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn show(runs: &[Run], passed: usize, failed: usize) {

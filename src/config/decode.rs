@@ -338,8 +338,13 @@ impl<'n> Table<'n> {
 
     /// Reports the keys that nobody took.
     pub fn finish(self, decoder: &mut Decoder<'_>) -> Misspelt {
+        self.finish_but(decoder, &[])
+    }
+
+    /// The same, but for `others`, of which something has been said already.
+    pub fn finish_but(self, decoder: &mut Decoder<'_>, others: &[&str]) -> Misspelt {
         let mut misspelt = Vec::new();
-        let is_known = |key: &Key| self.known.iter().any(|known| key.text == *known);
+        let is_known = |key: &Key| self.known.iter().any(|known| key.text == *known) || others.contains(&key.text.as_str());
         for (key, _) in self.entries.iter().filter(|(key, _)| !is_known(key)) {
             let near = decoder.near(&key.text, self.known.iter().copied());
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
@@ -419,7 +424,7 @@ pub(crate) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) ->
 }
 
 /// `` `a`, `b` and `c` ``; of many the first few.
-pub(super) fn listed<S: Display>(names: &[S]) -> String {
+pub(crate) fn listed<S: Display>(names: &[S]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().take(LISTED_MAX).enumerate() {
         let separator = match index {

@@ -226,17 +226,7 @@ pub(super) fn decode_all<'n>(
 ) -> (Vec<&'n Key>, Vec<Arc<Destination>>) {
     // `defaults` are checked even where nobody uses them.
     decode(decoder, None, defaults, None);
-    let entries = match node.map(|node| (node, &node.content)) {
-        Some((_, Content::Mapping(entries))) => entries.as_slice(),
-        Some((node, Content::Scalar(_) | Content::Sequence(_))) if !node.is_null() => {
-            decoder
-                .report
-                .error(node.span.clone(), format!("expected destinations as a mapping, found {}", node.noun()))
-                .hint("`name:`, and below it, indented, `url: https://...`");
-            &[]
-        }
-        _ => &[],
-    };
+    let entries = node.map_or(&[][..], |node| entries(decoder, node));
     let defaults = defaults.filter(|defaults| {
         let fit = defaults.bytes.saturating_mul(entries.len()) <= DEFAULTS_BYTES_MAX;
         if !fit {
@@ -256,6 +246,21 @@ pub(super) fn decode_all<'n>(
         }
     }
     (entries.iter().map(|(key, _)| key).collect(), destinations)
+}
+
+/// The destinations of a mapping by name.
+pub(super) fn entries<'n>(decoder: &mut Decoder<'_>, node: &'n Node) -> &'n [(Key, Arc<Node>)] {
+    match &node.content {
+        Content::Mapping(entries) => entries.as_slice(),
+        Content::Scalar(_) | Content::Sequence(_) if !node.is_null() => {
+            decoder
+                .report
+                .error(node.span.clone(), format!("expected destinations as a mapping, found {}", node.noun()))
+                .hint("`name:`, and below it, indented, `url: https://...`");
+            &[]
+        }
+        _ => &[],
+    }
 }
 
 /// What [`is_name`] wants.

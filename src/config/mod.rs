@@ -13,15 +13,18 @@ mod decode;
 mod destination;
 mod doubts;
 mod egress;
+mod files;
 mod finding;
 mod flaw;
 mod forms;
+mod include;
 mod interpolate;
 mod kinds;
 mod known_paths;
 mod known_values;
 mod lookalikes;
 mod members;
+mod pattern;
 mod readers;
 mod report;
 mod retention;
@@ -44,20 +47,21 @@ mod tests;
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use crate::condition::Index;
 use crate::egress::Egress;
 use crate::transform::Templates;
 
 pub use auth::Auth;
 pub use batch::Batch;
-pub(crate) use decode::near;
+pub(crate) use decode::{listed, near};
 pub use destination::{Circuit, Destination, RateLimit, Retry};
+pub use files::{BYTES_MAX, INCLUDED_MAX, RuleFile, RuleFiles, Trouble};
 pub use finding::{Finding, Severity};
+pub use include::includes;
 pub use interpolate::{Lookup, Values};
+pub use pattern::{Pattern, Step, TESTS_ENDING};
 pub use retention::Retention;
-pub use route::{Route, Target};
+pub use route::{Place, Route, Target};
 pub use secrets::{MASKED_BYTES_MIN, Secrets};
 pub use shape::Shape;
 pub use source::{Dedupe, Source};
@@ -68,7 +72,7 @@ pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
 
 use decode::{Accounts, Decoder};
 use interpolate::Missing;
-use report::Report;
+use report::{Joined, Report};
 
 /// Reads a size as routes.yaml has them: `512KiB`, `1MiB`.
 ///
@@ -83,9 +87,9 @@ pub fn size(text: &str) -> Result<u64, String> {
 pub struct Config {
     /// How webhooks come in.
     pub source: Source,
-    /// In the order of the file.
+    /// In the order of the file; those of included files come behind.
     pub destinations: Vec<Arc<Destination>>,
-    /// In the order of the file.
+    /// In the order of the file; those of included files come behind.
     pub routes: Vec<Route>,
     /// Finds those of the routes that an event can match.
     pub index: Index,
@@ -101,7 +105,7 @@ pub struct Config {
     pub templates: Templates,
     /// What must never be shown.
     pub secrets: Secrets,
-    /// The first 12 hexadecimal digits of the text's SHA-256.
+    /// As [`RuleFiles::version`] has it.
     pub version: String,
 }
 
@@ -137,26 +141,26 @@ pub struct Loaded {
     pub stood_in_for: Vec<String>,
 }
 
-/// Reads the text of a routes.yaml. `lookup` gives the values of variables (in the relay: of its environment).
+/// Reads the text of a routes.yaml by itself; what it includes is not read. `lookup` gives the values of variables (in the relay: of its environment).
 pub fn load(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
-    load_from(file_name, text, Values::Of(lookup))
+    load_from(&RuleFiles::one(file_name, text), Values::Of(lookup))
 }
 
-/// The same, with values from there.
-pub fn load_from(file_name: &str, text: &str, values: Values<'_>) -> Loaded {
-    load_with(file_name, text, values, Missing::IsAnError)
+/// The same of all files, with values from there.
+pub fn load_from(files: &RuleFiles, values: Values<'_>) -> Loaded {
+    load_with(files, values, Missing::IsAnError)
 }
 
 /// The same for `explain` and `test`, which send nothing: a variable or a secret's file that is not there is no error,
 /// because rules are written and tested where nobody has the secrets. Something else stands in for its value, and
 /// wherever it is shown, `${NAME}` is.
 pub fn load_for_dry_run(file_name: &str, text: &str, lookup: Lookup<'_>) -> Loaded {
-    load_from_for_dry_run(file_name, text, Values::Of(lookup))
+    load_from_for_dry_run(&RuleFiles::one(file_name, text), Values::Of(lookup))
 }
 
-/// The same, with values from there.
-pub fn load_from_for_dry_run(file_name: &str, text: &str, values: Values<'_>) -> Loaded {
-    load_with(file_name, text, values, Missing::IsStoodInFor)
+/// The same of all files, with values from there.
+pub fn load_from_for_dry_run(files: &RuleFiles, values: Values<'_>) -> Loaded {
+    load_with(files, values, Missing::IsStoodInFor)
 }
 
 /// What came of a file that holds nothing but `tests`.
@@ -192,9 +196,10 @@ fn decode_tests(decoder: &mut Decoder<'_>, destinations: &[Arc<Destination>], ro
     test_case::decode_all(decoder, tests?, &names)
 }
 
-fn load_with(file_name: &str, text: &str, values: Values<'_>, missing: Missing) -> Loaded {
-    let mut decoder = Decoder::with(Report::new(file_name, text), values, missing);
-    let config = decode(&mut decoder);
+fn load_with(files: &RuleFiles, values: Values<'_>, missing: Missing) -> Loaded {
+    let joined = Joined::new(files);
+    let mut decoder = Decoder::with(Report::of(&joined), values, missing);
+    let config = decode(&mut decoder, files);
     let has_errors = decoder.report.has_errors();
     Loaded {
         config: config.filter(|_| !has_errors).map(|sections| Config {
@@ -208,7 +213,7 @@ fn load_with(file_name: &str, text: &str, values: Values<'_>, missing: Missing) 
             tests: sections.tests,
             templates: decoder.templates,
             secrets: decoder.secrets,
-            version: version(text),
+            version: files.version(),
         }),
         stood_in_for: decoder.stood_in_for.into_iter().collect(),
         findings: decoder.report.finish(),
@@ -224,9 +229,10 @@ struct Sections {
     tests: Vec<TestCase>,
 }
 
-fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
+fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
     let root = yaml::parse(&mut decoder.report)?;
     let mut table = decoder.table(&root, "the file")?;
+    let include = table.take("include");
     let source = table.take("source");
     let defaults = table.take("defaults");
     let destinations = table.take("destinations");
@@ -236,13 +242,29 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     let retention = table.take("retention");
     let tests = table.take("tests");
     let misspelt = table.finish(decoder);
+    if let Some(include) = include {
+        include::check(decoder, include, &files.troubles);
+    }
+    // Of a text by itself nobody looked for the files that it includes.
+    let is_by_itself =
+        include.is_some_and(|node| !include::entries(node).is_empty()) && files.included.is_empty() && files.troubles.is_empty();
+    let parts: Vec<include::Part> = decoder.report.files().into_iter().skip(1).map(|range| include::part(decoder, range)).collect();
+    let all = |own: Option<&Arc<Node>>, of: fn(&include::Part) -> &Option<Arc<Node>>| -> Vec<Arc<Node>> {
+        own.into_iter().chain(parts.iter().filter_map(|part| of(part).as_ref())).map(Arc::clone).collect()
+    };
+    let destinations = include::joined_destinations(decoder, all(destinations, |part| &part.destinations));
+    let routes = include::joined_list(decoder, all(routes, |part| &part.routes), "routes");
+    let tests = include::joined_list(decoder, all(tests, |part| &part.tests), "tests");
+    let (destinations, routes, tests) = (destinations.as_ref(), routes.as_ref(), tests.as_ref());
 
     for (name, section, hint) in [
         ("source", source, "it says where webhooks come in: `path` and `api_keys`"),
         ("destinations", destinations, "it names the places that events are sent to, each with its `url`"),
         ("routes", routes, "it says which events go where: a list of `name`, `when` and `to`"),
     ] {
-        if section.is_none() && !misspelt.contains(&name) {
+        // What is not there may stand in a file that was not read.
+        let may_be_elsewhere = name != "source" && include.is_some() && (is_by_itself || decoder.report.has_errors());
+        if section.is_none() && !misspelt.contains(&name) && !may_be_elsewhere {
             decoder.report.error(root.span.start..root.span.start, format!("`{name}` is missing")).hint(hint);
         }
     }
@@ -263,7 +285,10 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     let batched =
         destinations.iter().filter_map(|destination| Some((destination.name.clone(), destination.batch.as_ref()?.body.is_some())));
     let mut known = route::Destinations::new(names.clone(), batched.collect());
-    let routes = routes.and_then(|node| route::decode_all(decoder, node, &mut known));
+    let routes = match routes {
+        Some(node) => route::decode_all(decoder, node, &mut known),
+        None => is_by_itself.then(Vec::new),
+    };
     let unmatched = match unmatched {
         Some(node) => route::decode_targets(decoder, node, &mut known),
         None => Some(Vec::new()),
@@ -296,7 +321,7 @@ fn decode(decoder: &mut Decoder<'_>) -> Option<Sections> {
     Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
 }
 
-/// The version of rules with this text: the first 12 hexadecimal digits of its SHA-256.
+/// The version of rules with this text, which include no other files.
 pub fn version(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    RuleFiles::one("", text).version()
 }

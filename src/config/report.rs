@@ -1,20 +1,56 @@
-//! Collects findings, and turns byte offsets of the file into lines and columns.
+//! Collects findings, and turns byte offsets into files, lines and columns.
+//!
+//! Several files are one text here, one behind the other, so that a number says which place of which file is meant, and nothing that
+//! reads a tree needs to know which file it came from.
 
 use std::ops::Range;
 
+use super::files::RuleFiles;
 use super::finding::{Finding, Severity};
+use super::route::Place;
 
 /// Nobody reads more, and each costs a walk along its line. What is found beyond them is dropped.
 const FINDINGS_MAX: usize = 200;
 
-/// A file's text, and what was found in it so far.
+/// Files as one text.
+pub(super) struct Joined<'f> {
+    text: String,
+    /// Each file's name, and where its text begins and ends. A line break stands between two files, so that each begins a line.
+    files: Vec<(&'f str, Range<usize>)>,
+}
+
+impl<'f> Joined<'f> {
+    pub fn new(files: &'f RuleFiles) -> Self {
+        let mut joined = Self { text: String::new(), files: Vec::new() };
+        for file in files.iter() {
+            joined.add(&file.name, &file.text);
+        }
+        joined
+    }
+
+    /// Puts a file behind the others.
+    pub fn add(&mut self, name: &'f str, text: &str) {
+        if !self.files.is_empty() {
+            self.text.push('\n');
+        }
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.files.push((name, start..self.text.len()));
+    }
+}
+
+/// The text of one file or several, and what was found in it so far.
 pub(super) struct Report<'a> {
-    file: &'a str,
+    files: Vec<(&'a str, Range<usize>)>,
     pub text: &'a str,
     /// The byte offset of each line's first character.
     line_starts: Vec<usize>,
     drafts: Vec<Draft>,
     has_errors: bool,
+    /// Nodes of the trees so far, aliases counted in full.
+    pub nodes: usize,
+    /// Bytes that aliases have added so far.
+    pub aliased_bytes: usize,
 }
 
 /// A finding whose place is still in bytes.
@@ -35,8 +71,21 @@ impl Draft {
 
 impl<'a> Report<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
+        Self::of_files(vec![(file, 0..text.len())], text)
+    }
+
+    pub fn of(joined: &'a Joined<'_>) -> Self {
+        Self::of_files(joined.files.clone(), &joined.text)
+    }
+
+    fn of_files(files: Vec<(&'a str, Range<usize>)>, text: &'a str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file, text, line_starts, drafts: Vec::new(), has_errors: false }
+        Self { files, text, line_starts, drafts: Vec::new(), has_errors: false, nodes: 0, aliased_bytes: 0 }
+    }
+
+    /// Where each file's text begins and ends, routes.yaml's first.
+    pub fn files(&self) -> Vec<Range<usize>> {
+        self.files.iter().map(|(_, range)| range.clone()).collect()
     }
 
     /// Says that these bytes of the file keep it from taking effect.
@@ -55,12 +104,42 @@ impl<'a> Report<'a> {
     }
 
     pub fn has_error_on_line_of(&self, offset: usize) -> bool {
-        let line = self.line_of(offset);
-        self.drafts.iter().any(|draft| draft.severity == Severity::Error && self.line_of(draft.span.start) == line)
+        let line = self.line_in_all(offset);
+        self.drafts.iter().any(|draft| draft.severity == Severity::Error && self.line_in_all(draft.span.start) == line)
     }
 
-    /// The line of a byte offset, counted from 1.
+    /// The line of a byte offset in its file, counted from 1.
     pub fn line_of(&self, offset: usize) -> usize {
+        let (_, file) = self.file_of(offset);
+        1 + self.line_in_all(offset) - self.line_in_all(file.start)
+    }
+
+    /// The same, to be kept.
+    pub fn place_of(&self, offset: usize) -> Place {
+        Place { file: self.file_name_of(offset).into(), line: self.line_of(offset) }
+    }
+
+    /// The file of a byte offset.
+    pub fn file_name_of(&self, offset: usize) -> &'a str {
+        self.file_of(offset).0
+    }
+
+    /// `on line 7`, of a place that is told of at another one; `at crm/a.yaml:7` where that one is in another file.
+    pub fn place_seen_from(&self, offset: usize, from: usize) -> String {
+        let (name, _) = self.file_of(offset);
+        match self.file_of(from).0 == name {
+            true => format!("on line {}", self.line_of(offset)),
+            false => format!("at {name}:{}", self.line_of(offset)),
+        }
+    }
+
+    fn file_of(&self, offset: usize) -> (&'a str, Range<usize>) {
+        let behind = self.files.partition_point(|(_, range)| range.start <= offset);
+        self.files.get(behind.saturating_sub(1)).cloned().unwrap_or_default()
+    }
+
+    /// The line of a byte offset among those of all files, counted from 1.
+    fn line_in_all(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset).max(1)
     }
 
@@ -92,14 +171,14 @@ impl<'a> Report<'a> {
 
     fn placed(&self, draft: Draft) -> Finding {
         let Draft { span, severity, message, hint } = draft;
-        let line = self.line_of(span.start);
+        let line = self.line_in_all(span.start);
         let line_start = self.line_starts.get(line - 1).copied().unwrap_or(0);
         let line_end = self.line_starts.get(line).map_or(self.text.len(), |next| next - 1);
         let characters = |range: Range<usize>| self.text.get(range).map_or(0, |text| text.trim_end_matches('\r').chars().count());
         Finding {
             severity,
-            file: self.file.to_owned(),
-            line,
+            file: self.file_name_of(span.start).to_owned(),
+            line: self.line_of(span.start),
             column: 1 + characters(line_start..span.start),
             message,
             hint,
@@ -121,6 +200,29 @@ mod tests {
         report.error(0..1, "first");
         let places: Vec<_> = report.finish().into_iter().map(|f| (f.line, f.column, f.width, f.message)).collect();
         assert_eq!(places, [(1, 1, 1, "first".into()), (2, 5, 1, "second".into()), (3, 1, 4, "third".into())]);
+    }
+
+    #[test]
+    fn a_place_in_any_file_is_one_number() {
+        let mut files = RuleFiles::one("main", "a: 1\nb: 2");
+        for (name, text) in [("first", "\nc: 3\n"), ("empty", ""), ("last", "d: 4")] {
+            files.included.push(super::super::files::RuleFile { name: name.into(), text: text.into() });
+        }
+        let joined = Joined::new(&files);
+        let mut report = Report::of(&joined);
+        let ranges = report.files();
+        for (file, range) in files.iter().zip(&ranges) {
+            assert_eq!(report.text[range.clone()], file.text);
+            // Behind the last character too: what is missing is missed there.
+            report.error(range.end..range.end, "end");
+        }
+        let d = report.text.find("d: 4").unwrap();
+        report.error(d..d + 1, "d");
+        assert_eq!(report.place_seen_from(d, d + 3), "on line 1");
+        assert_eq!(report.place_seen_from(report.text.find("c: 3").unwrap(), d), "at first:2");
+        let places: Vec<_> = report.finish().into_iter().map(|f| (f.file, f.line, f.column, f.message)).collect();
+        let expected = [("main", 2, 5, "end"), ("first", 3, 1, "end"), ("empty", 1, 1, "end"), ("last", 1, 1, "d"), ("last", 1, 5, "end")];
+        assert_eq!(places, expected.map(|(file, line, column, message)| (file.to_owned(), line, column, message.to_owned())));
     }
 
     #[test]

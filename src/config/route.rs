@@ -18,6 +18,8 @@ use super::yaml::{Content, Key, Kind, Node};
 pub struct Route {
     /// Names the route in metrics, logs and `explain`.
     pub name: String,
+    /// Where it stands.
+    pub place: Place,
     /// None: always.
     pub when: Option<Condition>,
     /// Where it sends events.
@@ -26,6 +28,15 @@ pub struct Route {
     pub stop: bool,
     /// Evaluated, counted and shown, never sent.
     pub shadow: bool,
+}
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, as findings have it.
+    pub file: Arc<str>,
+    /// Counted from 1.
+    pub line: usize,
 }
 
 /// A destination that a route names, with what the route changes about its requests.
@@ -94,11 +105,11 @@ pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, destinations: &
             .warning(node.span.clone(), "there are no routes: every event goes to `unmatched`")
             .hint("`- name: everything`, and below it `to: [...]`");
     }
-    let mut first_lines = HashMap::new();
+    let mut first_places = HashMap::new();
     let mut stops = Stops::default();
     let mut routes = Vec::new();
     for item in items {
-        let route = decode(decoder, item, destinations, &mut first_lines);
+        let route = decode(decoder, item, destinations, &mut first_places);
         stops.meet(decoder, item, route.as_ref());
         routes.push(route);
     }
@@ -109,7 +120,7 @@ fn decode(
     decoder: &mut Decoder<'_>,
     node: &Arc<Node>,
     destinations: &mut Destinations<'_>,
-    first_lines: &mut HashMap<String, usize>,
+    first_places: &mut HashMap<String, usize>,
 ) -> Option<Route> {
     let mut table = decoder.table(node, "a route")?;
     let name = table.take("name");
@@ -120,7 +131,7 @@ fn decode(
     let misspelt = table.finish(decoder);
 
     let name = match name {
-        Some(name) => decode_name(decoder, name, first_lines),
+        Some(name) => decode_name(decoder, name, first_places),
         None if misspelt.contains(&"name") => None,
         None => {
             decoder.report.error(node.span.clone(), "a route needs a `name`").hint("it is shown by `explain`, in metrics and on the page");
@@ -145,6 +156,7 @@ fn decode(
     decoder.warn_of_route(doubts_before, when.as_ref().and_then(Option::as_ref));
     let route = Route {
         name: name?,
+        place: decoder.report.place_of(node.span.start),
         when: optional(when)?,
         to: targets?,
         stop: optional(stop)?.unwrap_or(false),
@@ -171,7 +183,7 @@ fn decode(
     Some(route)
 }
 
-fn decode_name(decoder: &mut Decoder<'_>, node: &Node, first_lines: &mut HashMap<String, usize>) -> Option<String> {
+fn decode_name(decoder: &mut Decoder<'_>, node: &Node, first_places: &mut HashMap<String, usize>) -> Option<String> {
     let name = decoder.public_text(node, "a route's name")?;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
         decoder
@@ -180,15 +192,15 @@ fn decode_name(decoder: &mut Decoder<'_>, node: &Node, first_lines: &mut HashMap
             .hint(format!("one line of 1 to {NAME_CHARACTERS_MAX} characters"));
         return None;
     }
-    let line = decoder.report.line_of(node.span.start);
-    if let Some(first) = first_lines.get(&name) {
+    if let Some(first) = first_places.get(&name) {
+        let first = decoder.report.place_seen_from(*first, node.span.start);
         decoder
             .report
             .error(node.span.clone(), format!("a second route is named {}", quoted(&name)))
-            .hint(format!("the first is on line {first}; names are unique"));
+            .hint(format!("the first is {first}; names are unique"));
         return None;
     }
-    first_lines.insert(name.clone(), line);
+    first_places.insert(name.clone(), node.span.start);
     Some(name)
 }
 

@@ -24,32 +24,35 @@ pub(super) struct Stops {
 }
 
 struct Stop {
-    line: usize,
+    /// Byte offset of the route.
+    offset: usize,
     name: String,
 }
 
 impl Stops {
     /// Warns of a route that can never match, and notes one that stops. A broken route is not judged.
     pub fn meet(&mut self, decoder: &mut Decoder<'_>, node: &Node, route: Option<&Route>) {
-        if let Some(Stop { line, name }) = self.every.and_then(|every| self.routes.get(every)) {
+        if let Some(Stop { offset, name }) = self.every.and_then(|every| self.routes.get(every)) {
+            let place = decoder.report.place_seen_from(*offset, node.span.start);
             decoder
                 .report
                 .warning(node.span.clone(), format!("this route can never match: {} stops every event", quoted(name)))
-                .hint(format!("the route on line {line} has `stop: true` and no `when`"));
+                .hint(format!("the route {place} has `stop: true` and no `when`"));
             return;
         }
         let Some(route) = route else { return };
         // Without `when` there is one alternative, which demands nothing.
         let alternatives = route.when.as_ref().map_or_else(|| Some(vec![Demands::new()]), |when| when.alternatives());
         let Some(alternatives) = alternatives else { return };
-        if let Some(Stop { line, name }) = self.before_all_of(&alternatives) {
+        if let Some(Stop { offset, name }) = self.before_all_of(&alternatives) {
+            let place = decoder.report.place_seen_from(*offset, node.span.start);
             decoder
                 .report
                 .warning(node.span.clone(), format!("this route can never match: {} stops every event that it would take", quoted(name)))
-                .hint(format!("the route on line {line} has `stop: true` and takes all of them; put this one before it"));
+                .hint(format!("the route {place} has `stop: true` and takes all of them; put this one before it"));
         }
         if route.stop && !route.shadow {
-            self.note(decoder.report.line_of(node.span.start), route, alternatives);
+            self.note(node.span.start, route, alternatives);
         }
     }
 
@@ -65,9 +68,9 @@ impl Stops {
         candidates.filter(|(wider, _)| wider.is_subset(demands)).map(|(_, place)| *place).min()
     }
 
-    fn note(&mut self, line: usize, route: &Route, alternatives: Vec<Demands>) {
+    fn note(&mut self, offset: usize, route: &Route, alternatives: Vec<Demands>) {
         let place = self.routes.len();
-        self.routes.push(Stop { line, name: route.name.clone() });
+        self.routes.push(Stop { offset, name: route.name.clone() });
         for demands in alternatives {
             let Some(first) = demands.first().cloned() else {
                 self.every = self.every.or(Some(place));

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::decode::{Decoder, listed};
 use super::destination::METHODS;
 use super::finding::quoted;
+use super::route::Place;
 use super::shape::optional;
 use super::yaml::{Content, Kind, Node, Scalar};
 
@@ -20,8 +21,8 @@ use super::yaml::{Content, Kind, Node, Scalar};
 pub struct TestCase {
     /// Names the test in reports.
     pub name: String,
-    /// Where the test begins, counted from 1.
-    pub line: usize,
+    /// Where the test begins.
+    pub place: Place,
     /// The event's body.
     pub payload: Payload,
     /// The relay's own facts, where a rule reads them.
@@ -37,7 +38,7 @@ pub struct TestCase {
 /// The body of a test's event.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    /// A path beside the file.
+    /// A path beside the file that the test stands in.
     File(String),
     /// The object itself.
     Inline(Value),
@@ -97,14 +98,15 @@ impl<'n> FromIterator<&'n str> for Known<'n> {
 
 pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, names: &Names<'_>) -> Option<Vec<TestCase>> {
     let items = decoder.list(node, "tests")?;
-    let mut lines: HashMap<String, usize> = HashMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let cases: Vec<Option<TestCase>> = items
         .iter()
         .map(|item| {
             let case = decode(decoder, item, names)?;
-            if let Some(first) = lines.insert(case.name.clone(), case.line) {
+            if let Some(first) = places.insert(case.name.clone(), item.span.start) {
                 let message = format!("a second test is named {}", quoted(&case.name));
-                decoder.report.error(item.span.clone(), message).hint(format!("the first is on line {first}; names are unique"));
+                let first = decoder.report.place_seen_from(first, item.span.start);
+                decoder.report.error(item.span.clone(), message).hint(format!("the first is {first}; names are unique"));
             }
             Some(case)
         })
@@ -136,10 +138,9 @@ fn decode(decoder: &mut Decoder<'_>, node: &Arc<Node>, names: &Names<'_>) -> Opt
     let now = now.map(|now| decode_time(decoder, now));
     let expect = expect.and_then(|expect| decode_expect(decoder, expect, names));
     let routes = routes.map(|routes| decode_routes(decoder, routes, names));
-    let line = decoder.report.line_of(node.span.start);
     Some(TestCase {
         name: name?,
-        line,
+        place: decoder.report.place_of(node.span.start),
         payload: payload?,
         event: optional(event)?.unwrap_or_default(),
         now: optional(now)?,

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::transform::{Body, Tree};
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 fn lookup(name: &str) -> Option<String> {
@@ -144,7 +146,7 @@ fn a_whole_file_becomes_a_config() {
     assert_eq!(config.retention, Retention { delivered: Duration::from_secs(86_400), size: 1_000_000_000, ..Retention::default() });
     let expected: Vec<_> = config.tests[0].expect.iter().map(|(name, expectation)| (name.as_str(), expectation.body.clone())).collect();
     assert_eq!(expected, [("slack-alerts", Some(json!({"text": "x"}))), ("warehouse", None)]);
-    assert_eq!(config.tests[0].line, 55);
+    assert_eq!(config.tests[0].place.line, 55);
     assert_eq!(config.version.len(), 12);
 }
 

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::{list, object, said, text};
+use crate::{Rendered, list, object, objects, said, text};
 
 /// Far longer than a start takes on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -165,4 +165,24 @@ fn the_container_starts_takes_the_test_and_takes_up_a_changed_config_map() {
         files.iter().map(|(name, text)| (name.clone(), text.replace("name: everything", "name: all of it"))).collect();
     mount(&etc, 2, &changed);
     eventually("the new rules are in effect", || count(&get(admin, "/metrics")?.1, "wiza_relay_route_matches_total{route=\"all of it\"}"));
+}
+
+/// Files that the rules include are in their folders, though a ConfigMap has none.
+#[test]
+fn included_files_are_where_the_rules_find_them() {
+    let Some(said) = said() else { return };
+    let relay = object(said, "everything", "StatefulSet").pointer("/spec/template").unwrap();
+    let is_of_rules = |one: &Rendered| one.set == "everything" && one.object.pointer("/data/routes.yaml").is_some();
+    let map = objects(said).into_iter().find(is_of_rules).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    mount(folder.path(), 1, &rules(relay, map.object));
+    let checked = Command::new(env!("CARGO_BIN_EXE_wiza-relay"))
+        .arg("check")
+        .arg(folder.path().join("routes.yaml"))
+        .env_clear()
+        .envs([("WIZA_API_KEY", "key"), ("CRM_URL", "http://127.0.0.1:9/crm")])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    assert!(words.contains("good, 3 routes to 2 destinations in 2 files, "), "{words}");
 }

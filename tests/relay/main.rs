@@ -33,6 +33,7 @@ mod full_disk;
 mod holding;
 mod hostile;
 mod image;
+mod including;
 mod kill_steps;
 mod logging;
 mod measuring;

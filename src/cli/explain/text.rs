@@ -41,8 +41,10 @@ const STRONG: Style = Style::new().bold();
 pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'_>, colour: bool) -> String {
     let paint = Paint { colour };
     let mut out = String::new();
+    let is_of_one_file =
+        explanation.routes.iter().all(|verdict| Some(&verdict.place.file) == explanation.routes.first().map(|first| &first.place.file));
     for verdict in &explanation.routes {
-        route(&mut out, &paint, verdict);
+        route(&mut out, &paint, verdict, is_of_one_file);
     }
     // Writing to a String cannot fail.
     let _ = match (explanation.unmatched, explanation.deliveries.len()) {
@@ -57,7 +59,7 @@ pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'
     out
 }
 
-fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
+fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>, is_of_one_file: bool) {
     let (mark, words) = match verdict.decision {
         Decided::Matched if verdict.shadow => (paint.words(GOOD, "match"), " (shadow: counted, never sent)".to_owned()),
         Decided::Matched if verdict.why.is_empty() => (paint.words(GOOD, "match"), " (always: it has no `when`)".to_owned()),
@@ -68,7 +70,11 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>) {
             (paint.words(QUIET, "skip "), format!(" (`{}` matched before it and stops the walk)", visible::one_line(by)))
         }
     };
-    let _ = writeln!(out, "{mark}  {}{words}", paint.words(STRONG, verdict.route));
+    let place = match is_of_one_file {
+        true => String::new(),
+        false => paint.words(QUIET, &format!("  {}:{}", verdict.place.file, verdict.place.line)),
+    };
+    let _ = writeln!(out, "{mark}  {}{words}{place}", paint.words(STRONG, verdict.route));
     let skipped = matches!(verdict.decision, Decided::Skipped(_));
     let terms: Vec<(String, &Finding)> = verdict.why.iter().filter(|_| !skipped).map(|finding| (wanted(finding), finding)).collect();
     let lengths = terms.iter().map(|(term, _)| term.chars().count());

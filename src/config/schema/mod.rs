@@ -16,6 +16,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
+use super::INCLUDED_MAX;
 use kind::{Schema, list, map};
 
 /// The dialect that the schemas are written in.
@@ -23,15 +24,14 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of a routes.yaml.
 pub fn routes_file() -> Value {
-    let destinations = map(json!({ "pattern": destination::NAME }), kind::defined("destination"))
-        .says("The places that events are sent to, by name. A name is a label of metrics and part of every `webhook-id`.");
     let file = Schema::of_type(["object"])
-        .needs(["source", "destinations", "routes"])
+        .needs(["source"])
         .keys([
+            ("include", include()),
             ("source", source::source().says("Where webhooks come in, and which are accepted.")),
             ("defaults", kind::defined("destination").says("Holds for every destination that does not say otherwise, key by key.")),
-            ("destinations", destinations),
-            ("routes", list(route::route()).says("Which events go where. Every route that matches applies, in the order of the file.")),
+            ("destinations", destinations()),
+            ("routes", routes()),
             (
                 "unmatched",
                 kind::defined("targets")
@@ -46,6 +46,8 @@ pub fn routes_file() -> Value {
             ("retention", source::retention().says("How long the past is kept.")),
             ("tests", test_case::tests()),
         ])
+        // They may stand in other files.
+        .with("anyOf", json!([{ "required": ["destinations", "routes"] }, { "required": ["include"] }]))
         // A destination has a `url`, its own or that of `defaults`.
         .with("if", json!({ "required": ["defaults"], "properties": { "defaults": { "type": "object", "required": ["url"] } } }))
         .with("else", json!({ "properties": { "destinations": { "additionalProperties": { "type": "object", "required": ["url"] } } } }));
@@ -54,6 +56,36 @@ pub fn routes_file() -> Value {
         file,
         [("destination", destination::destination()), ("targets", route::targets()), ("value", destination::value())],
     )
+}
+
+/// The schema of a file that a routes.yaml includes.
+pub fn included_file() -> Value {
+    let file = Schema::of_type(["object"]).keys([("destinations", destinations()), ("routes", routes()), ("tests", test_case::tests())]);
+    document("an included file", file, [("destination", destination::destination()), ("targets", route::targets())])
+}
+
+fn destinations() -> Schema {
+    map(json!({ "pattern": destination::NAME }), kind::defined("destination"))
+        .says("The places that events are sent to, by name. A name is a label of metrics and part of every `webhook-id`.")
+}
+
+fn routes() -> Schema {
+    list(route::route()).says("Which events go where. Every route that matches applies, in the order of the file.")
+}
+
+/// One path needs no list around it.
+fn include() -> Schema {
+    let path = json!(format!(r"{}(?![\s\S]*(?:\*\*|[\[\]{{}}]|://))[\s\S]*[^/\s][^/]*\.(?:yaml|yml|json)$", kind::NO_VALUE));
+    Schema::of_type(["array", "string"])
+        .or_nothing()
+        .says(
+            "Files with more `destinations`, `routes` and `tests`: paths from this file's folder. `*` and `?` stand for what a name holds. Their routes \
+             come behind those of this file, in the order of this list, those of one `*` in the order of their paths.",
+        )
+        .with("pattern", path.clone())
+        .with("items", json!({ "type": "string", "pattern": path }))
+        .with("maxItems", json!(INCLUDED_MAX))
+        .examples([json!(["crm/*.yaml"]), json!("slack.yaml")])
 }
 
 /// The schema of a `*.test.yaml`.

@@ -6,12 +6,13 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{routes_file, tests_file};
+use super::{included_file, routes_file, tests_file};
 use crate::config::report::Report;
 use crate::config::{Severity, Values, load, load_for_dry_run, load_tests, yaml};
 
 /// A file in which every mapping of the schema stands, so that a test can change it at any place.
 const FILE: &str = r#"
+include: [a.yaml]
 source: { path: /w, api_keys: [{ sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }], dedupe: {} }
 defaults:
   { headers: {}, rate_limit: { rate: 1/s }, retry: {}, circuit: {}, success: $.ok, sign: { secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw] },
@@ -85,6 +86,11 @@ fn values() -> Vec<Value> {
         "a=b&c=d",
         "two\nlines",
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "crm/*.yaml",
+        "crm/**.yaml",
+        "crm/",
+        "a/[b].json",
+        "https://h/a.yml",
     ];
     let others = json!([
         null, true, 0, 1, 20, 1025, 2.5, -1, [], ["x"], ["a"], ["r"], [null], [1], {}, { "a": "x" }, { "a": {} }, { "x-a": 1 }, { "x-a": null },
@@ -212,7 +218,7 @@ fn refusals(validator: &Validator, file: &Value) -> Vec<String> {
 
 #[test]
 fn both_are_schemas_and_say_what_every_key_is() {
-    for schema in [routes_file(), tests_file()] {
+    for schema in [routes_file(), included_file(), tests_file()] {
         jsonschema::draft202012::meta::validate(&schema).unwrap();
         for (way, schema) in places(&schema) {
             let is_key_of_ours = matches!(way.last(), Some(Step::Key(name)) if name != "a" && name != "x-a");

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub(super) use parse::parse;
+pub(super) use parse::{Parsed, parse, parse_file};
 pub(super) use resolve::{looks_like_boolean, looks_like_number};
 
 /// A value of a YAML file, with its place.
@@ -97,6 +97,17 @@ pub enum Kind {
 }
 
 impl Node {
+    /// A node at a place, measured.
+    pub(super) fn new(span: Range<usize>, content: Content) -> Self {
+        let Measure { weight, bytes, depth } = match &content {
+            Content::Sequence(items) => measure(items.iter().map(|node| (0, node))),
+            Content::Mapping(entries) => measure(entries.iter().map(|(key, node)| (key.text.len(), node))),
+            Content::Scalar(scalar) => Measure { weight: 1, bytes: scalar.text.len() + 1, depth: 1 },
+            Content::Invalid => Measure { weight: 1, bytes: 0, depth: 1 },
+        };
+        Self { span, content, weight, bytes, depth }
+    }
+
     /// What to call this node in a message.
     pub fn noun(&self) -> &'static str {
         match &self.content {
@@ -152,4 +163,19 @@ impl Scalar {
             Kind::String => Some(Value::String(self.text.clone())),
         }
     }
+}
+
+struct Measure {
+    weight: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+/// The measures of a node with these children, each with the length of its key.
+fn measure<'n>(children: impl Iterator<Item = (usize, &'n Arc<Node>)>) -> Measure {
+    children.fold(Measure { weight: 1, bytes: 0, depth: 1 }, |sum, (key, child)| Measure {
+        weight: sum.weight.saturating_add(child.weight),
+        bytes: sum.bytes.saturating_add(key).saturating_add(child.bytes),
+        depth: sum.depth.max(child.depth + 1),
+    })
 }

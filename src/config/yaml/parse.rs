@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use serde_yaml::granit_parser::{self, Event, Marker, Parser, ScalarStyle};
 
+use super::super::files::BYTES_MAX;
 use super::super::finding::quoted;
 use super::super::report::Report;
 use super::{Content, Key, Node, Scalar, Style, resolve, syntax};
 
-/// Room for ten thousand routes of 400 bytes. (A Kubernetes ConfigMap holds 1 MiB.)
-const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Levels of lists and mappings, aliases counted in full. Whatever walks a tree may recurse.
 pub(super) const DEPTH_MAX: usize = 64;
-/// Nodes of a file, aliases counted in full: a route has 5 to 10, and more where it changes what is sent.
+/// Nodes of all files, aliases counted in full: a route has 5 to 10, and more where it changes what is sent.
 const NODES_MAX: usize = 200_000;
-/// Bytes that aliases may add to a file: whatever they name is read again at each.
+/// Bytes that aliases may add to all files: whatever they name is read again at each.
 const ALIASED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// `${NAME}` may stand unquoted between `{ }` and `[ ]`, where YAML gives braces a meaning of their own. So the
@@ -28,44 +27,64 @@ const STAND_INS: [(char, char); 7] =
 /// A stand-in is that many bytes longer than what it stands for.
 const STAND_IN_BYTES_MORE: usize = 2;
 
-/// The file's one document as a tree, with every duplicate key, tag and unknown alias reported; `None` where there
-/// is no tree.
+/// What came of a file.
+pub(in crate::config) enum Parsed {
+    /// Its one document.
+    Tree(Arc<Node>),
+    /// It holds nothing, or nothing but comments.
+    Nothing,
+    /// No tree; why has been reported.
+    Broken,
+}
+
+/// The one document of the first file, with every duplicate key, tag and unknown alias reported; `None` where there is no tree.
 pub(in crate::config) fn parse(report: &mut Report<'_>) -> Option<Arc<Node>> {
-    if report.text.len() > FILE_BYTES_MAX {
-        report.error(0..1, format!("the file is larger than {} MiB", FILE_BYTES_MAX / 1024 / 1024));
-        return None;
+    match parse_file(report, report.files().into_iter().next()?) {
+        Parsed::Tree(root) => Some(root),
+        Parsed::Nothing => {
+            report.error(0..0, "the file is empty").hint("`wiza-relay demo` shows a file to begin with");
+            None
+        }
+        Parsed::Broken => None,
     }
-    let file = report.text;
-    let input = Input::new(file);
+}
+
+/// The same of the file that is this part of the text. The places of its tree are places of the whole text.
+pub(in crate::config) fn parse_file(report: &mut Report<'_>, range: Range<usize>) -> Parsed {
+    if report.text.len() > BYTES_MAX {
+        let what = if report.files().len() > 1 { "the file is, with those that it includes," } else { "the file is" };
+        report.error(0..1, format!("{what} larger than {} MiB", BYTES_MAX / 1024 / 1024));
+        return Parsed::Broken;
+    }
+    let (start, file) = (range.start, report.text.get(range).unwrap_or_default());
+    let input = Input::new(file, start);
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.emit_unresolved_aliases = true;
     options.disallow_directives = true;
     options.flow_nesting_limit = DEPTH_MAX;
     options.block_nesting_limit = DEPTH_MAX;
-    let mut builder =
-        Builder { report, input: &input, frames: Vec::new(), anchors: HashMap::new(), root: None, nodes: 0, aliased_bytes: 0 };
+    let mut builder = Builder { report, input: &input, frames: Vec::new(), anchors: HashMap::new(), root: None };
     for event in Parser::new_from_str_with_options(&input.text, options) {
         match event {
-            Ok((event, span)) => builder.event(event, &span).ok()?,
-            Err(error) => {
-                let at = input.offset(error.marker());
-                let explanation = syntax::explain(&error, file, at);
-                let at = explanation.at.unwrap_or(at);
-                if builder.report.has_error_on_line_of(at) {
-                    // What this stumbles over was reported already, in better words.
-                    return None;
+            Ok((event, span)) => {
+                if builder.event(event, &span).is_err() {
+                    return Parsed::Broken;
                 }
-                builder.report.error(at..at + 1, explanation.message).hint = explanation.hint;
-                return None;
+            }
+            Err(error) => {
+                let at = input.offset(error.marker()) - start;
+                let explanation = syntax::explain(&error, file, at);
+                let at = start + explanation.at.unwrap_or(at);
+                // Otherwise what this stumbles over was reported already, in better words.
+                if !builder.report.has_error_on_line_of(at) {
+                    builder.report.error(at..at + 1, explanation.message).hint = explanation.hint;
+                }
+                return Parsed::Broken;
             }
         }
     }
-    let root = builder.root;
-    if root.is_none() {
-        report.error(0..0, "the file is empty").hint("`wiza-relay demo` shows a file to begin with");
-    }
-    root
+    builder.root.map_or(Parsed::Nothing, Parsed::Tree)
 }
 
 /// What the parser reads in place of the file.
@@ -73,11 +92,13 @@ struct Input<'a> {
     text: Cow<'a, str>,
     /// The offsets in `text` of the characters that stand for braces, in order.
     replaced: Vec<usize>,
+    /// Where the file begins in the text of all files.
+    start: usize,
 }
 
 impl<'a> Input<'a> {
-    fn new(file: &'a str) -> Self {
-        let unchanged = Self { text: Cow::Borrowed(file), replaced: Vec::new() };
+    fn new(file: &'a str, start: usize) -> Self {
+        let unchanged = Self { text: Cow::Borrowed(file), replaced: Vec::new(), start };
         if STAND_INS.iter().any(|(_, stand_in)| file.contains(*stand_in)) {
             return unchanged;
         }
@@ -112,14 +133,14 @@ impl<'a> Input<'a> {
             return unchanged;
         }
         text.push_str(rest);
-        Self { text: Cow::Owned(text), replaced }
+        Self { text: Cow::Owned(text), replaced, start }
     }
 
-    /// The byte offset in the file of a place in the parser's text.
+    /// The byte offset in the text of all files of a place in the parser's text.
     fn offset(&self, marker: &Marker) -> usize {
         let offset = marker.byte_offset().unwrap_or(0);
         let before = self.replaced.partition_point(|at| *at < offset);
-        offset - before * STAND_IN_BYTES_MORE
+        self.start + offset - before * STAND_IN_BYTES_MORE
     }
 
     fn range(&self, span: &granit_parser::Span) -> Range<usize> {
@@ -145,10 +166,6 @@ struct Builder<'r, 'a, 'i> {
     frames: Vec<Frame>,
     anchors: HashMap<usize, Arc<Node>>,
     root: Option<Arc<Node>>,
-    /// Nodes so far, aliases counted in full.
-    nodes: usize,
-    /// Bytes that aliases have added so far.
-    aliased_bytes: usize,
 }
 
 struct Frame {
@@ -290,13 +307,7 @@ impl Builder<'_, '_, '_> {
 
     /// Wraps finished content into a node, and hands it to whatever is open.
     fn complete(&mut self, span: Range<usize>, content: Content, anchor: usize) -> Result<(), Stop> {
-        let Measure { weight, bytes, depth } = match &content {
-            Content::Sequence(items) => measure(items.iter().map(|node| (0, node))),
-            Content::Mapping(entries) => measure(entries.iter().map(|(key, node)| (key.text.len(), node))),
-            Content::Scalar(scalar) => Measure { weight: 1, bytes: scalar.text.len() + 1, depth: 1 },
-            Content::Invalid => Measure { weight: 1, bytes: 0, depth: 1 },
-        };
-        let node = Arc::new(Node { span: span.clone(), content, weight, bytes, depth });
+        let node = Arc::new(Node::new(span.clone(), content));
         if anchor > 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
@@ -308,13 +319,13 @@ impl Builder<'_, '_, '_> {
         // Children were counted when they came, so a list or mapping adds itself alone. What an alias or a merge
         // brings along comes in one piece.
         let is_alias = node.span != *place;
-        self.nodes = self.nodes.saturating_add(if is_alias { node.weight } else { 1 });
-        self.aliased_bytes = self.aliased_bytes.saturating_add(if is_alias { node.bytes } else { 0 });
-        if self.nodes > NODES_MAX || node.weight > NODES_MAX {
+        self.report.nodes = self.report.nodes.saturating_add(if is_alias { node.weight } else { 1 });
+        self.report.aliased_bytes = self.report.aliased_bytes.saturating_add(if is_alias { node.bytes } else { 0 });
+        if self.report.nodes > NODES_MAX || node.weight > NODES_MAX {
             self.report.error(place.clone(), format!("more than {NODES_MAX} values, aliases counted in full"));
             return Err(Stop);
         }
-        if self.aliased_bytes > ALIASED_BYTES_MAX || node.bytes > ALIASED_BYTES_MAX {
+        if self.report.aliased_bytes > ALIASED_BYTES_MAX || node.bytes > ALIASED_BYTES_MAX {
             let limit = ALIASED_BYTES_MAX / 1024 / 1024;
             self.report.error(place.clone(), format!("more than {limit} MiB of text, aliases counted in full"));
             return Err(Stop);
@@ -368,21 +379,6 @@ impl Builder<'_, '_, '_> {
     }
 }
 
-struct Measure {
-    weight: usize,
-    bytes: usize,
-    depth: usize,
-}
-
-/// The measures of a node with these children, each with the length of its key.
-fn measure<'n>(children: impl Iterator<Item = (usize, &'n Arc<Node>)>) -> Measure {
-    children.fold(Measure { weight: 1, bytes: 0, depth: 1 }, |sum, (key, child)| Measure {
-        weight: sum.weight.saturating_add(child.weight),
-        bytes: sum.bytes.saturating_add(key).saturating_add(child.bytes),
-        depth: sum.depth.max(child.depth + 1),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Kind;
@@ -391,7 +387,7 @@ mod tests {
     #[test]
     fn stand_ins_keep_offsets() {
         let file = "a: {b: ${B}, c: x${C:-d, [#]}}\n# ${\nd: ${{ x }}\n";
-        let input = Input::new(file);
+        let input = Input::new(file, 0);
         assert_eq!(input.restore(&input.text), file);
         assert_eq!(input.replaced.len(), 9);
         for needle in ["c:", "}\n", "# ", "{{ x"] {
