@@ -4,8 +4,8 @@ use serde_json::Number;
 
 use super::fault::Problem;
 
-/// Digits that an `i64` holds whatever they are.
-const DIGITS_OF_I64: usize = 18;
+/// Integers with fewer digits are in the range of a 64-bit float, whatever the digits are.
+const DIGITS_IN_RANGE: usize = 309;
 
 /// The one integer whose digits no integer of Rust holds. It equals `0`, and it prints as it is written.
 pub const NEGATIVE_ZERO: &str = "-0";
@@ -55,19 +55,11 @@ pub(super) fn scan(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// A scanned number.
 pub(super) fn canonical(text: &str, is_integer: bool) -> Result<Number, Problem> {
-    if is_integer && text == NEGATIVE_ZERO {
-        // No integer of Rust has this sign, and parsing would drop it.
-        return Ok(Number::from_string_unchecked(text.to_owned()));
-    }
     if is_integer {
-        if text.len() <= DIGITS_OF_I64
-            && let Ok(integer) = text.parse::<i64>()
-        {
-            return Ok(Number::from(integer));
-        }
         // The range is checked also here, so that whoever reads such an integer as a float finds one.
-        let in_range = text.parse::<f64>().is_ok_and(f64::is_finite);
-        return if in_range { text.parse().map_err(|_| Problem::MalformedNumber) } else { Err(Problem::NumberTooLarge) };
+        let in_range = text.len() < DIGITS_IN_RANGE || text.parse::<f64>().is_ok_and(f64::is_finite);
+        // As it is written: a scanned integer has no other form, and parsing would drop the sign of -0.
+        return if in_range { Ok(Number::from_string_unchecked(text.to_owned())) } else { Err(Problem::NumberTooLarge) };
     }
     text.parse().ok().and_then(Number::from_f64).ok_or(Problem::NumberTooLarge)
 }

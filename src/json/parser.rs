@@ -80,7 +80,7 @@ impl<'t> Parser<'t> {
             self.skip_blanks();
             let value = self.value()?;
             self.members.push((name, value));
-            if self.ends(b'}', "`,` or `}`")? {
+            if self.ends(b'}').ok_or_else(|| self.expected("`,` or `}`"))? {
                 let mut object = Map::with_capacity(self.members.len() - first);
                 object.extend(self.members.drain(first..));
                 return Ok(Value::Object(object));
@@ -90,43 +90,32 @@ impl<'t> Parser<'t> {
 
     fn array(&mut self) -> Parsed<Value> {
         let length = self.lengths.next().and_then(|length| usize::try_from(length).ok());
-        let mut items = Vec::with_capacity(length.unwrap_or(0));
         if self.takes(b']') {
-            return Ok(Value::Array(items));
+            return Ok(Value::Array(Vec::new()));
         }
+        // Most lists have one item; from there on their room doubles, so that none ends with more than twice of what it needs.
+        let mut items = Vec::with_capacity(length.unwrap_or(1));
         loop {
             items.push(self.value()?);
-            if self.ends(b']', "`,` or `]`")? {
-                if items.capacity() > items.len() * 2 {
-                    items.shrink_to_fit();
-                }
+            if self.ends(b']').ok_or_else(|| self.expected("`,` or `]`"))? {
                 return Ok(Value::Array(items));
             }
         }
     }
 
-    /// Behind an item: whether that was the last one.
-    fn ends(&mut self, close: u8, either: &'static str) -> Parsed<bool> {
+    /// Steps over what stands behind an item: whether that was the last one. `None`: neither a comma nor what closes the list or object.
+    fn ends(&mut self, close: u8) -> Option<bool> {
         self.skip_blanks();
         if self.takes(b',') {
             self.skip_blanks();
-            return Ok(false);
+            return Some(false);
         }
-        if self.takes(close) { Ok(true) } else { Err(self.expected(either)) }
+        self.takes(close).then_some(true)
     }
 
     fn string(&mut self) -> Parsed<String> {
         self.at += 1;
-        match text::string(self.rest()) {
-            Ok((text, length)) => {
-                self.at += length;
-                Ok(text)
-            }
-            Err((problem, offset)) => {
-                self.at += offset;
-                Err(self.fault(problem))
-            }
-        }
+        text::string(self.text, &mut self.at).map_err(|problem| self.fault(problem))
     }
 
     fn number(&mut self) -> Parsed<Value> {
