@@ -29,8 +29,9 @@ const GENERATION_KEYS: usize = 225_000;
 /// Keys held at most; at least three quarters of them are the newest that there were. Beyond it the oldest are forgotten
 /// early, so at 100 events a second duplicates are known for about two hours.
 pub(super) const KEYS_MAX: usize = GENERATIONS * GENERATION_KEYS;
-/// Log rows forgotten in one go.
-const EXPIRY_ROWS_MAX: usize = 64;
+/// The oldest log rows, as many as are forgotten in one go. The limit is no parameter: SQLite compiles a statement anew whenever a
+/// parameter of `LIMIT` is bound, and this one is part of each commit.
+const OLDEST_ROWS: &str = "SELECT sequence, at, length(entries) FROM dedupe_log ORDER BY sequence LIMIT 64";
 const ENTRY_BYTES: usize = 32;
 
 type Table = HashMap<DedupeKey, EventId, BuildHasherDefault<PrefixHasher>>;
@@ -133,8 +134,8 @@ impl Dedupe {
     /// keys they held is returned, to be told to [`Dedupe::expired`] once it has succeeded.
     pub fn expire(&self, transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<usize> {
         let mut expired = 0;
-        let mut oldest = transaction.prepare_cached("SELECT sequence, at, length(entries) FROM dedupe_log ORDER BY sequence LIMIT ?")?;
-        let mut rows = oldest.query([i64::try_from(EXPIRY_ROWS_MAX).unwrap_or(i64::MAX)])?;
+        let mut oldest = transaction.prepare_cached(OLDEST_ROWS)?;
+        let mut rows = oldest.query([])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
             let at: i64 = row.get(1)?;
