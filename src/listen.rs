@@ -160,6 +160,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             // What goes wrong on a connection (a reset, malformed HTTP) is the other side's affair; hyper has answered
             // where there was something to answer.
             tokio::select! {
+                biased;
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },

@@ -7,6 +7,7 @@
 //! announces. One webhook alone always fits, whatever `max_body` says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,8 +34,9 @@ const TURN_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The budget.
 pub(super) struct Memory {
-    /// In units.
-    bodies: Arc<Semaphore>,
+    /// Units of the bodies' half that are free. Nobody waits for them, so a number does: giving back to a semaphore takes a lock.
+    bodies: AtomicU32,
+    /// Units of the values' half.
     values: Arc<Semaphore>,
     /// Units of each of them.
     half: u32,
@@ -46,7 +48,6 @@ pub(super) struct Memory {
 /// What one webhook has taken of the bodies' half. Given back when it is dropped, also where its sender hangs up.
 pub(super) struct Held {
     memory: Arc<Memory>,
-    permit: Option<OwnedSemaphorePermit>,
     units: u32,
 }
 
@@ -62,14 +63,14 @@ impl Memory {
     pub fn new(limit: u64, metrics: Arc<Metrics>) -> Arc<Self> {
         let units = usize::try_from(limit).unwrap_or(usize::MAX) / UNIT;
         let half = u32::try_from(units / 2).unwrap_or(u32::MAX).max(1);
-        let semaphore = || Arc::new(Semaphore::new(usize::try_from(half).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)));
+        let values = Semaphore::new(usize::try_from(half).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS));
         metrics.counted.receive_memory_limit_bytes.set(i64::try_from(limit).unwrap_or(i64::MAX));
-        Arc::new(Self { bodies: semaphore(), values: semaphore(), half, limit, metrics })
+        Arc::new(Self { bodies: AtomicU32::new(half), values: Arc::new(values), half, limit, metrics })
     }
 
     /// For a webhook of which nothing has come yet.
     pub fn held(self: &Arc<Self>) -> Held {
-        Held { memory: Arc::clone(self), permit: None, units: 0 }
+        Held { memory: Arc::clone(self), units: 0 }
     }
 
     /// What only ordinary webhooks may take of the bodies' half.
@@ -84,14 +85,17 @@ impl Memory {
     }
 
     /// Takes so many units of the bodies' half for a webhook that has `units` with them.
-    fn take(&self, missing: u32, units: u32) -> Result<OwnedSemaphorePermit, Answer> {
-        let no_memory = || Answer::NoMemory(self.limit);
+    fn take(&self, missing: u32, units: u32) -> Result<(), Answer> {
         let kept_free = if units <= ORDINARY_UNITS { 0 } else { self.kept_free() };
-        let wanted = usize::try_from(missing.saturating_add(kept_free)).unwrap_or(usize::MAX);
-        if self.bodies.available_permits() < wanted {
-            return Err(no_memory());
-        }
-        Arc::clone(&self.bodies).try_acquire_many_owned(missing).map_err(|_| no_memory())
+        let without = |free: u32| if free >= missing.saturating_add(kept_free) { Some(free - missing) } else { None };
+        self.bodies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, without).map_err(|_| Answer::NoMemory(self.limit))?;
+        self.note_taken(missing);
+        Ok(())
+    }
+
+    fn give_back(&self, units: u32) {
+        self.bodies.fetch_add(units, Ordering::Relaxed);
+        self.note_given_back(units);
     }
 
     fn note_taken(&self, units: u32) {
@@ -119,23 +123,16 @@ impl Held {
         if missing == 0 {
             return Ok(());
         }
-        let taken = self.memory.take(missing, units)?;
-        match &mut self.permit {
-            Some(permit) => permit.merge(taken),
-            None => self.permit = Some(taken),
-        }
+        self.memory.take(missing, units)?;
         self.units = units;
-        self.memory.note_taken(missing);
         Ok(())
     }
 
     /// Gives back what is held beyond so many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         let spare = self.units.saturating_sub(self.memory.units(bytes));
-        let Some(given_back) = self.permit.as_mut().and_then(|permit| permit.split(usize::try_from(spare).unwrap_or(0))) else { return };
-        drop(given_back);
         self.units -= spare;
-        self.memory.note_given_back(spare);
+        self.memory.give_back(spare);
     }
 
     /// Takes what reading a body needs. Where that is much it waits for a turn, which lasts until it is dropped; `None`: the value
@@ -161,7 +158,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.note_given_back(self.units);
+        self.memory.give_back(self.units);
     }
 }
 
@@ -196,7 +193,7 @@ mod tests {
         assert_eq!(in_use(&memory), 21 << 10);
         assert!(two.grow_to(23 << 10).is_ok());
         drop((one, two));
-        assert_eq!((in_use(&memory), memory.bodies.available_permits()), (0, 32));
+        assert_eq!((in_use(&memory), memory.bodies.load(Ordering::Relaxed)), (0, 32));
     }
 
     #[test]
@@ -209,7 +206,7 @@ mod tests {
         drop(large);
         assert!(other.grow_to(65 << 10).is_ok());
         drop((other, ordinary));
-        assert_eq!((in_use(&memory), memory.bodies.available_permits()), (0, 1024));
+        assert_eq!((in_use(&memory), memory.bodies.load(Ordering::Relaxed)), (0, 1024));
     }
 
     #[tokio::test]
