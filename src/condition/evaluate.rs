@@ -20,6 +20,9 @@ pub(super) const PATTERN_STEPS: usize = 10_000;
 /// A step pays for so many bytes of text times bytes of compiled pattern: the worst case. A search is mostly far
 /// quicker, but whoever sends the text may choose it.
 pub(super) const SEARCHED_PRODUCT_PER_STEP: usize = 8 * 1024;
+/// Up to so many members of an object it is quicker to look at each name than to hash the one that is wanted. Most objects of a
+/// payload have fewer, and most conditions begin with one of them.
+const FEW_MEMBERS: usize = 8;
 /// The longest pattern that is taken from a payload, in bytes.
 const FOUND_PATTERN_BYTES_MAX: usize = 1024;
 
@@ -262,6 +265,9 @@ impl<'v> Evaluation<'v> {
 /// Where one key leads.
 pub(super) fn child<'v>(node: &'v Value, key: &Key) -> Option<&'v Value> {
     match (key, node) {
+        (Key::Name(name), Value::Object(members)) if members.len() <= FEW_MEMBERS => {
+            members.iter().find_map(|(other, value)| (other == name).then_some(value))
+        }
         (Key::Name(name), Value::Object(members)) => members.get(name.as_str()),
         (Key::Index(index), Value::Array(elements)) => {
             let index = if *index < 0 { index + elements.len() as i64 } else { *index };

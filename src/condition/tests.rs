@@ -42,6 +42,17 @@ fn check_all(cases: &[(&str, bool)]) {
 }
 
 #[test]
+fn names_are_found_among_few_members_and_among_many() {
+    for count in 0..20 {
+        let payload: Value = Value::Object((0..count).map(|number| (format!("n{number}"), number.into())).collect());
+        for number in 0..20 {
+            assert_eq!(evaluate(&format!("n{number} == {number}"), &payload), Ok(number < count), "n{number} of {count}");
+            assert_eq!(evaluate(&format!("count($[\"n{number}\", \"\"]) == 1"), &payload), Ok(number < count), "n{number} of {count}");
+        }
+    }
+}
+
+#[test]
 fn sugar() {
     check_all(&[
         ("data.email_status == \"valid\"", true),
