@@ -170,16 +170,17 @@ impl Event {
     /// `account` where there is one.
     pub fn facts(&self) -> &Value {
         self.facts.get_or_init(|| {
-            let mut facts = serde_json::json!({
-                "id": self.id.to_string(),
-                "received_at": rfc3339_milliseconds(self.received_at),
-                "path": self.path,
-                "query": query_map(&self.query),
-            });
-            if let Some(account) = &self.account {
-                facts["account"] = Value::String(account.to_string());
-            }
-            facts
+            let facts = [
+                ("id", Some(self.id.to_string().into())),
+                ("received_at", Some(rfc3339_milliseconds(self.received_at).into())),
+                ("path", Some(self.path.as_str().into())),
+                ("query", Some(query_map(&self.query))),
+                ("account", self.account.as_ref().map(|account| account.to_string().into())),
+            ];
+            // `json!` would make room for one after the other.
+            let mut object = Map::with_capacity(facts.len());
+            object.extend(facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+            Value::Object(object)
         })
     }
 
