@@ -63,7 +63,7 @@ impl Listed for Delivery {
             Cell::whole(&self.id, plain),
             Cell::name(self.route.as_deref().unwrap_or("-"), 8),
         ];
-        let mut row = Row { cells, phrases: Vec::new() };
+        let mut row = Row { cells, phrases: Vec::new(), hangs: false };
         let with_batch = if self.batch.is_some() { ", in a batch" } else { "" };
         let status = self.last_status.map(|status| format!("status {status}"));
         if let Some(at) = self.delivered_at {
@@ -93,9 +93,9 @@ fn again(delivery: &Delivery, screen: &Screen) -> String {
         (None, None) => "due now".to_owned(),
         (Some(WaitsFor::Resume), _) => "waits for `wiza-relay resume`".to_owned(),
         (Some(WaitsFor::Line), _) => "waits for the one before it in its line".to_owned(),
-        (Some(WaitsFor::Probe), Some(at)) => format!("waits for a probe, at {at} or later"),
+        (Some(WaitsFor::Probe), Some(at)) => format!("waits for a probe, at {at}"),
         (Some(WaitsFor::Probe), None) => "waits for a probe, which is due now".to_owned(),
-        (Some(WaitsFor::Hold), Some(at)) => format!("again at {at}, when the rest is over that was asked for"),
+        (Some(WaitsFor::Hold), Some(at)) => format!("again at {at}, after the rest that was asked for"),
         (Some(WaitsFor::Hold), None) => "due now".to_owned(),
     }
 }

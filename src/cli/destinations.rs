@@ -102,19 +102,23 @@ fn became(name: &str, verb: &str, state: &DestinationState) -> String {
     }
 }
 
+/// A name is not shortened to less than this.
+const NAME_MIN: usize = 16;
+
 /// `hubspot  OPEN 2m  2,862 waiting (oldest 2m, about 50 min at 1/s)  401 INVALID_AUTHENTICATION  probe in 8s`.
 fn row(state: &DestinationState, screen: &Screen, now: Timestamp) -> Row {
     let plain = Style::new();
     let (word, style) = look(state.state);
     let since = ago(state.state_since.as_deref(), now);
     // What is behind the name matters more than its middle.
-    let room = screen.width.map_or(usize::MAX, |width| width / 4);
+    let room = screen.width.map_or(usize::MAX, |width| (width / 5).max(NAME_MIN));
     let mut row = Row {
         cells: vec![
             Cell::whole(shortened(&state.name, room), plain),
             Cell::whole(since.map_or(word.to_owned(), |since| format!("{word} {since}")), style),
         ],
         phrases: Vec::new(),
+        hangs: true,
     };
     row.say(backlog(state, now), plain);
     if state.dead_letters > 0 {

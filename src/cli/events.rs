@@ -55,7 +55,7 @@ impl Listed for Event {
             Cell::whole(&self.id, Style::new()),
             Cell::name(self.kind.as_deref().unwrap_or("-"), 8),
         ];
-        let mut row = Row { cells, phrases: Vec::new() };
+        let mut row = Row { cells, phrases: Vec::new(), hangs: false };
         row.say(self.account.as_ref().map(|account| format!("account {account}")).unwrap_or_default(), Style::new());
         row.say(self.reason.clone().unwrap_or_default(), Style::new());
         for delivery in &self.deliveries {

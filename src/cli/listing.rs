@@ -176,7 +176,11 @@ impl Lister {
 
     /// The heading, once, with columns that these rows fit.
     fn begin<T: Listed>(&mut self, rows: &[Row]) {
-        let heading = Row { cells: T::HEADING.iter().map(|name| Cell::whole(*name, Style::new().bold())).collect(), phrases: Vec::new() };
+        let heading = Row {
+            cells: T::HEADING.iter().map(|name| Cell::whole(*name, Style::new().bold())).collect(),
+            phrases: Vec::new(),
+            hangs: false,
+        };
         self.table.fit(std::slice::from_ref(&heading));
         self.table.fit(rows);
         if !std::mem::replace(&mut self.has_begun, true) {

@@ -15,6 +15,11 @@ const INDENT: usize = 4;
 /// Names are not shortened to less than this as long as there is another way.
 const NAME_COMFORTABLE: usize = 16;
 
+/// A column of so much is narrow, and worth keeping straight.
+const NARROW: usize = 20;
+/// Behind the cells there is room for words where this is left of the line.
+const ROOM: usize = 40;
+
 /// A text in a column.
 #[derive(Debug)]
 pub(super) struct Cell {
@@ -41,8 +46,11 @@ impl Cell {
 pub(super) struct Row {
     /// In columns.
     pub cells: Vec<Cell>,
-    /// Behind them: phrases, each on one line if it fits one.
+    /// Behind them: phrases, each on one line if it fits one. They go on below where they began if they fit there; otherwise at the
+    /// beginning of the next line, unless it `hangs`.
     pub phrases: Vec<(String, Style)>,
+    /// Whether phrases stay behind the cells even if some of them have to be broken for that.
+    pub hangs: bool,
 }
 
 impl Row {
@@ -80,12 +88,12 @@ impl Table {
             let text = shortened(&cell.text, *width);
             writer.place(&text, cell.style, *width);
         }
-        let left = screen.width.map_or(usize::MAX, |width| width.saturating_sub(writer.column + GAP.len()));
+        let begin = writer.end(0);
+        let left = screen.width.map_or(usize::MAX, |width| width.saturating_sub(begin));
         let wanted = row.phrases.iter().map(|(phrase, _)| phrase.width() + GAP.len()).sum::<usize>().saturating_sub(GAP.len());
         if wanted > left {
-            // Behind the cells, if that leaves half of the line.
-            if left >= screen.width.unwrap_or(0) / 2 {
-                writer.indent = writer.column + GAP.len();
+            if left >= ROOM && (row.hangs || row.phrases.iter().all(|(phrase, _)| phrase.width() <= left)) {
+                writer.indent = begin;
             } else {
                 writer.new_line();
             }
@@ -111,8 +119,8 @@ impl Table {
             }
         };
         shrink(&mut widths, &mut excess, NAME_COMFORTABLE);
-        // Then this row leaves its columns: one long id does not take the names of all others.
-        for (width, cell) in widths.iter_mut().zip(&row.cells).rev() {
+        // Then this row leaves a wide column: one long id does not take the names of all others.
+        for (width, cell) in widths.iter_mut().zip(&row.cells).rev().filter(|(width, _)| **width > NARROW) {
             let spare = width.saturating_sub(cell.text.width()).min(excess);
             *width -= spare;
             excess -= spare;
@@ -228,6 +236,7 @@ mod tests {
                 Cell::name("a route with a rather long name", 8),
             ],
             phrases: Vec::new(),
+            hangs: false,
         };
         row.say("status 422: not worth repeating", Style::new());
         row.say("\"no such person\"", Style::new());
@@ -256,7 +265,7 @@ mod tests {
 
     #[test]
     fn words_go_on_behind_the_cells_where_these_leave_room() {
-        let mut row = Row { cells: vec![Cell::name("crm", 12), Cell::whole("OPEN 2m", Style::new())], phrases: Vec::new() };
+        let mut row = Row { cells: vec![Cell::name("crm", 12), Cell::whole("OPEN 2m", Style::new())], phrases: Vec::new(), hangs: false };
         row.say("2,862 waiting (oldest 2m, about 50 min at 1/s)", Style::new());
         row.say("401 INVALID_AUTHENTICATION: the token has expired", Style::new());
         let mut table = Table::default();
@@ -267,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_phrase_longer_than_a_line_is_broken_between_words() {
-        let mut row = Row { cells: vec![Cell::whole("x", Style::new())], phrases: Vec::new() };
+        let mut row = Row { cells: vec![Cell::whole("x", Style::new())], phrases: Vec::new(), hangs: true };
         row.say("one two three four five six seven eight nine ten eleven twelve", Style::new());
-        let lines = Table::default().lines(&row, &screen(Some(40)));
-        assert_eq!(lines, "x  one two three four five six seven\n   eight nine ten eleven twelve\n");
+        let lines = Table::default().lines(&row, &screen(Some(43)));
+        assert_eq!(lines, "x  one two three four five six seven eight\n   nine ten eleven twelve\n");
     }
 
     #[test]

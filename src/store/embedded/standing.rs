@@ -68,7 +68,7 @@ pub(super) fn write(connection: &Connection, destination: DestinationKey, standi
         .prepare_cached(
             "UPDATE destinations SET circuit = :circuit, open_until = :open_until, hold_until = :hold_until,
                circuit_since = CASE WHEN circuit = :circuit OR (:is_open AND circuit IN (1, 4)) THEN circuit_since ELSE :now END,
-               circuit_by = CASE WHEN circuit = :circuit THEN coalesce(:by, circuit_by) ELSE :by END,
+               circuit_by = CASE WHEN circuit = :circuit THEN coalesce(circuit_by, :by) ELSE :by END,
                hold_since = CASE WHEN :hold_until IS NULL THEN NULL WHEN hold_until > :now THEN coalesce(hold_since, :now) ELSE :now END
              WHERE key = :key",
         )?
