@@ -48,13 +48,16 @@ impl Check {
         let errors = load::count(&file.loaded.findings, Severity::Error);
         let warnings = load::count(&file.loaded.findings, Severity::Warning);
         let rules_are_good = errors == 0 && !(self.strict && warnings > 0);
-        let unfit = self.store.as_ref().and_then(|store| Embedded::inspect(store).err());
-        let is_good = rules_are_good && unfit.is_none();
+        let looked = self.store.as_ref().map(|store| Embedded::inspect(store));
+        let is_good = rules_are_good && !matches!(looked, Some(Err(_)));
         if self.json {
             let mut answer = json!({"ok": is_good, "findings": file.loaded.findings});
-            if let (Some(store), Some(answer)) = (&self.store, answer.as_object_mut()) {
-                let error = unfit.as_ref().map(ToString::to_string);
-                answer.insert("store".to_owned(), json!({"path": store, "ok": error.is_none(), "error": error}));
+            if let (Some(store), Some(looked), Some(answer)) = (&self.store, &looked, answer.as_object_mut()) {
+                let error = looked.as_ref().err().map(ToString::to_string);
+                answer.insert(
+                    "store".to_owned(),
+                    json!({"path": store, "ok": error.is_none(), "is_there": !matches!(looked, Ok(false)), "error": error}),
+                );
             }
             out::json(&answer);
         } else {
@@ -73,11 +76,13 @@ impl Check {
                 None => out::line(format_args!("{}: {}, {}", path.display(), counted(errors, "error"), counted(warnings, "warning"))),
             }
         }
-        if let Some(error) = unfit {
-            return Ending::Failed(error.to_string());
-        }
-        if let Some(store) = self.store.filter(|_| !self.json) {
-            out::line(format_args!("{}: good, a store that this version opens", store.display()));
+        match (looked, &self.store) {
+            (Some(Err(error)), _) => return Ending::Failed(error.to_string()),
+            (Some(Ok(is_there)), Some(store)) if !self.json => {
+                let found = if is_there { "good, a store that this version opens" } else { "no store is there yet; `serve` makes one" };
+                out::line(format_args!("{}: {found}", store.display()));
+            }
+            _ => {}
         }
         if is_good { Ending::Good } else { Ending::No }
     }

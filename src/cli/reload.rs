@@ -32,12 +32,12 @@ impl Reload {
     }
 }
 
-/// `version df5a8ca114db is in effect since 2026-01-31T08:00:00.000Z`
+/// `reloaded: version df5a8ca114db, in effect since 2026-01-31T08:00:00.000Z`. Where the watch on the file was quicker, it is in effect already.
 fn told(answer: &Value) -> String {
     let (version, since) = (text(&answer["version"]), text(&answer["since"]));
     match answer["status"].as_str() {
-        Some("unchanged") => format!("nothing has changed: version {version} is in effect since {since}"),
-        _ => format!("reloaded: version {version} is in effect since {since}"),
+        Some("unchanged") => format!("in effect already: version {version}, since {since}"),
+        _ => format!("reloaded: version {version}, in effect since {since}"),
     }
 }
 

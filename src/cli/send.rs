@@ -14,9 +14,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::load::counted;
 use super::wiza::{self, Answered, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
 use super::{Ending, block_on, out};
-use crate::durations;
+use crate::{config, durations};
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -136,7 +137,9 @@ fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
                 return Sample::parse(text.as_bytes());
             }
             let body = std::fs::read(Path::new(wanted)).map_err(|error| {
-                format!("--sample {wanted}: neither a sample ({}) nor a file that can be read: {error}", wiza::sample_names())
+                let names = wiza::sample_names();
+                let near = config::near(wanted, names.split(", ")).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                format!("--sample {wanted}: neither a sample ({names}) nor a file that can be read: {error}{near}")
             })?;
             Sample::parse(&body).map_err(|error| format!("--sample {wanted}: {error}"))
         })
@@ -240,7 +243,8 @@ impl Summary {
 
     fn print(&mut self, elapsed: Duration, quiet: bool) {
         let total: u64 = self.answers.values().map(|alike| alike.count).sum();
-        out::line(format_args!("{total} webhooks in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed)));
+        let webhooks = counted(usize::try_from(total).unwrap_or(usize::MAX), "webhook");
+        out::line(format_args!("{webhooks} in {:.2} s ({:.0}/s)", elapsed.as_secs_f64(), per_second(total, elapsed)));
         for (answer, Alike { count, detail }) in &self.answers {
             let detail = detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             out::line(format_args!("  {count:>8}  {answer}{detail}"));

@@ -83,6 +83,10 @@ async fn a_name_that_there_is_not_is_an_error_with_what_was_meant_and_one_that_t
     for command in ["pause", "resume"] {
         relay.ask(&[command, "cmr"]).await.assert_refused(1, &["there is no destination `cmr`; did you mean `crm`?", "`slack`"]);
     }
+    for command in [&["events"][..], &["deliveries"], &["redrive", "--dry-run"]] {
+        let ran = relay.ask(&[command, &["--since", "1h", "--until", "2h"]].concat()).await;
+        ran.assert_refused(1, &["is not before `until`", "nothing lies between them"]);
+    }
     // A route that has left the file still names what it sent.
     relay.webhook(reveal(1)).accepted().await;
     relay.write_rules(two(&crm, &slack, "").replace("name: everything", "name: all"));
@@ -102,7 +106,7 @@ async fn a_reload_says_which_version_is_in_effect_and_since_when_and_whether_it_
     assert!(version.len() == 12 && since.ends_with('Z') && first["refused"].is_null(), "{first}");
 
     let ran = relay.ask(&["reload"]).await;
-    let told = format!("nothing has changed: version {version} is in effect since {since}\n");
+    let told = format!("in effect already: version {version}, since {since}\n");
     assert_eq!((ran.code, ran.output), (Some(0), told), "what was in effect before is so since before");
     assert_eq!(in_effect(&relay).await, first);
     let log = relay.log();
@@ -154,6 +158,7 @@ async fn send_shows_the_events_ids_and_the_relays_reasons() {
     let known: Vec<Value> = relay.listed(&["events"]).await.iter().map(|event| event["id"].clone()).collect();
     assert!(lines.iter().all(|line| line["answer"] == "accepted" && line["status"] == 200 && known.contains(&line["id"])), "{all:?}");
 
+    send(&["--sample", "vaild"]).await.assert_refused(2, &["did you mean `valid`?"]);
     let wrong = run(&["send", "--url", &url, "--api-key", "wrong", "--count", "2"]).await;
     assert_eq!(wrong.code, Some(1));
     assert!(wrong.output.contains("2  401: x-auth-key is missing, or is not the SHA-256"), "{wrong:?}");
@@ -196,6 +201,8 @@ async fn check_is_good_only_where_the_store_is_too_and_says_that_it_looked() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.output.contains(&format!("{store}: good, a store that this version opens")), "{ran:?}");
     let folder = tempfile::tempdir().unwrap();
+    let ran = run(&["check", &rules, "--store", &folder.path().display().to_string()]).await;
+    assert!(ran.code == Some(0) && ran.output.contains(": no store is there yet; `serve` makes one"), "{ran:?}");
     std::fs::write(folder.path().join("relay.db"), "no store at all, but a text that is somewhat longer than a header").unwrap();
     let other = folder.path().display().to_string();
     let ran = run(&["check", &rules, "--store", &other, "--json"]).await;

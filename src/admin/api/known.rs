@@ -3,12 +3,13 @@
 use super::Api;
 use crate::admin::problem::Problem;
 use crate::config;
+use crate::event::rfc3339_milliseconds;
 use crate::listing::Filter;
 
 /// Names that an answer lists at most.
 const LISTED_MAX: usize = 20;
 
-/// Refuses the names of a destination, a route or an account that are neither in the rules nor in the store.
+/// Refuses the names of a destination or a route that are neither in the rules nor in the store, and times between which nothing lies.
 pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
     if let Some(wanted) = &filter.destination {
         let known = destinations(api);
@@ -19,7 +20,13 @@ pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
         let known = api.store.route_names().await?;
         among("route", wanted, &known).map_err(Problem::bad_request)?;
     }
-    Ok(())
+    match (filter.since, filter.until) {
+        (Some(since), Some(until)) if since >= until => {
+            let (since, until) = (rfc3339_milliseconds(since), rfc3339_milliseconds(until));
+            Err(Problem::bad_request(format!("since: {since} is not before `until`, {until}: nothing lies between them")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Every destination that the store knows, the configured ones among them.

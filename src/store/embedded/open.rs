@@ -151,16 +151,16 @@ impl Embedded {
     /// Whether a store in `folder` could be opened by this version, without opening it for writing.
     ///
     /// # Errors
-    /// As [`Embedded::open`]. A folder without a store is fine.
-    pub fn inspect(folder: &Path) -> Result<(), StoreError> {
+    /// As [`Embedded::open`]. A folder without a store is fine: `false`.
+    pub fn inspect(folder: &Path) -> Result<bool, StoreError> {
         let path = folder.join(FILE_NAME);
         if !path.exists() {
-            return Ok(());
+            return Ok(false);
         }
         let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
         let connection =
             Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| refuse(plain_words(&error)))?;
-        schema::version(&connection).map(|_| ()).map_err(|error| refuse(schema_words(&error)))
+        schema::version(&connection).map(|_| true).map_err(|error| refuse(schema_words(&error)))
     }
 }
 
