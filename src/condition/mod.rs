@@ -39,6 +39,7 @@ mod call_parser;
 mod canonical;
 mod compare;
 mod compared;
+mod dead_ends;
 mod evaluate;
 mod explain;
 mod foresight;
@@ -64,6 +65,7 @@ mod property_tests;
 mod tests;
 
 pub use compared::Compared;
+pub use dead_ends::{Shape, Shapes};
 pub use explain::{Finding, Found};
 pub use foresight::{Contradiction, Demands};
 pub use index::{Candidates, Index};
@@ -120,6 +122,11 @@ impl Condition {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         surprises::of_condition(&self.0.logical)
+    }
+
+    /// Steps that never find anything, by the shapes that are known.
+    pub fn dead_ends(&self, shapes: Shapes<'_>) -> Vec<Surprise> {
+        dead_ends::of_condition(&self.0.logical, shapes)
     }
 
     /// The values that it compares the payload's with, those inside `[?...]` included.
@@ -231,6 +238,11 @@ impl Query {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         surprises::of_query(&self.0)
+    }
+
+    /// Steps that never find anything, by the shapes that are known.
+    pub fn dead_ends(&self, shapes: Shapes<'_>) -> Vec<Surprise> {
+        dead_ends::of_query(&self.0, shapes)
     }
 
     /// The values that its filters compare the payload's with; `text` is what was parsed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::SyntaxError;
-use super::ast::{Logical, Operand, Path, Root, Segment, Selector};
+use super::ast::{Key, Logical, Operand, Path, Root, Segment, Selector};
 use super::call_parser::FUNCTIONS;
 use super::canonical::{self, Steps};
 use super::lexer::{Kind, Token, is_blank};
@@ -309,6 +309,11 @@ fn as_filter(parser: &Parser<'_>, path: &Path, operator: &str, other: &Operand, 
     let prefix = match parser.slice(&path.span).starts_with(['@', '$']) {
         true => prefix.as_str(),
         false => prefix.strip_prefix("@.").unwrap_or(&prefix),
+    };
+    // `[0]` behind a filter is asked of each element, so it is not what was meant.
+    let after = match after {
+        [Segment::Child(selectors), after @ ..] if matches!(selectors.as_slice(), [Selector::Key(Key::Index(_))]) => after,
+        after => after,
     };
     let after = Steps(&[], after);
     Some(match many {

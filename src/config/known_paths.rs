@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::condition::{Condition, PathRoot, Step, Surprise, UsedPath};
+use crate::condition::{Condition, PathRoot, Shape, Step, Surprise, UsedPath};
 use crate::transform::{ReadPath, Selection};
 
 use super::decode::{Accounts, Decoder};
@@ -30,6 +30,7 @@ impl Decoder<'_> {
     /// that are no fact of the relay's.
     pub(super) fn warn_of_condition(&mut self, node: &Node, text: &Text, condition: &Condition) {
         self.warn_of_paths(node, text, &condition.paths(), condition.surprises(), &Kinds::taken_by(condition));
+        self.warn_of_surprises(node, text, condition.dead_ends(&shape_at));
     }
 
     /// The same for a path `$...`, or `@...` inside of `$each`.
@@ -37,6 +38,9 @@ impl Decoder<'_> {
         let paths = selection.paths_from(self.element.as_deref());
         let paths = if self.scope.of_batch { Vec::new() } else { paths };
         self.warn_of_paths(node, text, &paths, selection.surprises(), &Kinds::all());
+        if !self.scope.of_batch {
+            self.warn_of_surprises(node, text, selection.dead_ends(&shape_at));
+        }
     }
 
     fn warn_of_paths(&mut self, node: &Node, text: &Text, paths: &[UsedPath], surprises: Vec<Surprise>, kinds: &Kinds) {
@@ -208,6 +212,15 @@ fn is_unknown(used: &UsedPath, kinds: &Kinds) -> bool {
 /// Whether these names, joined by dots, lead to something that Wiza sends.
 pub(super) fn is_known(path: &str) -> bool {
     Kinds::all().have(path)
+}
+
+/// What Wiza sends at a path: its lists hold objects.
+fn shape_at(path: &str) -> Shape {
+    match path {
+        _ if LISTS.contains(&path) => Shape::ListOfObjects,
+        _ if is_single(path) => Shape::Single,
+        _ => Shape::Unknown,
+    }
 }
 
 /// Whether Wiza sends a single value under these names, and nothing below them.

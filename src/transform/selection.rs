@@ -13,7 +13,7 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
-use crate::condition::{Query, Step, Surprise, SyntaxError, TooManySteps, UsedPath};
+use crate::condition::{Query, Shapes, Step, Surprise, SyntaxError, TooManySteps, UsedPath};
 
 /// A compiled JSONPath query (RFC 9535) over the payload. Cloning shares it.
 #[derive(Clone)]
@@ -63,6 +63,11 @@ impl Selection {
     /// What it says that is hardly ever meant.
     pub fn surprises(&self) -> Vec<Surprise> {
         self.query.surprises()
+    }
+
+    /// Steps of it that never find anything, by the shapes that are known.
+    pub fn dead_ends(&self, shapes: Shapes<'_>) -> Vec<Surprise> {
+        self.query.dead_ends(shapes)
     }
 
     /// Compiles a query that begins at an element, `@...`.

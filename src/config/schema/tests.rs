@@ -355,7 +355,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "when-words-of-other-languages",
         ],
     ),
-    ("the language of paths", &["body-path-bad", "body-path-with-variable"]),
+    ("the language of paths", &["body-path-bad", "body-path-with-variable", "path-index-behind-filter"]),
     (
         "the language of templates",
         &[
