@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::config::{Config, Expectation, TestCase};
 use crate::event::{Event, EventId, parse_payload};
 use crate::explain::{Decided, Delivery, explain};
-use crate::transform::Request;
+use crate::transform::{Request, are_lines};
 
 /// Differences that are told of one test. Nobody reads more.
 pub const DIFFERENCES_MAX: usize = 50;
@@ -199,7 +199,11 @@ fn contains(found: &Value, wanted: &Value) -> bool {
 fn body_of(request: &Request) -> Value {
     let text = || Value::String(String::from_utf8_lossy(&request.body).into_owned());
     let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.contains("json") { crate::json::parse(&request.body).unwrap_or_else(|_| text()) } else { text() }
+    if kind.contains("json") && !are_lines(&request.headers) {
+        crate::json::parse(&request.body).unwrap_or_else(|_| text())
+    } else {
+        text()
+    }
 }
 
 fn below(place: &str, key: &str) -> String {

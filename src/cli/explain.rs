@@ -14,6 +14,7 @@ use super::{Ending, load, out, rules, wiza};
 use crate::config::{Config, Severity};
 use crate::event::{Event, EventId, parse_payload};
 use crate::explain::{self, Decided, Delivery, Explanation};
+use crate::transform::are_lines;
 
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
@@ -161,7 +162,8 @@ fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
             let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
             entry["url"] = json!(config.secrets.mask(delivery.shown_url(request)));
             entry["headers"] = Value::Object(headers);
-            entry["body"] = crate::json::parse(body.as_bytes()).unwrap_or(Value::String(body));
+            let is_one = !are_lines(&request.headers);
+            entry["body"] = crate::json::parse(body.as_bytes()).ok().filter(|_| is_one).unwrap_or(Value::String(body));
             entry["error"] = Value::Null;
         }
         Err(error) => {

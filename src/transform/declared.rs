@@ -53,6 +53,12 @@ fn fault(content_type: &str, text: &str) -> Option<Fault> {
     }
 }
 
+/// Whether the headers say of a text that it is lines of JSON: then it is shown as it stands, also where it is one line.
+pub(crate) fn are_lines(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|content_type| content_type.to_str().ok());
+    content_type.and_then(Declared::by) == Some(Declared::Lines)
+}
+
 /// How an error ends that is about this.
 const DECLARED: &str = "and `content-type` says that it is JSON";
 

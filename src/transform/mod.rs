@@ -86,7 +86,7 @@ pub(crate) use batch::is_json;
 pub use batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch};
 pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
 pub use context::RenderContext;
-pub(crate) use declared::declares_json;
+pub(crate) use declared::{are_lines, declares_json};
 use errors::Failures;
 pub use errors::{FAILURES_TOLD_MAX, Failure, RenderError, TemplateError};
 pub(crate) use foreign::hint as foreign_hint;

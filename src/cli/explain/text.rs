@@ -9,6 +9,7 @@ use crate::condition::Finding;
 use crate::config::Config;
 use crate::event::Event;
 use crate::explain::{self, Decided, Delivery, Explanation, Verdict};
+use crate::transform::are_lines;
 use crate::visible;
 
 /// The longest value that is shown of a path, in characters.
@@ -153,8 +154,8 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
     }
     let body = config.secrets.mask(&String::from_utf8_lossy(&request.body));
     let body = match crate::json::parse(body.as_bytes()) {
-        Ok(value) => visible::json(&serde_json::to_string_pretty(&value).unwrap_or(body)).into_owned(),
-        Err(_) => body,
+        Ok(value) if !are_lines(&request.headers) => visible::json(&serde_json::to_string_pretty(&value).unwrap_or(body)).into_owned(),
+        Ok(_) | Err(_) => body,
     };
     if !body.is_empty() {
         let _ = writeln!(out);
