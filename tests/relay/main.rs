@@ -53,6 +53,7 @@ mod reloading;
 mod replies;
 mod restart;
 mod retention;
+mod scripts;
 mod secret_in_url;
 mod securing;
 mod seeing_why;
