@@ -122,7 +122,7 @@ impl Decoder<'_> {
     }
 
     fn warn_of(&mut self, node: &Node, range: Range<usize>, used: &UsedPath, kinds: &Kinds, near: Option<String>) -> &mut Draft {
-        let near = near.map(|near| self.near_as_written(node, &range, near));
+        let near = self.of_element(node, &range, used).or_else(|| near.map(|near| self.near_as_written(node, &range, near)));
         let path = quoted(&format!("{}{}", prefix(used), used.names().join(".")));
         // What another kind has is no slip of the pen.
         let only = kinds.only_type().filter(|_| Kinds::all().have(&used.names().join(".")));
@@ -148,6 +148,15 @@ impl Decoder<'_> {
         let written = scalar.text.get(range.clone())?;
         let begins = |root: &str| written.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         (self.scope.in_each && (begins("@") || begins("item"))).then(|| written.to_owned())
+    }
+
+    /// What was meant by a path of the payload that is one of the element of the `$each` around it: `$.number` for `@.number`.
+    fn of_element(&self, node: &Node, range: &Range<usize>, used: &UsedPath) -> Option<String> {
+        let element = self.element.as_ref().filter(|_| self.scope.in_each && used.root == PathRoot::Payload)?;
+        let path: Vec<&str> = names_of(element).into_iter().chain(used.names()).collect();
+        let Content::Scalar(scalar) = &node.content else { return None };
+        let root = if scalar.text.get(range.clone())?.starts_with('$') { "@" } else { "item" };
+        is_known(&path.join(".")).then(|| format!("{root}.{}", used.names().join(".")))
     }
 
     /// A known path as it would be written in place of this one: inside of `$each` from the element.

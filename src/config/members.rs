@@ -160,9 +160,11 @@ impl Walk<'_, '_> {
             Some((Step::Element, rest)) => rest,
             Some((Step::Name(name), _)) => {
                 let message = format!("this is the list of the members' bodies, which has no {}", quoted(name));
-                self.decoder
-                    .warning_in(node, span, message)
-                    .hint(format!("write `$[*].{name}` for that of each member, `$[0].{name}` for the first"));
+                let hint = match self.element {
+                    Some(_) => format!("write `@.{name}` for that of the element"),
+                    None => format!("write `$[*].{name}` for that of each member, `$[0].{name}` for the first"),
+                };
+                self.decoder.warning_in(node, span, message).hint(hint);
                 return;
             }
         };
