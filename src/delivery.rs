@@ -139,6 +139,14 @@ pub struct Claim {
     pub batch: Option<Arc<[Member]>>,
 }
 
+impl Claim {
+    /// From when the deadline counts: of a batch that of its oldest member.
+    pub fn oldest(&self) -> Timestamp {
+        let others = self.batch.iter().flat_map(|others| others.iter()).map(|member| member.since);
+        others.fold(self.since, Timestamp::min)
+    }
+}
+
 /// A delivery that goes in one request with its batch's leader.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -148,6 +156,8 @@ pub struct Member {
     pub event: Arc<Event>,
     /// The route that sends it there.
     pub route: Option<RouteKey>,
+    /// As a claim's.
+    pub since: Timestamp,
 }
 
 /// One try to deliver: what was seen, without a judgement.
@@ -196,6 +206,9 @@ pub enum AttemptResult {
     Failed(FailureReason, String),
     /// The request could not be made from the event: nothing was sent.
     NotRendered(String),
+    /// No attempt was made, because none is to be made any more: the time is over, or the destination refuses the event. The text
+    /// says why.
+    Withheld(String),
     /// A batch's request could not be made of its members together, though of each alone: nothing was sent, and each goes alone.
     NotTogether(String),
     /// The destination answered, and nothing of that is kept but the kind of what went wrong; `None` if it was delivered.
@@ -224,6 +237,7 @@ impl AttemptResult {
             | Self::Silent(_)
             | Self::Failed(..)
             | Self::NotRendered(_)
+            | Self::Withheld(_)
             | Self::NotTogether(_)
             | Self::Unkept(_) => None,
         }
@@ -238,12 +252,13 @@ impl AttemptResult {
             | Self::Silent(error)
             | Self::Failed(_, error)
             | Self::NotRendered(error)
+            | Self::Withheld(error)
             | Self::NotTogether(error) => Some(error),
             Self::Unkept(failure) => failure.map(FailureReason::label),
         }
     }
 
-    /// The kind of what went wrong, as far as the status tells; `None` if it was delivered.
+    /// The kind of what went wrong, as far as the status tells; `None` if it was delivered, or if nothing was attempted.
     pub fn failure(&self) -> Option<FailureReason> {
         match self {
             Self::Replied { status: 200..=299, shortcoming: None, .. } => None,
@@ -258,6 +273,7 @@ impl AttemptResult {
             Self::Silent(_) => Some(FailureReason::Timeout),
             Self::Failed(reason, _) => Some(*reason),
             Self::NotRendered(_) | Self::NotTogether(_) => Some(FailureReason::Unrenderable),
+            Self::Withheld(_) => None,
             Self::Unkept(failure) => *failure,
         }
     }

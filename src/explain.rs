@@ -15,6 +15,7 @@ use crate::event::{Event, EventId};
 use crate::route;
 use crate::trace_context::Span;
 use crate::transform::{self, BatchError, Member, RenderContext, RenderError, Request};
+use crate::withhold::Withheld;
 
 /// Nobody asks a token server in a dry run.
 const TOKEN_STAND_IN: HeaderValue = HeaderValue::from_static("Bearer (a token of the token server's)");
@@ -26,6 +27,8 @@ pub struct Explanation<'c> {
     pub routes: Vec<Verdict<'c>>,
     /// What would be sent, in the order of the routes.
     pub deliveries: Vec<Delivery<'c>>,
+    /// Destinations that a route names and that would get nothing.
+    pub withheld: Vec<Kept<'c>>,
     /// No route took the event.
     pub unmatched: bool,
 }
@@ -35,6 +38,19 @@ impl Explanation<'_> {
     pub fn dead(&self) -> usize {
         self.deliveries.iter().filter(|delivery| delivery.request.is_err()).count()
     }
+}
+
+/// A delivery that would not be planned.
+#[derive(Debug)]
+pub struct Kept<'c> {
+    /// The destination's name.
+    pub destination: &'c str,
+    /// The route that names it, or `(unmatched)`.
+    pub route: &'c str,
+    /// Why.
+    pub withheld: Withheld,
+    /// Each comparison of the guard, where that refuses the event.
+    pub why: Vec<Finding>,
 }
 
 /// How a route came out.
@@ -115,7 +131,14 @@ pub fn explain<'c>(config: &'c Config, event: &Arc<Event>, now: Timestamp) -> Ex
         })
         .collect();
     let deliveries = decision.deliveries.iter().filter_map(|(place, route)| delivery(config, event, *place, *route, now)).collect();
-    Explanation { routes, deliveries, unmatched: decision.unmatched }
+    let kept = |(place, route, withheld): &(usize, Option<usize>, Withheld)| {
+        let destination = config.destinations.get(*place)?;
+        let never = destination.never.as_ref().filter(|_| *withheld != Withheld::Disabled);
+        let why = never.map(|never| never.explain(&scope)).unwrap_or_default();
+        Some(Kept { destination: &destination.name, route: config.target(*route, *place).0, withheld: *withheld, why })
+    };
+    let withheld = decision.withheld.iter().filter_map(kept).collect();
+    Explanation { routes, deliveries, withheld, unmatched: decision.unmatched }
 }
 
 fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Option<usize>, now: Timestamp) -> Option<Delivery<'c>> {

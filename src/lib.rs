@@ -16,6 +16,7 @@ pub mod reload;
 pub mod listen;
 pub mod receive;
 pub mod verify;
+pub mod withhold;
 
 pub mod condition;
 pub mod config;

@@ -6,6 +6,7 @@ mod property_tests;
 use crate::condition::Scope;
 use crate::config::{Config, Route};
 use crate::event::Event;
+use crate::withhold::{self, Withheld};
 
 /// What the rules decided. Numbers are places in the file's lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Decision {
     pub matched: Vec<usize>,
     /// Where the event goes: a destination, and the route that sends it there (`None`: `unmatched` does).
     pub deliveries: Vec<(usize, Option<usize>)>,
+    /// Destinations that routes name and that get nothing, by whom, and why.
+    pub withheld: Vec<(usize, Option<usize>, Withheld)>,
     /// No route took the event.
     pub unmatched: bool,
     /// Routes whose condition took too many steps on this event, and so counts as not matched.
@@ -56,7 +59,7 @@ fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>)
         }
         decision.unmatched = false;
         for target in &route.to {
-            decision.add(target.destination, Some(place));
+            decision.add(config, scope, target.destination, Some(place));
         }
         if route.stop {
             break;
@@ -64,7 +67,7 @@ fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>)
     }
     if decision.unmatched {
         for target in &config.unmatched {
-            decision.add(target.destination, None);
+            decision.add(config, scope, target.destination, None);
         }
     }
     decision
@@ -85,9 +88,14 @@ fn matches(route: &Route, scope: &Scope<'_>) -> Matched {
 }
 
 impl Decision {
-    fn add(&mut self, destination: usize, route: Option<usize>) {
-        if self.deliveries.iter().all(|(taken, _)| *taken != destination) {
-            self.deliveries.push((destination, route));
+    fn add(&mut self, config: &Config, scope: &Scope<'_>, destination: usize, route: Option<usize>) {
+        let is_known = self.deliveries.iter().any(|(taken, _)| *taken == destination);
+        if is_known || self.withheld.iter().any(|(taken, ..)| *taken == destination) {
+            return;
+        }
+        match config.destinations.get(destination).and_then(|destination| withhold::at_planning(destination, scope)) {
+            None => self.deliveries.push((destination, route)),
+            Some(why) => self.withheld.push((destination, route, why)),
         }
     }
 }

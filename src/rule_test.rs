@@ -48,7 +48,11 @@ pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Res
     for (destination, expectation) in &case.expect {
         match explanation.deliveries.iter().find(|delivery| delivery.destination == destination) {
             Some(delivery) => comparison.delivery(delivery, expectation),
-            None => comparison.add(destination, Some("a request".into()), None),
+            None => {
+                let kept = explanation.withheld.iter().find(|kept| kept.destination == destination);
+                let found = kept.map(|kept| format!("nothing: it {}", kept.withheld.words()));
+                comparison.add(destination, Some("a request".into()), found);
+            }
         }
     }
     for delivery in &explanation.deliveries {

@@ -66,6 +66,13 @@ pub type CurrentStatus = Arc<ArcSwap<FileStatus>>;
 pub fn names(config: &Config) -> Names {
     Names {
         destinations: config.destinations.iter().map(|destination| destination.name.clone()).collect(),
+        disabled: config
+            .destinations
+            .iter()
+            .filter(|destination| !destination.enabled)
+            .map(|destination| destination.name.clone())
+            .collect(),
+        expire: config.destinations.iter().filter_map(|destination| Some((destination.name.clone(), destination.expire?))).collect(),
         routes: config.routes.iter().map(|route| route.name.clone()).collect(),
         version: config.version.clone(),
         dedupe_window: config.source.dedupe.window,

@@ -40,7 +40,7 @@ impl Audited {
 
 fn show(account: &Account, json: bool) {
     let Account { figures, outstanding, dead_rows, delivered_rows } = account;
-    let DestinationFigures { name: destination, active, planned, redriven, delivered, dead, dead_kept } = figures;
+    let DestinationFigures { name: destination, active, planned, redriven, delivered, dead, dead_kept, .. } = figures;
     let left = planned + redriven;
     let right = delivered + dead + outstanding;
     if json {

@@ -95,6 +95,9 @@ fn became(name: &str, verb: &str, state: &DestinationState) -> String {
         (_, true) if was == "closed" && !was_held => format!("nothing held {name} back, so nothing has changed: {waiting} waiting"),
         (_, true) if was == "closed" => format!("{name} goes on before the rest that it asked for is over: {waiting} waiting"),
         (_, true) => format!("{name} was {was} and goes on: {waiting} waiting"),
+        (_, false) if state.disabled => {
+            format!("{name} is {verb}d, but has `enabled: false` in routes.yaml: {parked} parked until it is switched on again")
+        }
         (_, false) if was_paused == (verb == "pause") => {
             format!("{name} was {verb}d already, and is not in routes.yaml: {parked} parked until it is there again")
         }
@@ -144,6 +147,7 @@ fn look(status: DestinationStatus) -> (&'static str, Style) {
         DestinationStatus::Paused => ("PAUSED", yellow),
         DestinationStatus::Gone => ("GONE", red),
         DestinationStatus::Removed => ("REMOVED", yellow),
+        DestinationStatus::Disabled => ("DISABLED", yellow),
     }
 }
 
@@ -226,6 +230,10 @@ fn next(state: &DestinationState, screen: &Screen, now: Timestamp) -> String {
             format!("{by}`wiza-relay resume` goes on")
         }
         DestinationStatus::Gone => "`wiza-relay resume` goes on".to_owned(),
+        DestinationStatus::Disabled => {
+            let paused = paused_by.map(|by| format!(", and {by}")).unwrap_or_default();
+            format!("`enabled: false` in routes.yaml{paused}; nothing new is planned for it")
+        }
         DestinationStatus::Removed => match (paused_by, state.circuit.as_str()) {
             (Some(by), _) => format!("not in routes.yaml, and {by}"),
             (None, "gone") => "not in routes.yaml, and it said that it is gone (410)".to_owned(),

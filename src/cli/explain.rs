@@ -115,23 +115,7 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
         .routes
         .iter()
         .map(|verdict| {
-            let why: Vec<Value> = verdict
-                .why
-                .iter()
-                .map(|finding| {
-                    let mut entry = Map::new();
-                    entry.insert("condition".into(), json!(finding.condition));
-                    entry.insert("path".into(), json!(finding.path));
-                    if let Some(value) = &finding.value {
-                        entry.insert("value".into(), json!(value));
-                    }
-                    entry.insert("holds".into(), json!(finding.holds));
-                    if finding.negated {
-                        entry.insert("negated".into(), json!(true));
-                    }
-                    Value::Object(entry)
-                })
-                .collect();
+            let why: Vec<Value> = verdict.why.iter().map(term_json).collect();
             let mut entry = json!({
                 "name": verdict.route,
                 "file": &*verdict.place.file,
@@ -149,7 +133,30 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
         })
         .collect();
     let deliveries: Vec<Value> = explanation.deliveries.iter().map(|delivery| delivery_json(config, delivery)).collect();
-    json!({ "routes": routes, "deliveries": deliveries, "unmatched": explanation.unmatched })
+    let mut told = json!({ "routes": routes, "deliveries": deliveries, "unmatched": explanation.unmatched });
+    if !explanation.withheld.is_empty() {
+        let withheld = explanation.withheld.iter().map(|kept| {
+            let why: Vec<Value> = kept.why.iter().map(term_json).collect();
+            json!({ "destination": kept.destination, "route": kept.route, "reason": kept.withheld.label(), "why": why })
+        });
+        told["withheld"] = withheld.collect();
+    }
+    told
+}
+
+/// One term of a condition.
+fn term_json(finding: &crate::condition::Finding) -> Value {
+    let mut entry = Map::new();
+    entry.insert("condition".into(), json!(finding.condition));
+    entry.insert("path".into(), json!(finding.path));
+    if let Some(value) = &finding.value {
+        entry.insert("value".into(), json!(value));
+    }
+    entry.insert("holds".into(), json!(finding.holds));
+    if finding.negated {
+        entry.insert("negated".into(), json!(true));
+    }
+    Value::Object(entry)
 }
 
 fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {

@@ -32,9 +32,25 @@ const SUCCESS: Words = Words {
     example: "for example `$.ok == true`",
 };
 
+const NEVER: Words = Words {
+    key: "never",
+    always: "nothing would ever be sent; to switch a destination off, write `enabled: false`",
+    never: "leave `never` out: nothing is refused then",
+    example: "for example `data.email_type == \"personal\"`",
+};
+
 /// `when`
 pub(super) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
-    let (text, condition) = parse(decoder, node, &WHEN)?;
+    of_event(decoder, node, &WHEN)
+}
+
+/// `never`: as `when`.
+pub(super) fn decode_never(decoder: &mut Decoder<'_>, node: &Node) -> Option<Condition> {
+    of_event(decoder, node, &NEVER)
+}
+
+fn of_event(decoder: &mut Decoder<'_>, node: &Node, words: &Words) -> Option<Condition> {
+    let (text, condition) = parse(decoder, node, words)?;
     decoder.warn_of_condition(node, &text, &condition);
     decoder.warn_of_values(node, &text, &condition);
     if let Some(found) = condition.contradiction() {

@@ -34,6 +34,12 @@ pub struct Destination {
     pub method: Method,
     /// Of one attempt, from connecting to the end of the reply.
     pub timeout: Duration,
+    /// Whether anything is planned for it and sent to it.
+    pub enabled: bool,
+    /// How long after an event's receipt it is worth sending; then the delivery is dead. `None`: until `retry.deadline`.
+    pub expire: Option<Duration>,
+    /// What must not hold on an event that goes there.
+    pub never: Option<Condition>,
     /// Attempts at the same time.
     pub concurrency: usize,
     /// Attempts a time at most; `None`: no limit.
@@ -140,6 +146,8 @@ pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Shorter times would be over before an attempt could end.
+pub(super) const EXPIRE_MIN: Duration = Duration::from_secs(1);
 const NAME_BYTES_MAX: usize = 63;
 
 /// Bytes that `defaults` may come to when they are read for every destination.
@@ -154,6 +162,9 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let method = layers.take("method");
     let timeout = layers.take("timeout");
     let concurrency = layers.take("concurrency");
+    let enabled = layers.take("enabled");
+    let expire = layers.take("expire");
+    let never = layers.take("never");
     let rate_limit = layers.take("rate_limit");
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
@@ -186,6 +197,10 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let circuit = decode_circuit(decoder, circuit);
     let order_by = order_by.map(|node| decode_order(decoder, node));
     let batch = batch_node.filter(|node| !node.is_null()).map(|node| batch::decode(decoder, node));
+    let enabled = enabled.map(|node| decoder.boolean(node));
+    let expire_node = expire.filter(|node| !node.is_null());
+    let expire = expire_node.map(|node| decoder.duration(node, EXPIRE_MIN..=DEADLINE_MAX));
+    let never = never.filter(|node| !node.is_null()).map(|node| condition::decode_never(decoder, node));
     let success = success.filter(|node| !node.is_null()).map(|node| condition::decode_success(decoder, node));
     let replies = replies.map(|node| decode_replies(decoder, node));
     let sign = sign.map(|node| auth::decode_sign(decoder, node));
@@ -199,6 +214,9 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         shape: shape?,
         method: optional(method)?.unwrap_or(Method::POST),
         timeout: optional(timeout)?.unwrap_or(TIMEOUT_DEFAULT),
+        enabled: optional(enabled)?.unwrap_or(true),
+        expire: optional(expire)?,
+        never: optional(never)?,
         concurrency: usize::try_from(optional(concurrency)?.unwrap_or(CONCURRENCY_DEFAULT)).ok()?,
         rate_limit: optional(rate_limit)?,
         retry: retry?,
@@ -211,6 +229,14 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         auth: auth?,
         tls: optional(tls)?.unwrap_or_default(),
     };
+    if let (Some(expire), Some(batch), Some(node)) = (destination.expire, &destination.batch, expire_node)
+        && expire <= batch.every
+    {
+        let message = "deliveries may expire before their batch goes";
+        let hint = format!("the batch waits up to {}: give `expire` more than that", shown_duration(batch.every));
+        decoder.report.error(node.span.clone(), message).hint(hint);
+        return None;
+    }
     match batch_node.filter(|_| destination.batch.is_some()) {
         Some(node) if !batch::fits(decoder, node.span.clone(), &destination) => None,
         _ => Some(destination),

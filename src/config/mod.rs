@@ -17,6 +17,7 @@ mod files;
 mod finding;
 mod flaw;
 mod forms;
+mod guard;
 mod include;
 mod interpolate;
 mod kinds;
@@ -317,6 +318,7 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
         && names.len() == destinations.len()
     {
         readers::warn(decoder, &nodes, &destinations, routes, unmatched);
+        guard::refuse(decoder, &nodes, &destinations, routes);
     }
     Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
 }

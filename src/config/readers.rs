@@ -36,6 +36,13 @@ impl<'n> Nodes<'n> {
         own.or_else(|| self.defaults.and_then(|defaults| defaults.get(key)))
     }
 
+    /// The targets of each route, each with its node.
+    pub(super) fn targets_of_routes<'t>(&self, routes: &'t [Route]) -> Vec<Vec<(&'t Target, &'n Node)>> {
+        let of_routes = self.routes.map(items).unwrap_or_default().iter().zip(routes);
+        let lists = of_routes.map(|(node, route)| (node.get("to").map(|to| items(to)).unwrap_or_default(), route.to.as_slice()));
+        lists.map(|(nodes, targets)| targets.iter().zip(nodes.iter().map(AsRef::as_ref)).collect()).collect()
+    }
+
     /// Every target that shapes its requests, and its node.
     fn targets<'t>(&self, routes: &'t [Route], unmatched: &'t [Target]) -> Vec<(&'t Target, &'n Node)> {
         let of_routes = self.routes.map(items).unwrap_or_default().iter().zip(routes);

@@ -16,6 +16,7 @@ use crate::trace_context::Span;
 use crate::traces::{AttemptRecord, Traces};
 use crate::transform::{self, BatchError, RenderContext, Request};
 use crate::vitals::{Part, Vitals};
+use crate::withhold;
 
 /// An attempt that ended.
 pub(super) struct Attempted {
@@ -38,6 +39,8 @@ pub(super) struct LeftOut {
     /// The name of the route that planned it.
     pub route: Arc<str>,
     pub reason: String,
+    /// Whether it is not to be sent any more, and not only cannot be.
+    pub is_withheld: bool,
     /// Where its end stands in its own trace, if that is recorded.
     pub record: Option<Box<AttemptRecord>>,
 }
@@ -46,7 +49,8 @@ impl LeftOut {
     /// What became of it, as if it had been attempted alone.
     pub fn settlement(self, batch: &Settlement) -> Settlement {
         let claim = Claim { sequence: self.sequence, event: self.event, batch: None, ..batch.claim.clone() };
-        let result = AttemptResult::NotRendered(self.reason.clone());
+        let make = if self.is_withheld { AttemptResult::Withheld } else { AttemptResult::NotRendered };
+        let result = make(self.reason.clone());
         let attempt = Attempt { started_at: batch.attempt.started_at, latency: Duration::ZERO, result };
         Settlement::new(claim, attempt, Outcome::Dead(self.reason), batch.attempts)
     }
@@ -58,6 +62,8 @@ enum Unmade {
     NotRendered(String),
     /// It cannot be made of the members of a batch together, though of each alone.
     NotTogether(String),
+    /// It is not to be sent any more.
+    Withheld(String),
 }
 
 impl From<BatchError> for Unmade {
@@ -122,6 +128,7 @@ async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attemp
         Err(unmade) => {
             let result = match unmade {
                 Unmade::NotRendered(error) => AttemptResult::NotRendered(error),
+                Unmade::Withheld(reason) => AttemptResult::Withheld(reason),
                 Unmade::NotTogether(error) => AttemptResult::NotTogether(format!("the members go one by one: {error}")),
             };
             Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result }
@@ -138,7 +145,11 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
         return Err(Unmade::NotRendered(DAMAGED.to_owned()));
     }
     let LaneSettings { rules, destination, .. } = settings;
-    let context = RenderContext { event: claim.event.for_a_while(), route, now: Timestamp::now() };
+    let (event, now) = (claim.event.for_a_while(), Timestamp::now());
+    if let Some(reason) = withhold::at_delivery(destination, &event, claim.since, now) {
+        return Err(Unmade::Withheld(reason));
+    }
+    let context = RenderContext { event, route, now };
     let request = transform::render(&rules.config.templates, destination, shape, &context);
     let request = request.map_err(|error| Unmade::NotRendered(error.to_string()))?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
@@ -147,10 +158,20 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
 
 fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, Unmade> {
     let LaneSettings { rules, place, destination, .. } = settings;
-    let all = std::iter::once((claim.sequence, &claim.event, claim.route));
-    let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route)));
-    let (sound, damaged): (Vec<_>, Vec<_>) = all.partition(|(_, event, _)| !event.is_damaged());
     let now = Timestamp::now();
+    let all = std::iter::once((claim.sequence, &claim.event, claim.route, claim.since));
+    let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route, member.since)));
+    let (mut sound, mut lost) = (Vec::new(), Vec::new());
+    for (sequence, event, route, since) in all {
+        let member = (sequence, event, route);
+        if event.is_damaged() {
+            lost.push((member, DAMAGED.to_owned(), false));
+        } else if let Some(reason) = withhold::at_delivery(destination, &event.for_a_while(), since, now) {
+            lost.push((member, reason, true));
+        } else {
+            sound.push(member);
+        }
+    }
     let members: Vec<transform::Member<'_>> = sound
         .iter()
         .map(|(_, event, route)| {
@@ -159,19 +180,24 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
         })
         .collect();
     if members.is_empty() {
-        return Err(Unmade::NotRendered(DAMAGED.to_owned()));
+        // The first one's reason is said of all of them.
+        return Err(match lost.into_iter().next() {
+            Some((_, reason, true)) => Unmade::Withheld(reason),
+            Some((_, reason, false)) => Unmade::NotRendered(reason),
+            None => Unmade::NotRendered(DAMAGED.to_owned()),
+        });
     }
     let rendered = transform::render_batch(&rules.config.templates, destination, &members)?;
     let unrenderable = rendered
         .left_out
         .into_iter()
-        .filter_map(|(place, error)| sound.get(place).map(|member| (*member, format!("the request cannot be made: {error}"))));
-    let damaged = damaged.into_iter().map(|member| (member, DAMAGED.to_owned()));
-    let left_out: Vec<LeftOut> = damaged
+        .filter_map(|(place, error)| sound.get(place).map(|member| (*member, format!("the request cannot be made: {error}"), false)));
+    let left_out: Vec<LeftOut> = lost
+        .into_iter()
         .chain(unrenderable)
-        .map(|((sequence, event, route), reason)| {
+        .map(|((sequence, event, route), reason, is_withheld)| {
             let route = rules.target(route, *place).0.into();
-            LeftOut { sequence, event: Arc::clone(event), route, reason, record: None }
+            LeftOut { sequence, event: Arc::clone(event), route, reason, is_withheld, record: None }
         })
         .collect();
     let sent: Vec<EventId> = sound

@@ -17,7 +17,7 @@ use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
 use crate::circuit::{Breaker, CircuitState, OpenedBy, Permission, Standing};
 use crate::config::RateLimit;
-use crate::delivery::{Claim, DestinationKey, FailureReason, Outcome, Settlement};
+use crate::delivery::{AttemptResult, Claim, DestinationKey, FailureReason, Outcome, Settlement};
 use crate::event::EventId;
 use crate::fault;
 use crate::metrics::DestinationMetrics;
@@ -159,7 +159,11 @@ impl Lane {
         if self.pace.wake(now) {
             self.show_standing();
         }
-        let concurrency = match self.breaker.permission(now) {
+        let permission = self.breaker.permission(now);
+        if matches!(permission, Permission::NotBefore(_) | Permission::NotBeforeResumed) {
+            self.let_go_of_what_expires();
+        }
+        let concurrency = match permission {
             Permission::Free => self.settings.borrow().destination.concurrency,
             Permission::Probe => 1,
             Permission::NotBefore(until) => return Next::Wait(Some(self.pace.rests_until().map_or(until, |rest| rest.min(until)))),
@@ -188,6 +192,17 @@ impl Lane {
             Ok(()) if self.limiter.is_some() => Next::Claim(1),
             Ok(()) => Next::Claim(free),
             Err(at) => Next::Wait(Some(at)),
+        }
+    }
+
+    /// What gathers for a batch is claimed, and the store leaves that alone. While nothing may be sent it goes back, so that the store
+    /// can end it in time.
+    fn let_go_of_what_expires(&mut self) {
+        if self.settings.borrow().destination.expire.is_some() {
+            let gathered = self.gathering.take_all();
+            if !gathered.is_empty() {
+                self.store.release(gathered);
+            }
         }
     }
 
@@ -288,6 +303,10 @@ impl Lane {
         record: Option<Box<AttemptRecord>>,
     ) {
         let Settlement { attempt, outcome, .. } = settlement;
+        if let (AttemptResult::Withheld(reason), Outcome::Dead(_)) = (&attempt.result, outcome) {
+            tracing::warn!(event_id = %event, destination, route, reason, "a delivery was given up without another attempt");
+            return; // Nothing was attempted.
+        }
         self.metrics.attempt(failure, outcome, attempt.latency);
         attempt::log(destination, route, event, settlement, record.as_ref().map(|record| record.span()));
         if let Some(record) = record {
@@ -310,7 +329,7 @@ impl Lane {
         let now = Timestamp::now();
         let attempts = claim.attempts_made.saturating_add(1);
         let (credentials_trusted, refuses_all) = (self.breaker.credentials_trusted(), self.breaker.refuses_all());
-        let progress = Progress { attempts, since: claim.since, now, credentials_trusted, refuses_all, jitter: rand::random() };
+        let progress = Progress { attempts, since: claim.oldest(), now, credentials_trusted, refuses_all, jitter: rand::random() };
         let Verdict { outcome, hold_until, signal, counts, failure } = retry::judge(&destination.retry, &attempt, progress);
         let held_before = self.pace.rests_until();
         let instant = Instant::now();

@@ -87,7 +87,7 @@ impl Lanes {
     pub fn apply(&mut self, rules: &Arc<Rules>, senders: Vec<Sender>) {
         let mut settings = HashMap::new();
         for ((key, place), sender) in rules.destinations().zip(senders) {
-            let Some(destination) = rules.config.destinations.get(place) else { continue };
+            let Some(destination) = rules.config.destinations.get(place).filter(|destination| destination.enabled) else { continue };
             settings.insert(key, LaneSettings { rules: Arc::clone(rules), place, destination: Arc::clone(destination), sender });
         }
         self.lanes.retain(|key, lane| {

@@ -19,6 +19,7 @@ pub use self::scrape::Snapshot;
 use crate::circuit::{CircuitState, OpenedBy};
 use crate::delivery::{FailureReason, Outcome};
 use crate::vitals::Vitals;
+use crate::withhold::Withheld;
 
 /// From 100 us to 10 s: a webhook's answer, a commit.
 const FAST_BUCKETS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -68,6 +69,8 @@ families! {
         held: IntGaugeVec["destination", "reason"],
         /// Events that the route matched, shadow routes included.
         route_matches_total: IntCounterVec["route"],
+        /// Deliveries that a route asks for and that were not planned, by reason.
+        not_planned_total: IntCounterVec["destination", "reason"],
         /// Events that no route took.
         unmatched_total: IntCounter,
         /// Seconds that a commit of the store took, fsync included.
@@ -204,6 +207,9 @@ impl Metrics {
     pub fn prepare<'a>(&self, destinations: impl Iterator<Item = &'a str>, routes: impl Iterator<Item = &'a str>) {
         for destination in destinations {
             self.destination(destination);
+            for reason in Withheld::LABELS {
+                self.counted.not_planned_total.with_label_values(&[destination, reason]);
+            }
         }
         for route in routes {
             self.counted.route_matches_total.with_label_values(&[route]);
@@ -242,6 +248,11 @@ impl Metrics {
         if unmatched {
             self.counted.unmatched_total.inc();
         }
+    }
+
+    /// Counts a delivery that a route asks for and that was not planned.
+    pub fn not_planned(&self, destination: &str, why: Withheld) {
+        self.counted.not_planned_total.with_label_values(&[destination, why.label()]).inc();
     }
 
     /// Counts a request that the admin port refused.
@@ -309,7 +320,16 @@ mod tests {
     fn every_family_is_there_from_the_start_and_the_equation_can_be_read_off() {
         let metrics = Metrics::new().unwrap();
         metrics.prepare(["crm"].into_iter(), ["everything"].into_iter());
-        let crm = DestinationFigures { name: "crm".into(), active: true, planned: 10, redriven: 1, delivered: 4, dead: 2, dead_kept: 1 };
+        let crm = DestinationFigures {
+            name: "crm".into(),
+            active: true,
+            disabled: false,
+            planned: 10,
+            redriven: 1,
+            delivered: 4,
+            dead: 2,
+            dead_kept: 1,
+        };
         let figures = Figures {
             destinations: vec![(DestinationKey(0), crm)],
             bytes: 4096,

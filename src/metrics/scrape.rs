@@ -36,7 +36,7 @@ families! {
         redriven_total: IntCounterVec["destination"],
         /// Deliveries without a final outcome.
         waiting: IntGaugeVec["destination"],
-        /// Deliveries without a final outcome whose destination is not in the file.
+        /// Deliveries without a final outcome whose destination is not in the file, or switched off there.
         parked: IntGaugeVec["destination"],
         /// Dead deliveries kept now.
         dead_letters: IntGaugeVec["destination"],

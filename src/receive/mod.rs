@@ -33,6 +33,7 @@ use crate::rules::{CurrentRules, Rules};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent, Store, Unavailable};
 use crate::traces::{Receipt, Traces};
 use crate::verify::{ApiKey, Verdict};
+use crate::withhold::Withheld;
 
 /// The header that Wiza signs with.
 pub const AUTH_HEADER: &str = "x-auth-key";
@@ -271,6 +272,14 @@ impl Receiver {
             let routes: Vec<&str> = decision.matched.iter().filter_map(name).collect();
             let destinations: Vec<&str> = decision.deliveries.iter().filter_map(destination).collect();
             tracing::debug!(event_id = %id, routes = routes.join(", "), destinations = destinations.join(", "), "stored");
+        }
+        for (place, _, why) in &decision.withheld {
+            let Some(destination) = rules.config.destinations.get(*place) else { continue };
+            self.metrics.not_planned(&destination.name, *why);
+            if *why == Withheld::Undecided {
+                let destination = &destination.name;
+                tracing::warn!(event_id = %id, destination, "the destination's `never` took too many steps on this event, so it gets nothing");
+            }
         }
         for route in decision.undecided.iter().filter_map(name) {
             tracing::warn!(event_id = %id, route, "the condition took too many steps on this event and counts as not matched");

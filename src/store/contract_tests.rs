@@ -24,6 +24,8 @@ fn open_records(folder: &Path) -> Arc<dyn Records> {
 
 pub(super) fn names(destinations: &[&str]) -> Names {
     Names {
+        disabled: Vec::new(),
+        expire: Vec::new(),
         destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
         routes: vec!["first".to_owned()],
         version: "v1".to_owned(),

@@ -28,8 +28,10 @@ pub struct Figures {
 pub struct DestinationFigures {
     /// The name in routes.yaml.
     pub name: String,
-    /// Whether the name is in the file now; if not, what is outstanding is parked.
+    /// Whether the name is in the file now and not switched off; if not, what is outstanding is parked.
     pub active: bool,
+    /// Whether the file has it, with `enabled: false`. Known once the rules are in effect.
+    pub disabled: bool,
     /// Deliveries that rules planned.
     pub planned: u64,
     /// Dead deliveries that were taken up again.
@@ -86,7 +88,7 @@ impl DestinationFigures {
         if self.active { self.outstanding() } else { 0 }
     }
 
-    /// Outstanding deliveries whose destination is not in the file.
+    /// Outstanding deliveries whose destination is not in the file, or switched off there.
     pub fn parked(&self) -> u64 {
         if self.active { 0 } else { self.outstanding() }
     }

@@ -124,6 +124,10 @@ pub enum StoreError {
 pub struct Names {
     /// Every destination of the file.
     pub destinations: Vec<String>,
+    /// Those of them that are switched off: their deliveries are parked.
+    pub disabled: Vec<String>,
+    /// Those of them whose deliveries end as dead so long after the event's receipt.
+    pub expire: Vec<(String, Duration)>,
     /// Every route of the file.
     pub routes: Vec<String>,
     /// The rules' version.
@@ -162,7 +166,7 @@ pub enum Health {
 
 /// The verbs. All futures are cancel-safe: dropping one loses no claim and no settlement that was handed over.
 pub trait Store: Send + Sync + 'static {
-    /// Makes these destinations and routes the ones in effect, and gives their keys. Destinations that are not
+    /// Makes these destinations and routes the ones in effect, and gives their keys. Destinations that are switched off or not
     /// among them are parked: their deliveries stay, and go on when the name comes back.
     fn configure(&self, names: Names) -> BoxFuture<'_, Result<Keys, StoreError>>;
 

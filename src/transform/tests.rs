@@ -49,6 +49,9 @@ impl Maker {
 
 pub(super) fn destination(method: Method, shape: Shape) -> Destination {
     Destination {
+        enabled: true,
+        expire: None,
+        never: None,
         name: "crm".to_owned(),
         shape,
         method,

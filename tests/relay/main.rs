@@ -65,3 +65,4 @@ mod tokens;
 mod tracing;
 mod unusual_json;
 mod upgrade;
+mod withholding;

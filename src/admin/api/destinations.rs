@@ -38,6 +38,8 @@ pub enum DestinationStatus {
     Gone,
     /// It is not in routes.yaml: its deliveries are parked until it is there again.
     Removed,
+    /// It has `enabled: false` in routes.yaml.
+    Disabled,
 }
 
 /// What a backlog's time is reckoned by.
@@ -61,8 +63,11 @@ pub struct DestinationState {
     pub state_since: Option<String>,
     /// Who paused it: the kind of token and the address, or `serve --hold`; null where nobody did.
     pub paused_by: Option<String>,
-    /// Whether it is in the file now; if not, its deliveries are parked.
+    /// Whether it is in the file now and not switched off; if not, its deliveries are parked.
     pub active: bool,
+    /// Whether it is in the file with `enabled: false`.
+    #[serde(default)]
+    pub disabled: bool,
     /// The circuit breaker: `closed`, `open` (it rests, then one probe decides), `gone` (it said 410) or `paused`.
     pub circuit: String,
     /// What opened an open breaker: `failures` (or refused credentials), or `refusals`: it refused so many different events in a row
@@ -82,7 +87,7 @@ pub struct DestinationState {
     pub dead: u64,
     /// Deliveries without a final outcome.
     pub waiting: u64,
-    /// Deliveries without a final outcome whose destination is not in the file.
+    /// Deliveries without a final outcome whose destination is not in the file, or switched off there.
     pub parked: u64,
     /// Dead deliveries that are kept now.
     pub dead_letters: u64,
@@ -216,6 +221,7 @@ fn state(seen: Seen, figures: DestinationFigures, now: Timestamp) -> Destination
         CircuitState::Closed | CircuitState::Gone | CircuitState::Paused => None,
     };
     let (state, since) = match standing.circuit {
+        _ if figures.disabled => (DestinationStatus::Disabled, removed_at),
         _ if !figures.active => (DestinationStatus::Removed, removed_at),
         CircuitState::Paused => (DestinationStatus::Paused, circuit_since),
         CircuitState::Gone => (DestinationStatus::Gone, circuit_since),
@@ -236,6 +242,7 @@ fn state(seen: Seen, figures: DestinationFigures, now: Timestamp) -> Destination
         state_since: since.map(rfc3339_milliseconds),
         paused_by: circuit_by.filter(|_| standing.circuit == CircuitState::Paused),
         active: figures.active,
+        disabled: figures.disabled,
         circuit: standing.circuit.label().to_owned(),
         opened_by: standing.circuit.opened_by().map(|by| by.label().to_owned()),
         open_until: open_until.map(rfc3339_milliseconds),

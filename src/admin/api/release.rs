@@ -62,6 +62,11 @@ pub(super) async fn release(
     let route = |place: &usize| rules.config.routes.get(*place).map(|route| route.name.clone());
     let routes: Vec<String> = decision.matched.iter().filter_map(route).collect();
     api.metrics.matched(routes.iter().map(String::as_str), decision.unmatched);
+    for (place, _, why) in &decision.withheld {
+        if let Some(destination) = rules.config.destinations.get(*place) {
+            api.metrics.not_planned(&destination.name, *why);
+        }
+    }
     let delivery = |(place, _): &(usize, Option<usize>)| {
         let destination = rules.config.destinations.get(*place)?.name.as_str().into();
         Some(DeliveryId { event: parsed, destination }.to_string())

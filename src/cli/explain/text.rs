@@ -8,7 +8,7 @@ use crate::cli::load::counted;
 use crate::condition::Finding;
 use crate::config::Config;
 use crate::event::Event;
-use crate::explain::{self, Decided, Delivery, Explanation, Verdict};
+use crate::explain::{self, Decided, Delivery, Explanation, Kept, Verdict};
 use crate::transform::are_lines;
 use crate::visible;
 
@@ -54,6 +54,9 @@ pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'
         (false, 0) => writeln!(out, "\nNothing is sent."),
         (false, count) => writeln!(out, "\n{}:", counted(count, "request")),
     };
+    for kept in &explanation.withheld {
+        withheld(&mut out, &paint, kept);
+    }
     for delivery in &explanation.deliveries {
         request(&mut out, &paint, config, event, delivery);
     }
@@ -77,7 +80,25 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>, is_of_one_file:
     };
     let _ = writeln!(out, "{mark}  {}{words}{place}", paint.words(STRONG, verdict.route));
     let skipped = matches!(verdict.decision, Decided::Skipped(_));
-    let terms: Vec<(String, &Finding)> = verdict.why.iter().filter(|_| !skipped).map(|finding| (wanted(finding), finding)).collect();
+    terms(out, paint, if skipped { &[] } else { &verdict.why });
+}
+
+/// A destination that a route names and that gets nothing.
+fn withheld(out: &mut String, paint: &Paint, kept: &Kept<'_>) {
+    let by = paint.words(QUIET, &format!("by `{}`", kept.route));
+    let _ = writeln!(
+        out,
+        "\n{}  {by}\n  {} it {}.",
+        paint.words(STRONG, kept.destination),
+        paint.words(BAD, "nothing is planned:"),
+        kept.withheld.words()
+    );
+    terms(out, paint, &kept.why);
+}
+
+/// The terms of a condition, each with whether it helps and what was found.
+fn terms(out: &mut String, paint: &Paint, why: &[Finding]) {
+    let terms: Vec<(String, &Finding)> = why.iter().map(|finding| (wanted(finding), finding)).collect();
     let lengths = terms.iter().map(|(term, _)| term.chars().count());
     let width = lengths.filter(|length| *length <= TERM_CHARACTERS_MAX).max().unwrap_or(0);
     for (term, finding) in terms {

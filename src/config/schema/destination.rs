@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::config::batch;
 use crate::config::destination::{
-    ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, FACTOR_MAX, FAILURES_MAX, METHODS, MILLISECOND,
-    OFF, REFUSALS_MAX, REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+    ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
+    MILLISECOND, OFF, REFUSALS_MAX, REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
 use crate::config::forms::{DO, EACH, VALUE};
 use crate::config::shape::RESERVED_HEADERS;
@@ -28,6 +28,27 @@ pub(super) fn destination() -> Schema {
                 .default(shown_duration(TIMEOUT_DEFAULT)),
         ),
         ("concurrency", integer(&(1..=CONCURRENCY_MAX)).says("Attempts at the same time.").default(CONCURRENCY_DEFAULT)),
+        (
+            "enabled",
+            kind::boolean()
+                .says("`false`: no new deliveries are planned for it, and what waits is parked until it is switched on again.")
+                .default(true),
+        ),
+        (
+            "expire",
+            duration(&(EXPIRE_MIN..=DEADLINE_MAX))
+                .or_nothing()
+                .says("How long after an event's receipt it is worth sending; then the delivery is dead, wherever it waits. Left out: `retry.deadline` alone counts.")
+                .examples([json!("2h")]),
+        ),
+        (
+            "never",
+            Schema::of_type(["string"])
+                .or_nothing()
+                .says("A guard, as in `when`: an event for which it holds is never sent there, whatever the routes say.")
+                .with("pattern", json!(format!(r"{NO_VALUE}[\s\S]*\S")))
+                .examples([json!("data.email_type == \"personal\"")]),
+        ),
         ("rate_limit", rate_limit().says("Attempts a second, minute or hour at most. Left out: no limit.")),
         ("retry", retry().says("When a failed attempt is repeated, and how often. A Retry-After of the destination wins.")),
         ("circuit", circuit().says("When the destination is left alone for a while: its queue waits, and no attempts are used up.")),

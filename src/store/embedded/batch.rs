@@ -28,11 +28,12 @@ pub(super) fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option
     }
     written?;
     queue.batch_written(&claims);
-    let members: Vec<Member> =
-        others.iter().map(|claim| Member { sequence: claim.sequence, event: Arc::clone(&claim.event), route: claim.route }).collect();
+    let members: Vec<Member> = others
+        .iter()
+        .map(|claim| Member { sequence: claim.sequence, event: Arc::clone(&claim.event), route: claim.route, since: claim.since })
+        .collect();
     Ok(Some(Claim {
         attempts_made: claims.iter().map(|claim| claim.attempts_made).max().unwrap_or(0),
-        since: claims.iter().map(|claim| claim.since).min().unwrap_or(first.since),
         requeued: true,
         batch: Some(members.into()),
         ..first.clone()
@@ -64,13 +65,15 @@ fn write(connection: &Connection, first: &Claim, others: &[Claim], now: i64) -> 
 /// The members behind a leader, in the order of acceptance.
 pub(super) fn members(connection: &Connection, destination: DestinationKey, leader: i64) -> rusqlite::Result<Arc<[Member]>> {
     let mut statement = connection.prepare_cached(
-        "SELECT d.event, d.route, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account
+        "SELECT d.event, d.route, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account, d.since
          FROM deliveries d INDEXED BY deliveries_batched CROSS JOIN events e ON e.sequence = d.event
          WHERE d.destination = ?1 AND d.batch = ?2 AND d.batch IS NOT NULL AND d.state = 1 AND d.event <> ?2 ORDER BY d.event",
     )?;
     let members = statement.query_map(params![destination.0, leader], |row| {
         let route = row.get::<_, Option<u32>>(1)?.map(RouteKey);
-        Ok(Member { sequence: row.get(0)?, event: Arc::new(read::event(row, 2)?), route })
+        let event = read::event(row, 2)?;
+        let since = row.get::<_, Option<i64>>(10)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
+        Ok(Member { sequence: row.get(0)?, event: Arc::new(event), route, since })
     })?;
     members.collect()
 }

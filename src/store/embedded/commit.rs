@@ -241,6 +241,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         | AttemptResult::Silent(_)
         | AttemptResult::Failed(..)
         | AttemptResult::NotRendered(_)
+        | AttemptResult::Withheld(_)
         | AttemptResult::NotTogether(_)
         | AttemptResult::Unkept(_) => (None, None),
     };
@@ -259,7 +260,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
              WHERE state = 1",
         )?
         .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error, claim.order.map(line::stored)])?;
-    if written == 0 || *outcome == Outcome::Delivered {
+    if written == 0 || *outcome == Outcome::Delivered || matches!(attempt.result, AttemptResult::Withheld(_)) {
         return Ok(written > 0); // A delivery's own row says all that there is to say.
     }
     // Not the count of attempts: those that do not count (a wrong token) and those before a redrive have a number too.

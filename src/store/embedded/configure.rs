@@ -33,7 +33,11 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
         .iter()
         .map(|name| key(&transaction, "destinations", name).map(DestinationKey))
         .collect::<rusqlite::Result<_>>()?;
-    let active: HashSet<DestinationKey> = destinations.iter().copied().collect();
+    let named = || destinations.iter().copied().zip(&names.destinations);
+    let disabled: HashSet<DestinationKey> = named().filter(|(_, name)| names.disabled.contains(name)).map(|(key, _)| key).collect();
+    let active: HashSet<DestinationKey> = destinations.iter().copied().filter(|key| !disabled.contains(key)).collect();
+    let expire = |name: &String| names.expire.iter().find(|(known, _)| known == name).map(|(_, expire)| *expire);
+    let expire = named().filter_map(|(key, name)| Some((key, expire(name)?))).collect();
 
     let mut queues = Vec::clone(&writer.shared.queues());
     for (key, name) in destinations.iter().zip(&names.destinations) {
@@ -62,7 +66,7 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
             // Back in the file, and mended perhaps: no need to wait for the rest of a cooldown or a hold.
             queue.standing.send_modify(Standing::end_rest);
         }
-        queue.set_active(active);
+        queue.set_active(active, disabled.contains(&queue.key));
         if names.hold {
             queue.standing.send_replace(PAUSED);
         }
@@ -71,6 +75,7 @@ pub(super) fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys
     writer.shared.count_waiting();
     writer.dedupe.set_window(names.dedupe_window);
     writer.retention.configure(names.retention);
+    writer.expiry.configure(expire);
     writer.shared.limit_bytes.store(names.retention.size, Ordering::Relaxed);
     Ok(Keys { destinations, routes, rules: RulesKey(rules) })
 }

@@ -23,6 +23,8 @@ pub(super) struct GivenUp {
     counts: HashMap<DestinationKey, u64>,
     lines: Vec<(DestinationKey, OrderKey, Place)>,
     changed: Changed,
+    /// Given up because of `expire`, and not of `retention.parked`.
+    expired: bool,
 }
 
 /// Where in its line a delivery stood.
@@ -37,7 +39,12 @@ enum Place {
 impl GivenUp {
     pub fn new(shared: &Arc<Shared>, now: i64) -> Self {
         let (shared, held_back) = (Arc::clone(shared), HashMap::new());
-        Self { shared, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default() }
+        Self { shared, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default(), expired: false }
+    }
+
+    /// The same for deliveries whose time is over.
+    pub fn of_expired(shared: &Arc<Shared>, now: i64) -> Self {
+        Self { expired: true, ..Self::new(shared, now) }
     }
 
     fn reason(&mut self, destination: DestinationKey) -> Option<&'static str> {
@@ -45,6 +52,7 @@ impl GivenUp {
         *self.held_back.entry(destination).or_insert_with(|| {
             let queue = shared.queue(destination)?;
             let reason = match queue.standing.borrow().circuit {
+                _ if queue.figures().disabled => "its destination is switched off",
                 _ if !queue.figures().active => "its destination is not in routes.yaml",
                 CircuitState::Paused => "its destination is paused",
                 CircuitState::Gone => "its destination is gone",
@@ -85,8 +93,13 @@ impl GivenUp {
             let Some(queue) = self.shared.queue(*destination) else { continue };
             queue.apply(Change { dead: *dead, ..Change::default() }, self.now);
             queue.let_go_of_window(); // It may have been read again meanwhile.
+            let destination = queue.figures().name;
+            if self.expired {
+                tracing::warn!(destination, deliveries = dead, "deliveries have expired: the destination's `expire` was over");
+                continue;
+            }
             tracing::warn!(
-                destination = queue.figures().name,
+                destination,
                 deliveries = dead,
                 "deliveries were given up: their destination was held back for longer than retention.parked"
             );
@@ -112,17 +125,31 @@ pub(super) fn if_held_back(
     if given_up.shared.queue(destination).is_none_or(|queue| queue.has_claimed(event)) {
         return Ok(());
     }
-    let row = transaction
-        .prepare_cached("SELECT since, due_at, batch FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
-        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
-        })
+    let since: Option<Option<i64>> = transaction
+        .prepare_cached("SELECT since FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
+        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| row.get(0))
         .optional()?;
-    if let Some((Some(since), ..)) = row
-        && since >= before
-    {
+    if since.flatten().is_some_and(|since| since >= before) {
         return Ok(());
     }
+    bury(transaction, given_up, event, planned, &format!("given up after retention.parked: {why}"))
+}
+
+/// Gives a delivery up that nobody has claimed, for this reason.
+pub(super) fn bury(
+    transaction: &Transaction<'_>,
+    given_up: &mut GivenUp,
+    event: i64,
+    planned: Planned,
+    reason: &str,
+) -> rusqlite::Result<()> {
+    let destination = planned.destination;
+    let row = transaction
+        .prepare_cached("SELECT due_at, batch FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
+        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        })
+        .optional()?;
     transaction
         .prepare_cached(
             "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, last_error, order_key)
@@ -136,10 +163,10 @@ pub(super) fn if_held_back(
             planned.route.map(|route| route.0),
             schema::STATE_DEAD,
             given_up.now,
-            format!("given up after retention.parked: {why}"),
+            reason,
             planned.order.map(line::stored)
         ])?;
-    if let Some((_, due, batched)) = row {
+    if let Some((due, batched)) = row {
         match (batched, planned.order) {
             (Some(leader), _) if leader == event => batch::lead_anew(transaction, destination, event, due.unwrap_or(given_up.now))?,
             (None, Some(order)) if due.is_some() => {

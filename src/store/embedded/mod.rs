@@ -27,6 +27,7 @@ mod clock;
 mod commit;
 mod configure;
 mod dedupe;
+mod expiry;
 mod export;
 mod give_up;
 mod leftovers;

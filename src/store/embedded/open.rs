@@ -265,6 +265,7 @@ pub(super) fn figures(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result
     Ok(DestinationFigures {
         name: row.get(first)?,
         active: row.get(first + 1)?,
+        disabled: false,
         planned: count(2)?,
         redriven: count(3)?,
         delivered: count(4)?,

@@ -191,10 +191,12 @@ impl Queue {
         self.state().frontier()
     }
 
-    /// Parks or unparks. A parked queue lets go of its window; what is claimed stays claimed.
-    pub fn set_active(&self, active: bool) {
+    /// Parks or unparks; `disabled` is said of those that the file has switched off. A parked queue lets go of its window; what is
+    /// claimed stays claimed.
+    pub fn set_active(&self, active: bool, disabled: bool) {
         let mut state = self.state();
         state.figures.active = active;
+        state.figures.disabled = disabled;
         if !active {
             state.let_go_of_window();
         }
@@ -389,6 +391,38 @@ impl Queue {
     pub fn has_claimed(&self, sequence: i64) -> bool {
         let state = self.state();
         state.claimed_fresh.contains(&sequence) || state.taken.contains(&sequence)
+    }
+
+    /// Keeps those of these deliveries from being claimed that are not claimed now, and says which; [`Queue::let_go`] undoes it. The
+    /// second of each pair is the one that leads its batch, or itself.
+    pub fn keep_back(&self, wanted: &[(i64, i64)]) -> HashSet<i64> {
+        let mut state = self.state();
+        state.let_go_of_window();
+        let is_claimed = |sequence: &i64| state.claimed_fresh.contains(sequence) || state.taken.contains(sequence);
+        let kept: HashSet<i64> = wanted
+            .iter()
+            .filter(|(sequence, leader)| !is_claimed(sequence) && !is_claimed(leader))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        state.claimed_fresh.extend(&kept);
+        state.taken.extend(&kept);
+        kept
+    }
+
+    /// What was kept back has its final outcome, or, where that could not be written, is to be claimed as before.
+    pub fn let_go(&self, kept: &HashSet<i64>, written: bool) {
+        let mut state = self.state();
+        for sequence in kept {
+            state.claimed_fresh.remove(sequence);
+            state.taken.remove(sequence);
+        }
+        // Fresh ones among them were passed over meanwhile.
+        if let Some(first) = kept.iter().min().filter(|_| !written) {
+            state.cursor = state.cursor.min(first - 1);
+        }
+        state.let_go_of_window();
+        drop(state);
+        self.changed.notify_one();
     }
 
     /// A delivery that is held has its row now. `due`: nothing was before it any more, so it is to be retried then.

@@ -128,7 +128,7 @@ fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
 }
 
 /// The time to delete by, in Unix milliseconds.
-fn time(writer: &mut Writer) -> rusqlite::Result<i64> {
+pub(super) fn time(writer: &mut Writer) -> rusqlite::Result<i64> {
     let steady = Instant::now();
     let (time, news) = writer.retention.believed.look(Timestamp::now().as_millisecond(), steady);
     match news {

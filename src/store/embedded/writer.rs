@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
 use super::queue::Hold;
-use super::{Shared, checkpoint, clock, leftovers, retention};
+use super::{Shared, checkpoint, clock, expiry, leftovers, retention};
 use crate::delivery::Settlement;
 use crate::fault;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
@@ -74,6 +74,7 @@ pub(super) struct Writer {
     pub dedupe: Dedupe,
     pub next_sequence: i64,
     pub retention: retention::Sweep,
+    pub expiry: expiry::Expiry,
     pub checkpoint: checkpoint::Pacer,
     pub clock: clock::Clock,
     pub leftovers: leftovers::Leftovers,
@@ -137,6 +138,7 @@ impl Writer {
             dedupe,
             next_sequence,
             retention,
+            expiry: expiry::Expiry::default(),
             checkpoint,
             clock,
             leftovers,
@@ -161,6 +163,7 @@ impl Writer {
             if !self.shared.has_failed() {
                 checkpoint::step(&mut self);
                 retention::step(&mut self);
+                expiry::step(&mut self);
                 leftovers::step(&mut self);
                 clock::step(&mut self);
             }

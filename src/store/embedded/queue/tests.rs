@@ -110,8 +110,8 @@ fn what_is_settled_while_a_read_that_saw_it_unsettled_goes_on_is_not_claimed_aga
     let (reading, _, newest) = begin_read(&queue);
     queue.add_fresh(reading, newest, fresh(&[100], 100));
     let claims = assert_claims(&queue, &[100]);
-    queue.set_active(false); // The cursor goes back: 100 has no outcome.
-    queue.set_active(true);
+    queue.set_active(false, false); // The cursor goes back: 100 has no outcome.
+    queue.set_active(true, false);
     let Want::Retries { reading, .. } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else { panic!("the retries were not read") };
     queue.add_retries(reading, read::Retries { found: Vec::new(), next_due: None });
     let (reading, after, newest) = begin_read(&queue);
@@ -125,8 +125,8 @@ fn what_is_settled_while_a_read_that_saw_it_unsettled_goes_on_is_not_claimed_aga
 fn what_a_read_from_before_parking_finds_is_void() {
     let queue = reopened(99, 101);
     let (reading, _, newest) = begin_read(&queue);
-    queue.set_active(false);
-    queue.set_active(true);
+    queue.set_active(false, false);
+    queue.set_active(true, false);
     queue.add_fresh(reading, newest, fresh(&[100, 101], 101));
     assert_claims(&queue, &[]);
 }
