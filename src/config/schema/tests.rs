@@ -267,11 +267,25 @@ const LOOSER: [(&str, &[&str]); 6] = [
         "names of what stands elsewhere in the file",
         &["destination", "destinations", "to", "unmatched", "name", "route", "routes", "expect", "account"],
     ),
-    ("conditions, paths and templates", &["when", "success", "key", "order_by", "body", "x-a"]),
+    ("conditions, paths and templates", &["when", "never", "success", "key", "order_by", "body", "x-a"]),
     ("what secrets and files hold", &["secret", "secrets", "ca"]),
     (
         "ranges of what has a unit",
-        &["window", "max_body", "timeout", "first", "max", "every", "deadline", "cooldown", "delivered", "dead", "parked", "size"],
+        &[
+            "window",
+            "max_body",
+            "timeout",
+            "first",
+            "max",
+            "every",
+            "deadline",
+            "expire",
+            "cooldown",
+            "delivered",
+            "dead",
+            "parked",
+            "size",
+        ],
     ),
     ("networks and hosts", &["allow", "deny"]),
     ("ranges of numbers in quotes", &["concurrency", "attempts", "factor", "failures", "refusals", "burst", "on"]),
@@ -335,7 +349,7 @@ fn defaults_and_examples_are_taken() {
 const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
     (
         "names of what stands elsewhere in the file",
-        &["destination-unknown", "account-unknown", "account-without-names", "unmatched-unknown", "route-names-twice"],
+        &["destination-unknown", "account-unknown", "account-without-names", "never-every-event", "unmatched-unknown", "route-names-twice"],
     ),
     ("names that differ by case alone", &["header-twice"]),
     (
