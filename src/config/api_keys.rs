@@ -85,6 +85,9 @@ fn decode_entry<'n>(decoder: &mut Decoder<'_>, node: &'n Arc<Node>, source_path:
 /// A key's hash, and whether it is the real one.
 fn decode_key(decoder: &mut Decoder<'_>, node: &Node) -> Option<(KeyHash, bool)> {
     let text = decoder.text(node, "an API key")?;
+    if text.first_value().is_none() {
+        decoder.report.cover(node.span.clone());
+    }
     let key = text.expose();
     if key.trim() != key || key.is_empty() {
         let what = if key.is_empty() { "is empty" } else { "begins or ends with blanks" };

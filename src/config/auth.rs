@@ -229,6 +229,9 @@ impl Decoder<'_> {
             self.report.error(node.span.clone(), format!("{shown} is empty")).hint(format!("expected {what}"));
             return None;
         }
+        if text.first_value().is_none() {
+            self.report.cover(node.span.clone());
+        }
         self.secrets.add(&secret);
         Some(secret)
     }

@@ -1,6 +1,8 @@
 //! What is wrong with a routes.yaml, where, and how to mend it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -54,6 +56,9 @@ pub struct Finding {
     /// How many characters of the line are meant; at least 1.
     #[serde(skip)]
     pub width: usize,
+    /// Which characters of the line are a secret that is written out, and are shown by none.
+    #[serde(skip)]
+    pub covered: Vec<Range<usize>>,
 }
 
 impl Finding {
@@ -74,7 +79,7 @@ impl Finding {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{bold}{}{bold:#}", Headline { finding: self, severity, bold });
         if let Some(line) = source.split('\n').nth(self.line.saturating_sub(1)) {
-            let excerpt = Excerpt::new(line.trim_end_matches('\r'), self.column.saturating_sub(1), self.width);
+            let excerpt = Excerpt::new(&self.uncovered(line.trim_end_matches('\r')), self.column.saturating_sub(1), self.width);
             let _ = writeln!(out, "{gutter} {number} |{gutter:#} {}", excerpt.text);
             let _ = writeln!(
                 out,
@@ -87,6 +92,17 @@ impl Finding {
             let _ = writeln!(out, "{gutter} {margin} ={gutter:#} {bold}help{bold:#}: {}", visible::lines(hint));
         }
         out
+    }
+}
+
+impl Finding {
+    /// The line without the secrets in it.
+    fn uncovered<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        if self.covered.is_empty() {
+            return Cow::Borrowed(line);
+        }
+        let is_covered = |at: usize| self.covered.iter().any(|range| range.contains(&at));
+        Cow::Owned(line.chars().enumerate().map(|(at, character)| if is_covered(at) { '*' } else { character }).collect())
     }
 }
 
@@ -223,6 +239,7 @@ mod tests {
             message: "no such thing".into(),
             hint: Some("make one".into()),
             width,
+            covered: Vec::new(),
         }
     }
 

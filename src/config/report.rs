@@ -46,6 +46,8 @@ pub(super) struct Report<'a> {
     /// The byte offset of each line's first character.
     line_starts: Vec<usize>,
     drafts: Vec<Draft>,
+    /// Where secrets are written out.
+    covered: Vec<Range<usize>>,
     has_errors: bool,
     /// Nodes of the trees so far, aliases counted in full.
     pub nodes: usize,
@@ -80,7 +82,7 @@ impl<'a> Report<'a> {
 
     fn of_files(files: Vec<(&'a str, Range<usize>)>, text: &'a str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { files, text, line_starts, drafts: Vec::new(), has_errors: false, nodes: 0, aliased_bytes: 0 }
+        Self { files, text, line_starts, drafts: Vec::new(), covered: Vec::new(), has_errors: false, nodes: 0, aliased_bytes: 0 }
     }
 
     /// Where each file's text begins and ends, routes.yaml's first.
@@ -97,6 +99,11 @@ impl<'a> Report<'a> {
     /// Says that these bytes of the file are probably not meant so.
     pub fn warning(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Draft {
         self.add(Severity::Warning, span, message.into())
+    }
+
+    /// Keeps these bytes of the file, a secret that is written out, out of every excerpt: findings are logged.
+    pub fn cover(&mut self, span: Range<usize>) {
+        self.covered.push(span);
     }
 
     pub fn has_errors(&self) -> bool {
@@ -175,7 +182,11 @@ impl<'a> Report<'a> {
         let line_start = self.line_starts.get(line - 1).copied().unwrap_or(0);
         let line_end = self.line_starts.get(line).map_or(self.text.len(), |next| next - 1);
         let characters = |range: Range<usize>| self.text.get(range).map_or(0, |text| text.trim_end_matches('\r').chars().count());
+        let covered = self.covered.iter().filter(|span| span.start < line_end && line_start < span.end);
         Finding {
+            covered: covered
+                .map(|span| characters(line_start..span.start.max(line_start))..characters(line_start..span.end.min(line_end)))
+                .collect(),
             severity,
             file: self.file_name_of(span.start).to_owned(),
             line: self.line_of(span.start),
@@ -223,6 +234,22 @@ mod tests {
         let places: Vec<_> = report.finish().into_iter().map(|f| (f.file, f.line, f.column, f.message)).collect();
         let expected = [("main", 2, 5, "end"), ("first", 3, 1, "end"), ("empty", 1, 1, "end"), ("last", 1, 1, "d"), ("last", 1, 5, "end")];
         assert_eq!(places, expected.map(|(file, line, column, message)| (file.to_owned(), line, column, message.to_owned())));
+    }
+
+    #[test]
+    fn a_secret_that_is_written_out_is_in_no_excerpt() {
+        let text = "a: x\n\u{e9}: [k\u{e9}y-1, \"two\nlines\"], b: 1";
+        let mut report = Report::new("f", text);
+        report.cover(text.find("k\u{e9}y-1").unwrap()..text.find(", \"two").unwrap());
+        report.cover(text.find("\"two").unwrap()..text.find("], b").unwrap());
+        for mark in ["x", "\u{e9}: [", "b: 1"] {
+            let at = text.find(mark).unwrap();
+            report.warning(at..at + 1, "w");
+        }
+        let shown: Vec<String> = report.finish().into_iter().map(|finding| finding.render(text, false)).collect();
+        assert!(shown[0].contains(" | a: x\n"), "{}", shown[0]);
+        assert!(shown[1].contains(" | \u{e9}: [*****, ****\n"), "{}", shown[1]);
+        assert!(shown[2].contains(" | ******], b: 1\n"), "{}", shown[2]);
     }
 
     #[test]
