@@ -321,3 +321,23 @@ async fn at_a_terminal_lines_fit_times_are_local_too_and_no_destination_is_named
     assert!(relay.ask(&["destinations", "--color", "always"]).await.output.contains(escape));
     relay.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_sees_every_member_of_a_batch_arrive() {
+    let receiver = Receiver::start().await;
+    let mut relay = Setup::to(&receiver, "batch: { max: 3, every: 2s }").start().await;
+    let mut follow = reqwest::get(format!("http://{}/api/deliveries/follow?status=delivered", relay.admin)).await.unwrap();
+    let mut ids = Vec::new();
+    for number in 0..3 {
+        ids.push(format!("{}_crm", relay.webhook(reveal(number)).accepted().await));
+    }
+    let mut text = String::new();
+    while text.matches("\"delivered_at\":\"").count() < 3 {
+        let chunk = tokio::time::timeout(crate::harness::PATIENCE, follow.chunk()).await.expect("three lines").unwrap().unwrap();
+        text += std::str::from_utf8(&chunk).unwrap();
+    }
+    for id in &ids {
+        assert!(text.contains(&format!("\"id\":\"{id}\"")), "{id} is not in\n{text}");
+    }
+    relay.kill();
+}
