@@ -29,8 +29,8 @@ const GENERATION_KEYS: usize = 225_000;
 /// Keys held at most; at least three quarters of them are the newest that there were. Beyond it the oldest are forgotten
 /// early, so at 100 events a second duplicates are known for about two hours.
 pub(super) const KEYS_MAX: usize = GENERATIONS * GENERATION_KEYS;
-/// The oldest log rows, as many as are forgotten in one go. The limit is no parameter: SQLite compiles a statement anew whenever a
-/// parameter of `LIMIT` is bound, and this one is part of each commit.
+/// The oldest log rows, as many as are forgotten in one go. The limit is no parameter: with one, a statement from the cache is
+/// compiled anew for each commit, as SQLite's planner looks at the limit that was bound.
 const OLDEST_ROWS: &str = "SELECT sequence, at, length(entries) FROM dedupe_log ORDER BY sequence LIMIT 64";
 const ENTRY_BYTES: usize = 32;
 
