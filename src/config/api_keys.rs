@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::verify::{self, ApiKey, ApiKeys, KeyHash};
 
 use super::decode::Decoder;
-use super::destination::{NAME_RULE, is_name, mended_name};
 use super::finding::quoted;
+use super::names;
 use super::shape::optional;
 use super::source::path_problem;
 use super::units::Unreadable;
@@ -115,11 +115,11 @@ fn decode_hash(decoder: &mut Decoder<'_>, node: &Node) -> Option<(KeyHash, bool)
 /// It is a label of metrics and a word on the command line, as a destination's name is.
 fn decode_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<Arc<str>> {
     let name = decoder.public_text(node, "a key's name")?;
-    if is_name(&name) {
+    if names::is_good(&name) {
         return Some(name.into());
     }
-    let mended = mended_name(&name);
-    let hint = if mended.is_empty() { NAME_RULE.to_owned() } else { format!("{NAME_RULE}: `{mended}`") };
+    let mended = names::mended(&name);
+    let hint = if mended.is_empty() { names::RULE.to_owned() } else { format!("{}: `{mended}`", names::RULE) };
     decoder.report.error(node.span.clone(), format!("{} cannot be the name of a key", quoted(&name))).hint(hint);
     None
 }

@@ -18,6 +18,7 @@ use super::batch::{self, Batch};
 use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
+use super::names;
 use super::shape::{self, Shape, optional};
 use super::tls::{self, Tls};
 use super::units::{Unreadable, shown_duration};
@@ -148,7 +149,6 @@ pub(super) const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(super) const DEADLINE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Shorter times would be over before an attempt could end.
 pub(super) const EXPIRE_MIN: Duration = Duration::from_secs(1);
-const NAME_BYTES_MAX: usize = 63;
 
 /// Bytes that `defaults` may come to when they are read for every destination.
 const DEFAULTS_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -266,7 +266,7 @@ pub(super) fn decode_all<'n>(
     });
     let mut destinations = Vec::new();
     for (key, own) in entries {
-        check_name(decoder, key);
+        names::check(decoder, key);
         if let Some(destination) = decode(decoder, Some(key), Some(own), defaults) {
             destinations.push(Arc::new(destination));
         }
@@ -287,41 +287,6 @@ pub(super) fn entries<'n>(decoder: &mut Decoder<'_>, node: &'n Node) -> &'n [(Ke
         }
         _ => &[],
     }
-}
-
-/// What [`is_name`] wants.
-pub(super) const NAME_RULE: &str = "lower-case letters, digits, `-` and `_`, at most 63, beginning with a letter or digit";
-
-/// `[a-z0-9][a-z0-9_-]{0,62}`: a destination's name, or an account's.
-pub(super) fn is_name(name: &str) -> bool {
-    let fits = |c: char| is_lower_alphanumeric(c) || c == '_' || c == '-';
-    name.len() <= NAME_BYTES_MAX && name.starts_with(is_lower_alphanumeric) && name.chars().all(fits)
-}
-
-/// A name like this one that [`is_name`] takes; empty where there is none.
-pub(super) fn mended_name(name: &str) -> String {
-    let mended: String = name
-        .to_lowercase()
-        .chars()
-        .map(|c| if is_lower_alphanumeric(c) || c == '_' { c } else { '-' })
-        .skip_while(|c| !is_lower_alphanumeric(*c))
-        .take(NAME_BYTES_MAX)
-        .collect();
-    mended.trim_end_matches('-').to_owned()
-}
-
-fn is_lower_alphanumeric(c: char) -> bool {
-    c.is_ascii_lowercase() || c.is_ascii_digit()
-}
-
-fn check_name(decoder: &mut Decoder<'_>, key: &Key) {
-    let name = key.text.as_str();
-    if is_name(name) {
-        return;
-    }
-    let mended = mended_name(name);
-    let hint = if mended.is_empty() { NAME_RULE.to_owned() } else { format!("{NAME_RULE}: `{mended}`") };
-    decoder.report.error(key.span.clone(), format!("{} cannot be a destination's name", quoted(name))).hint(hint);
 }
 
 /// `auth`, or the header `authorization` by hand: of two levels the nearer says which, on one level both are an error.

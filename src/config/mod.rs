@@ -25,6 +25,7 @@ mod known_paths;
 mod known_values;
 mod lookalikes;
 mod members;
+mod names;
 mod pattern;
 mod readers;
 mod report;
