@@ -68,8 +68,52 @@ pub(super) fn foreign_operator(rest: &str, at: usize) -> Option<SyntaxError> {
     if rest.starts_with("==") && !rest.starts_with("===") || rest.starts_with("&&") || rest.starts_with("||") {
         return None;
     }
+    if let Some(error) = pipe(rest, at) {
+        return Some(error);
+    }
     let (written, instead) = FOREIGN_OPERATORS.iter().find(|(written, _)| rest.starts_with(written))?;
     Some(SyntaxError::new(at..at + written.len(), format!("`{written}` is no operator here")).hint(format!("write {instead}")))
+}
+
+/// `data.emails | length`: what follows is a filter of jq or Jinja, and no other condition.
+fn pipe(rest: &str, at: usize) -> Option<SyntaxError> {
+    let behind = rest.strip_prefix('|')?.trim_start();
+    let end = behind.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(behind.len());
+    let (word, after) = behind.split_at(end);
+    let is_condition = word.is_empty() || matches!(word, "data" | "status" | "type" | "event" | "not") || after.starts_with(['.', '[']);
+    if is_condition {
+        return None;
+    }
+    let error = SyntaxError::new(at..at + 1, "there are no filters in a condition, and `|` joins nothing");
+    let lower = word.to_ascii_lowercase().replace('_', "");
+    let known = FUNCTIONS.iter().find(|known| **known == lower).map(|known| format!("`{known}(...)`, with the path in the parentheses"));
+    let foreign = || FOREIGN_FUNCTIONS.iter().find(|(foreign, _)| *foreign == lower).map(|(_, instead)| (*instead).to_owned());
+    let meant = known.or_else(foreign);
+    // A word alone may be a path.
+    if meant.is_none() && !after.starts_with('(') {
+        return None;
+    }
+    Some(match meant {
+        Some(instead) => error.hint(format!("write {instead}")),
+        None => error.hint("there are the functions length(), count(), match() and search(), with the path in the parentheses; alternatives are joined by `or`"),
+    })
+}
+
+/// `data.email is defined`, `data.email is not null`
+fn is_test(parser: &Parser<'_>, span: &Range<usize>) -> Option<&'static str> {
+    let behind = parser.text.get(span.end..)?.trim_start();
+    let (negated, behind) = match behind.strip_prefix("not ").or_else(|| behind.strip_prefix("NOT ")) {
+        Some(behind) => (true, behind.trim_start()),
+        None => (false, behind),
+    };
+    let word: String = behind.chars().take_while(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    Some(match (word.as_str(), negated) {
+        ("defined" | "present" | "set", false) | ("undefined", true) => "write the path alone: it holds when something is there",
+        ("defined" | "present" | "set", true) | ("undefined", false) => "write `not` before the path: it holds when nothing is there",
+        ("null" | "none", false) => "write `path == null`; what is absent is found by `not path`",
+        ("null" | "none", true) => "write `path and path != null`",
+        _ => return None,
+    })
 }
 
 pub(super) fn foreign_character(rest: &str, at: usize) -> SyntaxError {
@@ -191,8 +235,12 @@ pub(super) fn unknown_function(name: &str, span: &Range<usize>) -> SyntaxError {
 
 pub(super) fn method(name: &str, object: &str, span: Range<usize>) -> SyntaxError {
     let error = SyntaxError::new(span, format!("`.{name}()` is not called on a path"));
+    let lower = name.to_ascii_lowercase().replace('_', "");
+    let foreign = FOREIGN_FUNCTIONS.iter().find(|(foreign, _)| *foreign == lower || (lower == "includes" && *foreign == "contains"));
     if FUNCTIONS.contains(&name) {
         error.hint(format!("the path goes into the parentheses: `{name}({object})`"))
+    } else if let Some((_, instead)) = foreign {
+        error.hint(format!("write {}", instead.replace("(path", &format!("({object}"))))
     } else {
         error.hint("there are length(), count(), match(), search() and value(), with the path in the parentheses")
     }
@@ -236,6 +284,9 @@ pub(super) fn unexpected(parser: &Parser<'_>, token: &Token, expected: &str) -> 
         }
         Kind::Name => {
             let lower = shown.to_ascii_lowercase();
+            if let Some(hint) = is_test(parser, &token.span).filter(|_| lower == "is") {
+                return error.hint(hint);
+            }
             match FOREIGN_OPERATOR_WORDS.iter().find(|(word, _)| *word == lower) {
                 Some((_, instead)) => error.hint(format!("write {instead}")),
                 None => error.hint("join conditions with `and` or `or`; a text stands in quotes"),

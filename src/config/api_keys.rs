@@ -95,6 +95,14 @@ fn decode_key(decoder: &mut Decoder<'_>, node: &Node) -> Option<(KeyHash, bool)>
         decoder.report.error(node.span.clone(), format!("{shown} {what}")).hint("Wiza's settings page shows the key");
         return None;
     }
+    if let Some(hash) = key.strip_prefix("sha256:") {
+        let hint = match text.first_value() {
+            Some(_) => "write `sha256: ${NAME}` with the hash alone in the variable".to_owned(),
+            None => format!("a blank is missing: `sha256: {}`", hash.trim()),
+        };
+        decoder.report.error(node.span.clone(), "this is a hash, and would be taken for a key").hint(hint);
+        return None;
+    }
     if verify::parse_hex(key.as_bytes()).is_some() {
         decoder
             .report

@@ -305,9 +305,7 @@ impl<'a> Decoder<'a> {
             Content::Scalar(Scalar { kind: Kind::Null, .. }) => &[],
             Content::Invalid => return None,
             Content::Scalar(_) | Content::Sequence(_) => {
-                self.report
-                    .error(node.span.clone(), format!("expected {of} as a mapping, found {}", node.noun()))
-                    .hint("`key: value`, one key a line");
+                self.report.error(node.span.clone(), format!("expected {of} as a mapping, found {}", node.noun())).hint(example(of));
                 return None;
             }
         };
@@ -346,7 +344,7 @@ impl<'n> Table<'n> {
         let mut misspelt = Vec::new();
         let is_known = |key: &Key| self.known.iter().any(|known| key.text == *known) || others.contains(&key.text.as_str());
         for (key, _) in self.entries.iter().filter(|(key, _)| !is_known(key)) {
-            let near = decoder.near(&key.text, self.known.iter().copied());
+            let near = synonym(&key.text, &self.known).or_else(|| decoder.near(&key.text, self.known.iter().copied()));
             let finding = decoder.report.error(key.span.clone(), format!("{} has no key {}", self.of, quoted(&key.text)));
             match near {
                 // What tools of YAML 1.1 write for a bare `on`.
@@ -364,6 +362,43 @@ impl<'n> Table<'n> {
             }
         }
         misspelt
+    }
+}
+
+/// What other tools call a key, and what it is called here. The first that the mapping knows is meant.
+const SYNONYMS: [(&str, &[&str]); 13] = [
+    ("url", &["endpoint", "uri", "address", "href", "webhook", "webhook_url", "target"]),
+    ("method", &["verb", "http_method", "request_method"]),
+    ("body", &["payload", "json", "data", "content", "template", "message"]),
+    ("headers", &["header", "http_headers"]),
+    ("when", &["if", "condition", "conditions", "match", "filter", "where", "on"]),
+    ("to", &["destinations", "destination", "then", "send_to", "target", "targets"]),
+    ("attempts", &["max_attempts", "max_retries", "retries", "count", "times"]),
+    ("first", &["initial", "delay", "backoff", "initial_delay", "interval"]),
+    ("max", &["size", "max_size", "count", "max_delay", "max_backoff"]),
+    ("every", &["interval", "window", "flush_interval", "timeout"]),
+    ("payload", &["input", "given", "event", "request"]),
+    ("expect", &["expected", "output", "then", "assert"]),
+    ("stop", &["final", "last", "break", "continue"]),
+];
+
+fn synonym(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let plain = word.to_ascii_lowercase().replace('-', "_");
+    let meant = SYNONYMS.iter().filter(|(_, others)| others.contains(&plain.as_str())).map(|(ours, _)| *ours);
+    meant.into_iter().find(|ours| known.contains(ours))
+}
+
+/// What a mapping looks like, by what it describes.
+fn example(of: &str) -> &'static str {
+    match of {
+        "`retry`" => "for example `{ attempts: 5, first: 10s }`",
+        "`circuit`" => "for example `{ failures: 10, cooldown: 30s }`",
+        "`batch`" => "for example `{ max: 100, every: 5s }`",
+        "`sign`" => "for example `{ secret: \"${SIGNING_SECRET}\" }`",
+        "`expect`" => "each destination that gets a request, `{ crm: {} }`; of one that gets none nothing is said",
+        "a destination" => "`name:`, and below it, indented, `url: https://...`",
+        "the file" => "the rules of a relay begin with `source:`; `wiza-relay init` writes a file to begin with",
+        _ => "`key: value`, one key a line",
     }
 }
 

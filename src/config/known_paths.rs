@@ -48,6 +48,7 @@ impl Decoder<'_> {
         // One word about one place is enough.
         let is_said = |used: &UsedPath| surprises.iter().take(WARNINGS_MAX).any(|surprise| surprise.span == used.span);
         let unknown = paths.iter().filter(|used| is_unknown(used, kinds)).take(WARNINGS_MAX).filter(|used| !is_said(used));
+        let unknown = unknown.filter(|used| list_without_index(used).is_none());
         for used in unknown {
             let near = self.near_path(used, kinds);
             // `valid == data.email_status`, `data.company_domain == acme.com`
@@ -58,8 +59,11 @@ impl Decoder<'_> {
             }
         }
         for (used, list, name) in paths.iter().filter_map(list_without_index).take(WARNINGS_MAX) {
-            self.warn_of_list(node, in_scalar(&used.span), &list, name)
-                .hint(format!("write `{list}[0].{name}` for the first, `{list}[?@.{name} == ...]` to test each of them"));
+            let finding = self.warn_of_list(node, in_scalar(&used.span), &list, name);
+            finding.hint(match name {
+                "length" | "size" | "count" => format!("write `length({list})`, as in `length({list}) > 0`"),
+                _ => format!("write `{list}[0].{name}` for the first, `{list}[?@.{name} == ...]` to test each of them"),
+            });
         }
         let accounts = self.accounts.clone();
         if let Some(accounts) = accounts.filter(|accounts| accounts.names.is_empty()) {
@@ -132,7 +136,12 @@ impl Decoder<'_> {
             (PathRoot::Event, _) => (format!("the relay has no fact {path} about an event"), near),
         };
         let finding = self.warning_in(node, range, message);
+        let last = used.names().last().copied().unwrap_or_default();
+        let is_constant = last.len() > 2 && last.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
         match near {
+            _ if is_constant && used.root == PathRoot::Payload && used.names().first() != Some(&"data") => {
+                finding.hint(format!("a value of the environment is written `${{{last}}}`, outside of the braces"));
+            }
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
             None if used.root == PathRoot::Event => {
                 finding.hint("there are `event.id`, `event.received_at`, `event.path`, `event.query.NAME` and `event.account`");

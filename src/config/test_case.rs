@@ -235,6 +235,7 @@ fn unknown(decoder: &mut Decoder<'_>, span: std::ops::Range<usize>, noun: &str, 
     let finding = decoder.report.error(span, format!("there is no {noun} {}", quoted(name)));
     match near {
         Some(near) => finding.hint(format!("did you mean `{near}`?")),
+        None if known.is_empty() => finding.hint("the file has none"),
         None => finding.hint(format!("the file has {}", listed(known))),
     }
 }

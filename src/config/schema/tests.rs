@@ -367,6 +367,7 @@ const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
             "when-pattern",
             "when-too-long",
             "when-words-of-other-languages",
+            "when-of-other-languages",
         ],
     ),
     ("the language of paths", &["body-path-bad", "body-path-with-variable", "path-index-behind-filter"]),

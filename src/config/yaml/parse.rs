@@ -42,7 +42,7 @@ pub(in crate::config) fn parse(report: &mut Report<'_>) -> Option<Arc<Node>> {
     match parse_file(report, report.files().into_iter().next()?) {
         Parsed::Tree(root) => Some(root),
         Parsed::Nothing => {
-            report.error(0..0, "the file is empty").hint("`wiza-relay demo` shows a file to begin with");
+            report.error(0..0, "the file is empty").hint("`wiza-relay init` writes a file to begin with");
             None
         }
         Parsed::Broken => None,

@@ -32,9 +32,10 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
             format!("a value cannot begin with `{character}`"),
             Some(if *character == '@' { "put it in quotes; a path needs no `@.` at its start".into() } else { "put it in quotes".into() }),
         ),
-        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
-            (format!("the control character {} cannot stand in YAML", quoted(&character.to_string())), None)
-        }
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
+            format!("the control character {} cannot stand in YAML", quoted(&character.to_string())),
+            Some("take it out; in a text in double quotes it is written `\\u001b`; is this a file of rules at all?".into()),
+        ),
         ErrorKind::UnclosedQuotedScalar => ("this quote is never closed".into(), None),
         ErrorKind::UnclosedFlowCollection { open: '{' } | ErrorKind::MismatchedFlowCollectionEnd { open: '{', .. }
             if file.get(..at).is_some_and(|before| before.ends_with('$')) =>
@@ -64,7 +65,16 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
             format!("not YAML: {}", error.info()),
             Some("between `{ }` or `[ ]`, put a value that holds one of `[ ] { } ,` in quotes, as conditions with `in [...]` do".into()),
         ),
-        _ => (format!("not YAML: {}", error.info()), None),
+        _ => {
+            let hint = match error.info() {
+                info if info.contains("simple key expected") => Some("a key is followed by a colon and a blank: `key: value`".to_owned()),
+                info if info.contains("document start") => {
+                    Some("a file of rules is YAML: `source:`, and below it, indented, `path: /webhooks/wiza`".to_owned())
+                }
+                _ => None,
+            };
+            (format!("not YAML: {}", error.info()), hint)
+        }
     };
     let entry = line.trim_start().trim_start_matches("- ").trim_start();
     let (key, value) = entry.split_once(": ").unwrap_or(("", entry));
