@@ -110,7 +110,7 @@ fn is_test(parser: &Parser<'_>, span: &Range<usize>) -> Option<&'static str> {
     Some(match (word.as_str(), negated) {
         ("defined" | "present" | "set", false) | ("undefined", true) => "write the path alone: it holds when something is there",
         ("defined" | "present" | "set", true) | ("undefined", false) => "write `not` before the path: it holds when nothing is there",
-        ("null" | "none", false) => "write `path == null`; what is absent is found by `not path`",
+        ("null" | "none", false) => "write `==`: `path == null`; what is absent is found by `not path`",
         ("null" | "none", true) => "write `path and path != null`",
         _ => return None,
     })
