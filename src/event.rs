@@ -33,7 +33,32 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Names an event: a UUID version 7 (RFC 9562), so that ids sort by the time of receipt.
+/// Who says what an event tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventSource {
+    /// Wiza: the event is a webhook.
+    #[default]
+    Wiza,
+    /// The relay itself.
+    Relay,
+}
+
+impl EventSource {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Wiza, Self::Relay];
+
+    /// `event.source` of rules.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wiza => "wiza",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// Names an event: a UUID version 7 (RFC 9562), so that ids sort by the time of receipt. An own event of the relay's has one of
+/// version 8, which is the same but for that number. So an id says whose event it is, wherever it is kept, and no webhook can say
+/// that it is the relay's own: the relay makes the ids.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);
 
@@ -43,6 +68,23 @@ impl EventId {
         let milliseconds = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let random: [u8; 10] = rand::random();
         Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
+    }
+
+    /// A new id for an event that this source told at `now`.
+    pub fn of(source: EventSource, now: Timestamp) -> Self {
+        let id = Self::new(now);
+        match source {
+            EventSource::Wiza => id,
+            EventSource::Relay => Self(uuid::Builder::from_bytes(*id.as_bytes()).with_version(uuid::Version::Custom).into_uuid()),
+        }
+    }
+
+    /// Whose event it is.
+    pub fn source(&self) -> EventSource {
+        match self.0.get_version() {
+            Some(uuid::Version::Custom) => EventSource::Relay,
+            _ => EventSource::Wiza,
+        }
     }
 
     /// The id whose 16 bytes were stored.
@@ -166,7 +208,7 @@ impl Event {
         self.payload.get_or_init(|| json::parse(&self.body).unwrap_or(Value::Null))
     }
 
-    /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`, and
+    /// The relay's own facts, called `event` in conditions and templates: `id`, `received_at`, `path`, `query`, `source`, and
     /// `account` where there is one.
     pub fn facts(&self) -> &Value {
         self.facts.get_or_init(|| {
@@ -175,6 +217,7 @@ impl Event {
                 ("received_at", Some(rfc3339_milliseconds(self.received_at).into())),
                 ("path", Some(self.path.as_str().into())),
                 ("query", Some(query_map(&self.query))),
+                ("source", Some(self.source().name().into())),
                 ("account", self.account.as_ref().map(|account| account.to_string().into())),
             ];
             // `json!` would make room for one after the other.
@@ -182,6 +225,11 @@ impl Event {
             object.extend(facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
             Value::Object(object)
         })
+    }
+
+    /// Whether it is a webhook or one of the relay's own events.
+    pub fn source(&self) -> EventSource {
+        self.id.source()
     }
 
     /// How many bytes the payload and the facts have as text, or a few more.
@@ -222,6 +270,21 @@ mod tests {
         assert!(parse_payload(nested(json::DEPTH_MAX).as_bytes()).is_ok());
         let reason = parse_payload(nested(json::DEPTH_MAX + 1).as_bytes()).unwrap_err();
         assert!(reason.starts_with("it nests deeper than 127 levels"), "{reason}");
+    }
+
+    #[test]
+    fn an_id_says_whose_event_it_is_and_sorts_by_time_all_the_same() {
+        let now: Timestamp = "2026-11-28T03:00:05.120Z".parse().unwrap();
+        let [webhook, own] = EventSource::ALL.map(|source| EventId::of(source, now));
+        assert_eq!((webhook.source(), own.source()), (EventSource::Wiza, EventSource::Relay));
+        for id in [webhook, own] {
+            assert_eq!(id.milliseconds(), now.as_millisecond());
+            let read: EventId = id.to_string().parse().unwrap();
+            assert_eq!((read, EventId::from_bytes(*id.as_bytes()).source()), (id, id.source()), "{id}");
+        }
+        let later = EventId::new(now + std::time::Duration::from_millis(1));
+        assert!(webhook < later && own < later);
+        assert_eq!((&webhook.to_string()[14..15], &own.to_string()[14..15]), ("7", "8"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::condition::{Finding, Scope};
 use crate::config::{Auth, Config, Destination, Place};
 use crate::delivery::{DeliveryId, MessageId};
 use crate::envelope::{self, WEBHOOK_SIGNATURE};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, EventSource};
 use crate::route;
 use crate::trace_context::Span;
 use crate::transform::{self, BatchError, Member, RenderContext, RenderError, Request};
@@ -79,6 +79,8 @@ pub enum Decided<'c> {
     Undecided,
     /// It was not looked at: this route before it stops the walk.
     Skipped(&'c str),
+    /// It is not offered such events: it is for those of this source.
+    NotOffered(EventSource),
 }
 
 /// A delivery that would be made.
@@ -121,6 +123,7 @@ pub fn explain<'c>(config: &'c Config, event: &Arc<Event>, now: Timestamp) -> Ex
             route: &route.name,
             place: &route.place,
             decision: match stopped_by.and_then(|stop| config.routes.get(stop).filter(|_| place > stop)) {
+                _ if route.source != event.source() => Decided::NotOffered(route.source),
                 Some(stop) => Decided::Skipped(&stop.name),
                 None if decision.matched.contains(&place) => Decided::Matched,
                 None if decision.undecided.contains(&place) => Decided::Undecided,

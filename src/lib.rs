@@ -3,7 +3,7 @@
 //! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
-//! [`retry_after`], [`circuit`], [`pace`].
+//! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
@@ -32,6 +32,7 @@ pub mod deliver;
 pub mod egress;
 pub mod envelope;
 pub mod oauth2;
+pub mod own_events;
 pub mod pace;
 pub mod proxies;
 pub mod retry;

@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod property_tests;
 
+use serde_json::Value;
+
 use crate::condition::Scope;
 use crate::config::{Config, Route};
-use crate::event::Event;
+use crate::event::{Event, EventSource};
 use crate::withhold::{self, Withheld};
 
 /// What the rules decided. Numbers are places in the file's lists.
@@ -30,7 +32,7 @@ pub struct Decision {
 pub fn decide(config: &Config, event: &Event) -> Decision {
     let facts = || event.facts();
     let scope = Scope { payload: event.payload(), event: &facts };
-    walk(config, &scope, config.index.candidates(&scope, event.bytes()))
+    walk(config, event.source(), &scope, config.index.candidates(&scope, event.bytes()))
 }
 
 /// The same, looking at every route. What this says is right; the index only saves time, and the tests hold
@@ -38,14 +40,19 @@ pub fn decide(config: &Config, event: &Event) -> Decision {
 pub fn decide_by_every_route(config: &Config, event: &Event) -> Decision {
     let facts = || event.facts();
     let scope = Scope { payload: event.payload(), event: &facts };
-    walk(config, &scope, 0..config.routes.len())
+    walk(config, event.source(), &scope, 0..config.routes.len())
 }
 
-/// `places`: of the routes to look at, ascending.
-fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>) -> Decision {
-    let mut decision = Decision { unmatched: true, ..Decision::default() };
+/// `places`: of the routes to look at, ascending. A route is offered the events of one source only. `unmatched` is for webhooks: an
+/// own event that no route asks for is nothing that anybody misses.
+fn walk(config: &Config, source: EventSource, scope: &Scope<'_>, places: impl Iterator<Item = usize>) -> Decision {
+    let mut decision = Decision { unmatched: source == EventSource::Wiza, ..Decision::default() };
+    let about = about(config, source, scope.payload);
     for place in places {
         let Some(route) = config.routes.get(place) else { break };
+        if route.source != source {
+            continue;
+        }
         match matches(route, scope) {
             Matched::No => continue,
             Matched::Undecided => {
@@ -58,7 +65,7 @@ fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>)
             continue;
         }
         decision.unmatched = false;
-        for target in &route.to {
+        for target in route.to.iter().filter(|target| Some(target.destination) != about) {
             decision.add(config, scope, target.destination, Some(place));
         }
         if route.stop {
@@ -71,6 +78,16 @@ fn walk(config: &Config, scope: &Scope<'_>, places: impl Iterator<Item = usize>)
         }
     }
     decision
+}
+
+/// The destination that an own event is about, by its place. Nothing of it is sent there: that a breaker is open would wait behind
+/// the breaker, and what fails there would be told there.
+pub fn about(config: &Config, source: EventSource, payload: &Value) -> Option<usize> {
+    if source != EventSource::Relay {
+        return None;
+    }
+    let name = payload.get("data")?.get("destination")?.as_str()?;
+    config.destinations.iter().position(|destination| destination.name == name)
 }
 
 enum Matched {

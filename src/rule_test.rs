@@ -34,7 +34,8 @@ pub fn run(config: &Config, case: &TestCase, body: Bytes, now: Timestamp) -> Res
     let received_at = case.event.received_at.unwrap_or(now);
     let payload =
         parse_payload(&body).map_err(|reason| format!("the payload is not an event: {reason}; the relay would put it into quarantine"))?;
-    let event = Event::new(EventId::new(received_at), received_at, case.event.path.clone(), case.event.query.clone(), body);
+    let id = EventId::of(case.event.source_of(&payload), received_at);
+    let event = Event::new(id, received_at, case.event.path.clone(), case.event.query.clone(), body);
     let event = event.of_account(case.event.account.as_deref().map(Into::into)).with_payload(payload);
     // What a test expects of `now()` holds on every day.
     let now = case.now.or(case.event.received_at).unwrap_or(now);

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Ending, load, out, rules, wiza};
-use crate::config::{Config, Severity};
-use crate::event::{Event, EventId, parse_payload};
+use crate::config::{Config, Facts, Severity};
+use crate::event::{Event, EventId, EventSource, parse_payload};
 use crate::explain::{self, Decided, Delivery, Explanation};
+use crate::own_events;
 use crate::transform::are_lines;
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(super) struct Explain {
     #[arg(value_name = "RULES")]
     file: Option<PathBuf>,
     /// The event's body: a file, `-` for standard input, or a sample's name (valid, risky, unfound, failed, billing, phone,
-    /// full, list, list-data-json).
+    /// full, list, list-data-json), or the type of one of the relay's own events (relay.circuit_opened, ...).
     payload: PathBuf,
     #[command(flatten)]
     config: rules::Config,
@@ -38,9 +39,21 @@ pub(super) struct Explain {
     /// The name of the API key that it comes with: `event.account`. By default a key without a name.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
+    /// Whose event it is: `event.source`. Without it: the relay's own where the payload's type begins with `relay.`, else Wiza's.
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<Source>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
+}
+
+/// Whose event it is.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Source {
+    /// A webhook.
+    Wiza,
+    /// One of the relay's own events.
+    Relay,
 }
 
 impl Explain {
@@ -92,12 +105,13 @@ impl Explain {
     }
 
     fn event(&self) -> Result<Event, String> {
-        let body = match wiza::sample(&self.payload) {
+        let own = || self.payload.to_str().and_then(own_events::sample);
+        let body = match wiza::sample(&self.payload).or_else(own) {
             Some(text) => Bytes::from_static(text.as_bytes()),
             None => load::read_payload(&self.payload)?,
         };
         // The same judgement as of a webhook, but said at once.
-        parse_payload(&body).map_err(|reason| {
+        let payload = parse_payload(&body).map_err(|reason| {
             let is_yaml = self.payload.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
             let hint =
                 if is_yaml { "; the rules stand first, and then comes an event's body: `explain routes.yaml payload.json`" } else { "" };
@@ -106,7 +120,13 @@ impl Explain {
         let now = Timestamp::now();
         let path = self.path.trim_start_matches('/').to_owned();
         let query = self.query.trim_start_matches('?').to_owned();
-        Ok(Event::new(EventId::new(now), now, path, query, body).of_account(self.account.as_deref().map(Into::into)))
+        let source = self.source.map(|source| match source {
+            Source::Wiza => EventSource::Wiza,
+            Source::Relay => EventSource::Relay,
+        });
+        let facts = Facts { source, ..Facts::default() };
+        let event = Event::new(EventId::of(facts.source_of(&payload), now), now, path, query, body);
+        Ok(event.of_account(self.account.as_deref().map(Into::into)))
     }
 }
 
@@ -127,6 +147,7 @@ fn to_json(config: &Config, explanation: &Explanation<'_>) -> Value {
             match verdict.decision {
                 Decided::Skipped(by) => entry["skipped_by"] = json!(by),
                 Decided::Undecided => entry["undecided"] = json!(true),
+                Decided::NotOffered(source) => entry["only_for"] = json!(source.name()),
                 Decided::Matched | Decided::NotMatched => {}
             }
             entry

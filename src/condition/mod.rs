@@ -168,6 +168,12 @@ impl Condition {
         pinned::compared(&self.0.logical, root, names)
     }
 
+    /// Every pattern that a text at the path of these names is matched with or searched for, but for those below a `not`, and the
+    /// place of the term.
+    pub fn matched(&self, root: PathRoot, names: &[&str]) -> Vec<(Range<usize>, &str)> {
+        pinned::matched(&self.0.logical, root, names)
+    }
+
     /// Every path that the condition uses, those inside `[?...]` included.
     pub fn paths(&self) -> Vec<UsedPath> {
         paths::used(&self.0.logical)

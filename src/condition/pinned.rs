@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::ast::{Key, Logical, Operand, Operator, Path, Root, Term, Test};
+use super::ast::{Key, Logical, Operand, Operator, Path, Pattern, Root, Term, Test, TextMatch};
 use super::explain::each_term;
 use super::paths::PathRoot;
 
@@ -31,6 +31,20 @@ pub(super) fn compared<'l>(logical: &'l Logical, root: PathRoot, names: &[&str])
     each_term(logical, &mut |term, negated| {
         let values = wanted(term, root, names).filter(|_| !negated).unwrap_or_default();
         found.extend(values.into_iter().filter_map(Value::as_str).map(|text| (term.span.clone(), text)));
+    });
+    found
+}
+
+/// Every pattern that a text at the path is matched with or searched for, with the place of the term that does it.
+pub(super) fn matched<'l>(logical: &'l Logical, root: PathRoot, names: &[&str]) -> Vec<(Range<usize>, &'l str)> {
+    let mut found = Vec::new();
+    each_term(logical, &mut |term, negated| {
+        if let Test::Matches(TextMatch { text: Operand::Path(path), pattern: Pattern::Written { text, .. }, .. }) = &term.test
+            && !negated
+            && is_at(path, root, names)
+        {
+            found.push((term.span.clone(), text.as_str()));
+        }
     });
     found
 }

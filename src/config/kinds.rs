@@ -1,9 +1,14 @@
-//! The kinds of webhooks that Wiza sends, what each holds, and which of them a condition lets through. One kind is documented:
-//! the reveal. The others were observed, so nobody knows which of their fields are always there.
+//! The kinds of events, what each holds, and which of them a condition lets through: the webhooks that Wiza sends, and the relay's
+//! own events. Of Wiza's one kind is documented, the reveal. The others were observed, so nobody knows which of their fields are
+//! always there.
+
+use serde_json::Value;
 
 use crate::condition::{Condition, PathRoot};
+use crate::event::EventSource;
+use crate::own_events::{self, OwnKind};
 
-/// A kind of webhook.
+/// A kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// `type: individual_reveal`.
@@ -12,6 +17,8 @@ enum Kind {
     List,
     /// `{"data_json": {"id", "status"}}`, which has no `type`.
     ListDataJson,
+    /// One of the relay's own.
+    Own(OwnKind),
 }
 
 /// The `type` of each kind that has one.
@@ -79,19 +86,39 @@ const DATA_JSON: &[&str] = &["data_json.id", "data_json.status"];
 /// reveal has little more than these.
 const ALWAYS: [&str; 7] = ["type", "status.code", "status.message", "data.id", "data.status", "data.is_complete", "data.enrichment_level"];
 
-/// Some kinds of webhooks.
+/// Some kinds of events: of webhooks, or of the relay's own, or (for a text that stands under no condition) of both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kinds(Vec<Kind>);
 
 impl Kinds {
-    /// Every kind.
+    /// Every kind of webhook.
     pub fn all() -> Self {
         Self(vec![Kind::Reveal, Kind::List, Kind::ListDataJson])
     }
 
-    /// Those for which a condition can hold, as far as it says so plainly.
+    /// Every kind of webhook and of own events.
+    pub fn of_both() -> Self {
+        let mut kinds = Self::all();
+        kinds.0.extend(OwnKind::ALL.map(Kind::Own));
+        kinds
+    }
+
+    /// Those for which a condition can hold, as far as it says so plainly. A route is for the relay's own events if its condition
+    /// cannot hold without saying so: by `event.source == "relay"`, or by a `type` that begins with `relay.`.
     pub fn taken_by(condition: &Condition) -> Self {
-        if let Some(values) = condition.pinned(PathRoot::Payload, &["type"]) {
+        let source = condition.pinned(PathRoot::Event, &["source"]);
+        let is_pinned_to = |source: &Option<Vec<&Value>>, wanted: EventSource| {
+            source.as_ref().is_some_and(|values| !values.is_empty() && values.iter().all(|value| **value == wanted.name()))
+        };
+        let types = condition.pinned(PathRoot::Payload, &["type"]);
+        let is_own = |value: &&Value| value.as_str().is_some_and(|text| text.starts_with(own_events::PREFIX));
+        let types_are_own = types.as_ref().is_some_and(|types| !types.is_empty() && types.iter().all(is_own));
+        if is_pinned_to(&source, EventSource::Relay) || (types_are_own && !is_pinned_to(&source, EventSource::Wiza)) {
+            let named = types.iter().flatten().filter_map(|value| value.as_str().and_then(OwnKind::named)).map(Kind::Own);
+            let named: Vec<Kind> = named.collect();
+            return Self(if named.is_empty() { OwnKind::ALL.map(Kind::Own).to_vec() } else { named });
+        }
+        if let Some(values) = types {
             let known = values.iter().filter_map(|value| TYPES.iter().find(|(name, _)| *value == name).map(|(_, kind)| *kind));
             let kinds: Vec<Kind> = known.collect();
             // Of a type that is not known here, anything may be known elsewhere.
@@ -102,7 +129,7 @@ impl Kinds {
 
     /// The paths of their payloads, by their names; the same one maybe twice.
     pub fn paths(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().flat_map(|kind| kind.tables()).flat_map(|table| table.iter().copied())
+        self.0.iter().flat_map(|kind| kind.paths())
     }
 
     /// Whether they have something at this path, be it the way to more.
@@ -110,9 +137,18 @@ impl Kinds {
         self.paths().any(|known| covers(known, path))
     }
 
-    /// Whether a path that Wiza sends may be null or left out by one of them. Of a kind that was only observed nobody knows, so
-    /// what it has counts as there; where reveals come too, they decide.
+    /// Whose events they are.
+    pub fn source(&self) -> EventSource {
+        if matches!(self.0.first(), Some(Kind::Own(_))) { EventSource::Relay } else { EventSource::Wiza }
+    }
+
+    /// Whether one of them may have null at a known path, or nothing. Of a kind that was only observed nobody knows, so what it has
+    /// counts as there; where reveals come too, they decide.
     pub fn may_lack(&self, path: &str) -> bool {
+        if self.source() == EventSource::Relay {
+            let has = |kind: &Kind| Self(vec![*kind]).have(path) && !own_events::NULLABLE.contains(&path);
+            return !self.0.iter().all(has);
+        }
         let always = || ALWAYS.iter().any(|always| covers(always, path));
         if self.0.contains(&Kind::Reveal) { !always() } else { !self.have(path) }
     }
@@ -120,6 +156,9 @@ impl Kinds {
     /// The `type` that all of them have, if it is one.
     pub fn only_type(&self) -> Option<&'static str> {
         let [only] = self.0.as_slice() else { return None };
+        if let Kind::Own(kind) = only {
+            return Some(kind.name());
+        }
         TYPES.iter().find(|(_, kind)| kind == only).map(|(name, _)| *name)
     }
 }
@@ -130,7 +169,16 @@ impl Kind {
             Self::Reveal => &[ENVELOPE, REVEAL],
             Self::List => &[ENVELOPE, LIST],
             Self::ListDataJson => &[DATA_JSON],
+            Self::Own(_) => &[],
         }
+    }
+
+    fn paths(self) -> impl Iterator<Item = &'static str> {
+        let own = match self {
+            Self::Own(kind) => kind.paths(),
+            Self::Reveal | Self::List | Self::ListDataJson => &[],
+        };
+        self.tables().iter().flat_map(|table| table.iter()).chain(own).copied()
     }
 }
 
@@ -168,6 +216,37 @@ mod tests {
     }
 
     #[test]
+    fn a_route_is_for_own_events_only_where_its_condition_says_so_in_every_way_to_hold() {
+        let own = |text: &str| Kinds::taken_by(&Condition::parse(text).unwrap()).source() == EventSource::Relay;
+        for text in [
+            "type == \"relay.circuit_opened\"",
+            "type in [\"relay.circuit_opened\", \"relay.circuit_closed\"] and data.destination == \"crm\"",
+            "type == \"relay.dead_letters\" and data.count > 10 or type == \"relay.queue_old\"",
+            "event.source == \"relay\"",
+            "\"relay\" == event.source and (data.destination == \"crm\" or not data.destination)",
+            "type == \"relay.not_known_yet\"",
+        ] {
+            assert!(own(text), "{text}");
+        }
+        for text in [
+            "data.email",
+            "type != \"individual_reveal\"",
+            "not (type == \"individual_reveal\")",
+            "type != \"relay.circuit_opened\"",
+            "not (event.source == \"wiza\")",
+            "type == \"relay.circuit_opened\" or data.status == \"failed\"",
+            "type in [\"relay.circuit_opened\", \"list\"]",
+            "match(type, \"relay[.].*\")",
+            "@.event.source == \"relay\"",
+            "data.type == \"relay.circuit_opened\"",
+            "event.source == \"wiza\" and type == \"relay.circuit_opened\"",
+            "type",
+        ] {
+            assert!(!own(text), "{text}");
+        }
+    }
+
+    #[test]
     fn what_a_kind_may_lack() {
         let (all, list) = (Kinds::all(), Kinds(vec![Kind::List]));
         for (path, of_all, of_list) in [
@@ -181,5 +260,9 @@ mod tests {
             assert_eq!((all.may_lack(path), list.may_lack(path)), (of_all, of_list), "{path}");
         }
         assert!(!Kinds(vec![Kind::ListDataJson]).may_lack("data_json.id"));
+        let own = Kinds(OwnKind::ALL.map(Kind::Own).to_vec());
+        assert!(!own.may_lack("data.summary") && own.may_lack("data.destination") && own.may_lack("data.id"));
+        let opened = Kinds(vec![Kind::Own(OwnKind::CircuitOpened)]);
+        assert!(!opened.may_lack("data.destination") && opened.may_lack("data.status"));
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::condition::{Condition, PathRoot, Shape, Step, Surprise, UsedPath};
+use crate::event::EventSource;
 use crate::transform::{ReadPath, Selection};
 
 use super::decode::{Accounts, Decoder};
@@ -20,7 +21,7 @@ const ROOTS: [&str; 4] = ["status", "type", "data", "data_json"];
 pub(super) const LISTS: [&str; 3] = ["data.emails", "data.phones", "data.contacts"];
 
 /// Of the relay's own facts about an event.
-const EVENT: &[&str] = &["id", "received_at", "path", "query.*", "account"];
+const EVENT: &[&str] = &["id", "received_at", "path", "query.*", "account", "source"];
 
 /// Warnings about the paths of one string, at most: what a long one repeats is one slip.
 pub(super) const WARNINGS_MAX: usize = 20;
@@ -29,6 +30,7 @@ impl Decoder<'_> {
     /// Warns of what a condition says that is hardly ever meant, above all of paths that Wiza is not known to send, or
     /// that are no fact of the relay's.
     pub(super) fn warn_of_condition(&mut self, node: &Node, text: &Text, condition: &Condition) {
+        self.warn_of_sources(node, text, condition);
         self.warn_of_paths(node, text, &condition.paths(), condition.surprises(), &Kinds::taken_by(condition));
         self.warn_of_surprises(node, text, condition.dead_ends(&shape_at));
     }
@@ -37,7 +39,7 @@ impl Decoder<'_> {
     pub(super) fn warn_of_selection(&mut self, node: &Node, text: &Text, selection: &Selection) {
         let paths = selection.paths_from(self.element.as_deref());
         let paths = if self.scope.of_batch { Vec::new() } else { paths };
-        self.warn_of_paths(node, text, &paths, selection.surprises(), &Kinds::all());
+        self.warn_of_paths(node, text, &paths, selection.surprises(), &Kinds::of_both());
         if !self.scope.of_batch {
             self.warn_of_surprises(node, text, selection.dead_ends(&shape_at));
         }
@@ -103,7 +105,7 @@ impl Decoder<'_> {
     pub(super) fn warn_of_unknown_in_template(&mut self, node: &Node, reads: &[ReadPath]) {
         // Conditions see no route.
         let is_route = |used: &UsedPath| used.root == PathRoot::Event && used.names() == ["route"];
-        let kinds = Kinds::all();
+        let kinds = Kinds::of_both();
         let unknown = reads.iter().filter(|read| is_unknown(&read.path, &kinds) && !is_route(&read.path));
         for ReadPath { path, may_be_absent, is_explicit } in unknown.take(WARNINGS_MAX) {
             let near = self.near_path(path, &kinds);
@@ -129,11 +131,15 @@ impl Decoder<'_> {
         let near = self.of_element(node, &range, used).or_else(|| near.map(|near| self.near_as_written(node, &range, near)));
         let path = quoted(&format!("{}{}", prefix(used), used.names().join(".")));
         // What another kind has is no slip of the pen.
-        let only = kinds.only_type().filter(|_| Kinds::all().have(&used.names().join(".")));
-        let (message, near) = match (used.root, only) {
-            (PathRoot::Payload, Some(kind)) => (format!("Wiza is not known to send {path} in a webhook whose `type` is \"{kind}\""), None),
-            (PathRoot::Payload, None) => (format!("Wiza is not known to send {path}"), near),
-            (PathRoot::Event, _) => (format!("the relay has no fact {path} about an event"), near),
+        let is_of_another = |kinds: &Kinds| kinds.have(&used.names().join("."));
+        let (message, near) = match (used.root, kinds.source(), kinds.only_type()) {
+            (PathRoot::Event, ..) => (format!("the relay has no fact {path} about an event"), near),
+            (PathRoot::Payload, EventSource::Relay, Some(kind)) => (format!("the relay's own event `{kind}` has no {path}"), near),
+            (PathRoot::Payload, EventSource::Relay, None) => (format!("the relay's own events have no {path}"), near),
+            (PathRoot::Payload, EventSource::Wiza, Some(kind)) if is_of_another(&Kinds::all()) => {
+                (format!("Wiza is not known to send {path} in a webhook whose `type` is \"{kind}\""), None)
+            }
+            (PathRoot::Payload, EventSource::Wiza, _) => (format!("Wiza is not known to send {path}"), near),
         };
         let finding = self.warning_in(node, range, message);
         let last = used.names().last().copied().unwrap_or_default();
@@ -144,7 +150,9 @@ impl Decoder<'_> {
             }
             Some(near) => finding.hint(format!("did you mean `{near}`?")),
             None if used.root == PathRoot::Event => {
-                finding.hint("there are `event.id`, `event.received_at`, `event.path`, `event.query.NAME` and `event.account`");
+                finding.hint(
+                    "there are `event.id`, `event.received_at`, `event.path`, `event.query.NAME`, `event.account` and `event.source`",
+                );
             }
             None => {}
         }
@@ -191,7 +199,9 @@ impl Decoder<'_> {
         let known = known(used, kinds);
         // Behind a known field, whatever follows is the slip.
         let fields = known.iter().map(|known| known.trim_end_matches(".*"));
-        let parents = ["status", "data", "data.emails", "data.phones", "data_json"].into_iter().filter(|_| used.root == PathRoot::Payload);
+        let parents = ["status", "data", "data.emails", "data.phones", "data_json"]
+            .into_iter()
+            .filter(|_| used.root == PathRoot::Payload && kinds.source() == EventSource::Wiza);
         let same_end = || known.iter().copied().find(|known| known.rsplit('.').next() == names.last().copied());
         let near = self.near(&path, fields.chain(parents)).or_else(same_end)?;
         Some(format!("{}{near}", prefix(used)))
@@ -229,7 +239,7 @@ fn is_unknown(used: &UsedPath, kinds: &Kinds) -> bool {
 
 /// Whether these names, joined by dots, lead to something that Wiza sends.
 pub(super) fn is_known(path: &str) -> bool {
-    Kinds::all().have(path)
+    Kinds::of_both().have(path)
 }
 
 /// What Wiza sends at a path: its lists hold objects.

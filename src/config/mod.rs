@@ -13,6 +13,7 @@ mod decode;
 mod destination;
 mod doubts;
 mod egress;
+mod event_sources;
 mod files;
 mod finding;
 mod flaw;
@@ -26,6 +27,7 @@ mod known_values;
 mod lookalikes;
 mod members;
 mod names;
+mod own_events;
 mod pattern;
 mod readers;
 mod report;
@@ -51,6 +53,7 @@ use std::sync::Arc;
 
 use crate::condition::Index;
 use crate::egress::Egress;
+use crate::own_events::Limits;
 use crate::transform::Templates;
 
 pub use auth::Auth;
@@ -101,6 +104,8 @@ pub struct Config {
     pub egress: Egress,
     /// How long events are kept.
     pub retention: Retention,
+    /// The limits of what the relay tells of itself.
+    pub own_events: Limits,
     /// The file's own tests.
     pub tests: Vec<TestCase>,
     /// What the templates of destinations and routes are rendered with.
@@ -212,6 +217,7 @@ fn load_with(files: &RuleFiles, values: Values<'_>, missing: Missing) -> Loaded 
             unmatched: sections.unmatched,
             egress: decoder.egress,
             retention: sections.retention,
+            own_events: sections.own_events,
             tests: sections.tests,
             templates: decoder.templates,
             secrets: decoder.secrets,
@@ -228,6 +234,7 @@ struct Sections {
     routes: Vec<Route>,
     unmatched: Vec<Target>,
     retention: Retention,
+    own_events: Limits,
     tests: Vec<TestCase>,
 }
 
@@ -242,6 +249,7 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
     let unmatched = table.take("unmatched");
     let egress = table.take("egress");
     let retention = table.take("retention");
+    let own = table.take("own_events");
     let tests = table.take("tests");
     let misspelt = table.finish(decoder);
     if let Some(include) = include {
@@ -305,6 +313,13 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
         Some(node) => retention::decode(decoder, node),
         None => Some(Retention::default()),
     };
+    let own_events = match own.filter(|node| !node.is_null()) {
+        Some(node) => own_events::decode(decoder, node),
+        None => Some(Limits::default()),
+    };
+    if let (Some(node), Some(routes)) = (own.filter(|node| !node.is_null()), &routes) {
+        own_events::warn_of_no_route(decoder, node, routes);
+    }
     let tests = match tests {
         Some(node) => {
             let names = test_case::Names {
@@ -321,7 +336,15 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
         readers::warn(decoder, &nodes, &destinations, routes, unmatched);
         guard::refuse(decoder, &nodes, &destinations, routes);
     }
-    Some(Sections { source: source?, destinations, routes: routes?, unmatched: unmatched?, retention: retention?, tests: tests? })
+    Some(Sections {
+        source: source?,
+        destinations,
+        routes: routes?,
+        unmatched: unmatched?,
+        retention: retention?,
+        own_events: own_events?,
+        tests: tests?,
+    })
 }
 
 /// The version of rules with this text, which include no other files.

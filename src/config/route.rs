@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::condition::Condition;
+use crate::event::EventSource;
 
 use super::batch;
 use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
+use super::kinds::Kinds;
 use super::shape::{self, Shape, optional};
 use super::stops::Stops;
 use super::yaml::{Content, Key, Kind, Node};
@@ -22,6 +24,8 @@ pub struct Route {
     pub place: Place,
     /// None: always.
     pub when: Option<Condition>,
+    /// Whose events it is offered. Without `when`: webhooks.
+    pub source: EventSource,
     /// Where it sends events.
     pub to: Vec<Target>,
     /// Ends the walk for events that match.
@@ -106,11 +110,15 @@ pub(super) fn decode_all(decoder: &mut Decoder<'_>, node: &Node, destinations: &
             .hint("`- name: everything`, and below it `to: [...]`");
     }
     let mut first_places = HashMap::new();
-    let mut stops = Stops::default();
+    // What stops webhooks stops no event of the relay's own, nor the other way round.
+    let mut stops = EventSource::ALL.map(|source| (source, Stops::default()));
     let mut routes = Vec::new();
     for item in items {
         let route = decode(decoder, item, destinations, &mut first_places);
-        stops.meet(decoder, item, route.as_ref());
+        let source = route.as_ref().map(|route| route.source).unwrap_or_default();
+        for (_, stops) in stops.iter_mut().filter(|(known, _)| *known == source) {
+            stops.meet(decoder, item, route.as_ref());
+        }
         routes.push(route);
     }
     routes.into_iter().collect()
@@ -154,10 +162,12 @@ fn decode(
         }
     };
     decoder.warn_of_route(doubts_before, when.as_ref().and_then(Option::as_ref));
+    let when = optional(when)?;
     let route = Route {
         name: name?,
         place: decoder.report.place_of(node.span.start),
-        when: optional(when)?,
+        source: when.as_ref().map(|when| Kinds::taken_by(when).source()).unwrap_or_default(),
+        when,
         to: targets?,
         stop: optional(stop)?.unwrap_or(false),
         shadow: optional(shadow)?.unwrap_or(false),

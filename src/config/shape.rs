@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::transform::{Body, Escape, ReadPath, Selection, Template, TemplateError, Tree};
 
 use super::decode::{Decoder, Layers};
+use super::doubts::Part;
 use super::finding::quoted;
 use super::forms;
 use super::text::Text;
@@ -50,10 +51,14 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, layers: &mut Layers<'_>) -> (Opt
     let [headers, base_headers] = layers.take_both("headers");
     let body = layers.take("body");
 
+    let before = decoder.doubts.len();
     let url = url.map(|node| decode_url(decoder, node));
+    decoder.doubts_are_in(before, Part::Url);
     let base_headers = base_headers.map(|node| decode_headers(decoder, node));
     let headers = headers.map(|node| decode_headers(decoder, node));
+    let before = decoder.doubts.len();
     let body = body.map(|node| decode_body(decoder, node));
+    decoder.doubts_are_in(before, Part::Body);
 
     let shape = || {
         let mut merged = optional(base_headers)?.unwrap_or_default();

@@ -9,6 +9,9 @@ use http::{HeaderName, Method};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::event::EventSource;
+use crate::own_events;
+
 use super::decode::{Decoder, listed};
 use super::destination::METHODS;
 use super::finding::quoted;
@@ -55,6 +58,16 @@ pub struct Facts {
     pub account: Option<String>,
     /// `event.received_at`; `None`: any time.
     pub received_at: Option<Timestamp>,
+    /// `event.source`; `None`: the relay, where the payload's `type` begins with `relay.`, else Wiza.
+    pub source: Option<EventSource>,
+}
+
+impl Facts {
+    /// Whose event a payload is.
+    pub fn source_of(&self, payload: &Value) -> EventSource {
+        let is_own = || payload.get("type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with(own_events::PREFIX));
+        self.source.unwrap_or_else(|| if is_own() { EventSource::Relay } else { EventSource::Wiza })
+    }
 }
 
 /// What should be sent to a destination. What is not given is not looked at.
@@ -167,12 +180,14 @@ fn decode_facts(decoder: &mut Decoder<'_>, node: &Node) -> Option<Facts> {
     let query = table.take("query").map(|node| decode_query(decoder, node));
     let account = table.take("account").map(|node| decode_account(decoder, node));
     let received_at = table.take("received_at").map(|node| decode_time(decoder, node));
+    let source = table.take("source").map(|node| decode_source(decoder, node));
     table.finish(decoder);
     Some(Facts {
         path: optional(path)?.unwrap_or_default().trim_start_matches('/').to_owned(),
         query: optional(query)?.unwrap_or_default(),
         account: optional(account)?,
         received_at: optional(received_at)?,
+        source: optional(source)?,
     })
 }
 
@@ -191,6 +206,16 @@ fn decode_account(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
         unknown(decoder, node.span.clone(), "account", &name, &names);
     }
     None
+}
+
+fn decode_source(decoder: &mut Decoder<'_>, node: &Node) -> Option<EventSource> {
+    let text = decoder.public_text(node, "a source")?;
+    let source = EventSource::ALL.into_iter().find(|source| source.name() == text);
+    if source.is_none() {
+        let hint = "`wiza` for a webhook, `relay` for one of the relay's own events";
+        decoder.report.error(node.span.clone(), format!("{} is not a source of events", quoted(&text))).hint(hint);
+    }
+    source
 }
 
 fn decode_time(decoder: &mut Decoder<'_>, node: &Node) -> Option<Timestamp> {

@@ -60,7 +60,7 @@ impl Object for Names {
     }
 }
 
-/// `event`: the facts of conditions (`id`, `received_at`, `path`, `query`, `account` where there is one) and `route`.
+/// `event`: the facts of conditions (`id`, `received_at`, `path`, `query`, `source`, `account` where there is one) and `route`.
 #[derive(Debug)]
 struct Facts(RenderContext);
 
@@ -78,8 +78,8 @@ impl Object for Facts {
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         match self.0.event.account {
-            Some(_) => Enumerator::Str(&["id", "received_at", "path", "query", "account", "route"]),
-            None => Enumerator::Str(&["id", "received_at", "path", "query", "route"]),
+            Some(_) => Enumerator::Str(&["id", "received_at", "path", "query", "source", "account", "route"]),
+            None => Enumerator::Str(&["id", "received_at", "path", "query", "source", "route"]),
         }
     }
 }

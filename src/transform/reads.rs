@@ -10,7 +10,7 @@ use super::assurance::Path;
 use super::lexer::{Kind, Token};
 
 /// The relay's own facts that a template sees as `event`.
-pub(super) const FACTS: [&str; 6] = ["id", "received_at", "path", "query", "account", "route"];
+pub(super) const FACTS: [&str; 7] = ["id", "received_at", "path", "query", "account", "source", "route"];
 
 /// A path that a tag reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,7 +112,7 @@ fn names_and_printing() {
         ("{{ event.path }} {{ event.query.campaign }} {{ event.query.record }} {{ event.route }}", "emea q4 a/b failures"),
         ("{{ event.id }} {{ event.received_at }}", "07070707-0707-0707-0707-070707070707 2026-02-03T04:05:06.789Z"),
         ("{{ payload.event }} {{ payload.data.id }}", "payload's own 123456"),
-        ("{{ event | items | map('first') | join(' ') }}", "id received_at path query route"),
+        ("{{ event | items | map('first') | join(' ') }}", "id received_at path query source route"),
         // A literal that looks like a path.
         ("{{ \"$.x\" }}", "$.x"),
         // Absent and null values.

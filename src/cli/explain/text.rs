@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::load::counted;
 use crate::condition::Finding;
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{Event, EventSource};
 use crate::explain::{self, Decided, Delivery, Explanation, Kept, Verdict};
 use crate::transform::are_lines;
 use crate::visible;
@@ -48,9 +48,15 @@ pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'
         route(&mut out, &paint, verdict, is_of_one_file);
     }
     // Writing to a String cannot fail.
+    if let Some(destination) = left_out(config, event, explanation) {
+        let _ = writeln!(out, "\nIt is about `{destination}`, so nothing of it is sent there.");
+    }
     let _ = match (explanation.unmatched, explanation.deliveries.len()) {
         (true, 0) => writeln!(out, "\nNo route takes this event: it is kept, counted and shown, and nothing is sent."),
         (true, count) => writeln!(out, "\nNo route takes this event; `unmatched` sends {}.", counted(count, "request")),
+        (false, 0) if event.source() == EventSource::Relay => {
+            writeln!(out, "\nNo route sends this event of the relay's own: it is not stored, and nothing is sent.")
+        }
         (false, 0) => writeln!(out, "\nNothing is sent."),
         (false, count) => writeln!(out, "\n{}:", counted(count, "request")),
     };
@@ -63,6 +69,14 @@ pub(super) fn render(config: &Config, event: &Event, explanation: &Explanation<'
     out
 }
 
+/// The destination that an own event is about, where a route would send it there.
+fn left_out<'c>(config: &'c Config, event: &Event, explanation: &Explanation<'_>) -> Option<&'c str> {
+    let about = crate::route::about(config, event.source(), event.payload())?;
+    let matched = explanation.routes.iter().zip(&config.routes).filter(|(verdict, _)| verdict.decision == Decided::Matched);
+    let is_named = matched.into_iter().any(|(_, route)| route.to.iter().any(|target| target.destination == about));
+    config.destinations.get(about).filter(|_| is_named).map(|destination| destination.name.as_str())
+}
+
 fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>, is_of_one_file: bool) {
     let (mark, words) = match verdict.decision {
         Decided::Matched if verdict.shadow => (paint.words(GOOD, "match"), " (shadow: counted, never sent)".to_owned()),
@@ -70,6 +84,8 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>, is_of_one_file:
         Decided::Matched => (paint.words(GOOD, "match"), String::new()),
         Decided::NotMatched => (paint.words(BAD, "no   "), String::new()),
         Decided::Undecided => (paint.words(BAD, "no   "), " (its condition takes too many steps on this event)".to_owned()),
+        Decided::NotOffered(EventSource::Relay) => (paint.words(QUIET, "skip "), " (it is for the relay's own events)".to_owned()),
+        Decided::NotOffered(EventSource::Wiza) => (paint.words(QUIET, "skip "), " (it is for Wiza's webhooks)".to_owned()),
         Decided::Skipped(by) => {
             (paint.words(QUIET, "skip "), format!(" (`{}` matched before it and stops the walk)", visible::one_line(by)))
         }
@@ -79,7 +95,7 @@ fn route(out: &mut String, paint: &Paint, verdict: &Verdict<'_>, is_of_one_file:
         false => paint.words(QUIET, &format!("  {}:{}", verdict.place.file, verdict.place.line)),
     };
     let _ = writeln!(out, "{mark}  {}{words}{place}", paint.words(STRONG, verdict.route));
-    let skipped = matches!(verdict.decision, Decided::Skipped(_));
+    let skipped = matches!(verdict.decision, Decided::Skipped(_) | Decided::NotOffered(_));
     terms(out, paint, if skipped { &[] } else { &verdict.why });
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod destination;
 mod egress;
 mod kind;
+mod own_events;
 mod route;
 mod source;
 mod test_case;
@@ -42,6 +43,10 @@ pub fn routes_file() -> Value {
                 "egress",
                 egress::egress()
                     .says("Where requests may go. Link-local and metadata addresses and the relay's own ports are closed by default, private addresses are open."),
+            ),
+            (
+                "own_events",
+                own_events::own_events().says("Limits of what the relay tells of itself. Who gets it, routes say: `when: event.source == \"relay\"`."),
             ),
             ("retention", source::retention().says("How long the past is kept.")),
             ("tests", test_case::tests()),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::config::destination::METHODS;
+use crate::event::EventSource;
 
 use super::kind::{self, NO_VALUE, Schema, anything, list, map, object};
 use super::{any_case, destination, headers};
@@ -62,6 +63,11 @@ fn facts() -> Schema {
             kind::public_text().says("`event.account`: the name of the API key that it comes with. Left out: a key without a name."),
         ),
         ("received_at", time().says("`event.received_at`, as in RFC 3339. Left out: now.")),
+        (
+            "source",
+            kind::one_of(&EventSource::ALL.map(EventSource::name))
+                .says("`event.source`. Left out: `relay` where the payload's `type` begins with `relay.`, else `wiza`."),
+        ),
     ])
     .or_nothing()
 }

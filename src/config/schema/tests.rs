@@ -24,6 +24,7 @@ routes: [{ name: r, when: data.id, to: [{ destination: a, headers: {} }] }]
 unmatched: [{ destination: a, headers: {} }]
 egress: {}
 retention: {}
+own_events: {}
 tests: [{ name: t, payload: {}, event: { query: { a: b } }, routes: [r], expect: { a: { headers: {} } } }]
 "#;
 
@@ -273,6 +274,7 @@ const LOOSER: [(&str, &[&str]); 6] = [
         "ranges of what has a unit",
         &[
             "window",
+            "queue_old",
             "max_body",
             "timeout",
             "first",
