@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{self, Admin, Reload, Tokens};
+use crate::announce::Announcer;
 use crate::books;
 use crate::config::Config;
 use crate::deliver::Lanes;
 use crate::listen::{self, Happened, Limits};
 use crate::metrics::{ClosedFor, Metrics, Port, WebhookOutcome};
+use crate::own_events::Reporter;
 use crate::receive::Receiver;
 use crate::reload::{self, Reloader};
 use crate::rules_file::RulesFile;
@@ -80,7 +82,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| format!("a port has no address: {error}"));
     let (webhooks_address, admin_address) = (address(&webhooks)?, address(&admin)?);
     let (path, version) = (config.source.path.clone(), config.version.clone());
-    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), [webhooks_address, admin_address], draining.clone());
+    let reporter = Reporter::default();
+    let own_ports = [webhooks_address, admin_address];
+    let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), reporter.clone(), own_ports, draining.clone());
     let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes, hold).await?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
@@ -115,6 +119,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
         rules = version,
         "started"
     );
+    let (watched, announcer) =
+        (Arc::clone(&vitals), Announcer::new(Arc::clone(&store), Arc::clone(&rules), Arc::clone(&metrics), reporter));
+    let announcing = announcer.run();
+    let announcing =
+        AbortOnDropHandle::new(tokio::spawn(async move { watched.watch(Part::Announcer, "what makes own events", announcing).await }));
     let (watched, checks) = (Arc::clone(&vitals), books::check(records, metrics, audit_interval));
     let books = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch(Part::Audit, "what checks the books", checks).await }));
     service_manager::ready();
@@ -125,7 +134,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     stop.cancelled().await;
     tracing::info!(grace_s = grace.as_secs(), "stopping: no more webhooks are taken, what is in flight is finished");
     service_manager::stopping();
-    drop((books, tokens));
+    drop((books, tokens, announcing));
     draining.cancel();
     let grace_ends = Instant::now() + grace;
     let drained = async {

@@ -5,9 +5,10 @@
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
 //! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
-//! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`cli`]. Imports go downwards only, and flows never
+//! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`announce`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
+pub mod announce;
 pub mod app;
 pub mod books;
 pub mod cli;

@@ -209,6 +209,7 @@ impl Reloader {
 
     fn refuse(&self, reason: String, by: &Asker) {
         self.metrics.reloaded(false);
+        self.lanes.reporter().refused(&reason);
         let (from, forwarded_for) = (by.address(), &by.claims);
         let FileStatus { version, since, .. } = FileStatus::clone(&self.status.load());
         let (rules, in_effect_since) = (&version, rfc3339_milliseconds(since));

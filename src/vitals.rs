@@ -36,11 +36,13 @@ pub enum Part {
     Request,
     /// The check of the books.
     Audit,
+    /// What makes the relay's own events.
+    Announcer,
 }
 
 impl Part {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::StoreWriter,
         Self::StoreCheckpoint,
         Self::StoreRead,
@@ -50,6 +52,7 @@ impl Part {
         Self::Listener,
         Self::Request,
         Self::Audit,
+        Self::Announcer,
     ];
 
     /// The metric's label.
@@ -64,15 +67,21 @@ impl Part {
             Self::Listener => "listener",
             Self::Request => "request",
             Self::Audit => "audit",
+            Self::Announcer => "announcer",
         }
     }
 
     /// Whether the relay lacks the part from then on, so that only a restart helps.
     pub fn is_lost(self) -> bool {
         match self {
-            Self::StoreWriter | Self::StoreCheckpoint | Self::StoreRead | Self::Lane | Self::Reloader | Self::Listener | Self::Audit => {
-                true
-            }
+            Self::StoreWriter
+            | Self::StoreCheckpoint
+            | Self::StoreRead
+            | Self::Lane
+            | Self::Reloader
+            | Self::Listener
+            | Self::Audit
+            | Self::Announcer => true,
             Self::Attempt | Self::Request => false,
         }
     }

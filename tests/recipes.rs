@@ -198,7 +198,9 @@ fn every_recipe_is_tested_both_ways() {
             .tests
             .iter()
             .map(|case| {
-                let event = event(&case.event.path, &case.event.query, body(case));
+                let body = body(case);
+                let id = EventId::of(case.event.source_of(&serde_json::from_slice(&body).unwrap()), Timestamp::UNIX_EPOCH);
+                let event = Event::new(id, Timestamp::UNIX_EPOCH, case.event.path.clone(), case.event.query.clone(), body);
                 let event = Arc::new(event.of_account(case.event.account.as_deref().map(Into::into)));
                 explain(&config, &event, Timestamp::UNIX_EPOCH).routes.iter().map(|verdict| verdict.decision).collect()
             })

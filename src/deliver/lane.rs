@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::gather::{Due, Gathering};
+use super::news::{Concluded, LaneNews};
 use crate::circuit::{Breaker, CircuitState, OpenedBy, Permission, Standing};
 use crate::config::RateLimit;
 use crate::delivery::{AttemptResult, Claim, DestinationKey, FailureReason, Outcome, Settlement};
@@ -41,6 +42,7 @@ pub(super) struct Lane {
     metrics: DestinationMetrics,
     vitals: Arc<Vitals>,
     traces: Traces,
+    news: LaneNews,
     settings: watch::Receiver<LaneSettings>,
     /// What the store keeps of the two below, and what somebody has set by hand.
     standing: watch::Receiver<Standing>,
@@ -53,6 +55,14 @@ pub(super) struct Lane {
     gathering: Gathering,
     /// A batch could not be written; it is tried again then.
     batches_paused_until: Option<Instant>,
+}
+
+/// Who learns what a lane does.
+pub(super) struct Observers {
+    pub metrics: DestinationMetrics,
+    pub vitals: Arc<Vitals>,
+    pub traces: Traces,
+    pub news: LaneNews,
 }
 
 /// A rate limit and whether a token of it is in hand.
@@ -78,12 +88,11 @@ impl Lane {
     pub fn new(
         key: DestinationKey,
         store: Arc<dyn Store>,
-        metrics: DestinationMetrics,
-        vitals: Arc<Vitals>,
-        traces: Traces,
+        observers: Observers,
         settings: watch::Receiver<LaneSettings>,
         stop: CancellationToken,
     ) -> Self {
+        let Observers { metrics, vitals, traces, news } = observers;
         let breaker = Breaker::new(settings.borrow().destination.circuit);
         let standing = store.standing(key);
         let mut lane = Self {
@@ -92,6 +101,7 @@ impl Lane {
             metrics,
             vitals,
             traces,
+            news,
             settings,
             standing,
             stop,
@@ -104,6 +114,8 @@ impl Lane {
         };
         lane.take_settings();
         lane.take_standing();
+        let circuit = lane.breaker.state(Instant::now(), Timestamp::now());
+        lane.news.started(&lane.settings.borrow().destination.name, circuit);
         lane
     }
 
@@ -138,6 +150,8 @@ impl Lane {
                 },
                 Ok(()) = self.standing.changed() => {
                     self.take_standing();
+                    let circuit = self.breaker.state(Instant::now(), Timestamp::now());
+                    self.news.set_by_hand(&self.settings.borrow().destination.name, circuit);
                     // Whoever resumes a destination wants to see whether it is back, and not whether an old connection is.
                     self.settings.borrow().sender.begin_anew();
                 }
@@ -355,11 +369,16 @@ impl Lane {
         }
         for mut one in left_out {
             let (event, route, record) = (one.event.id, Arc::clone(&one.route), one.record.take());
+            let of = Arc::clone(&one.event);
             let settlement = one.settlement(&settlement);
+            if let Outcome::Dead(reason) = &settlement.outcome {
+                self.news.died(&destination.name, &of, settlement.attempt.result.failure(), reason, None);
+            }
             self.tell(&destination.name, &route, event, &settlement, settlement.attempt.result.failure(), record);
         }
         self.tell(&destination.name, &route, event, &settlement, failure, record);
         settlement.keep(destination.replies, failure);
+        self.news.concluded(&destination.name, &settlement, &Concluded { failure, signal, circuit });
         self.store.settle(settlement).await;
         let held_longer = self.pace.rests_until().is_some_and(|until| held_before.is_none_or(|before| until >= before + HOLD_STEP));
         if changed || held_longer {

@@ -3,11 +3,14 @@
 mod attempt;
 mod gather;
 mod lane;
+mod news;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::lane::Observers;
+use self::news::LaneNews;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +19,7 @@ use crate::config::{Config, Destination};
 use crate::delivery::DestinationKey;
 use crate::egress::Guard;
 use crate::metrics::Metrics;
+use crate::own_events::Reporter;
 use crate::rules::Rules;
 use crate::send::Sender;
 use crate::store::Store;
@@ -37,6 +41,8 @@ pub struct Lanes {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     traces: Traces,
+    /// Where lanes note what the relay has to tell of itself.
+    reporter: Reporter,
     /// Where the relay itself listens: no request goes there.
     own_ports: Arc<[SocketAddr]>,
     lanes: HashMap<DestinationKey, Lane>,
@@ -57,10 +63,11 @@ impl Lanes {
         store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         traces: Traces,
+        reporter: Reporter,
         own_ports: impl Into<Arc<[SocketAddr]>>,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, metrics, traces, own_ports: own_ports.into(), lanes: HashMap::new(), stop, running: TaskTracker::new() }
+        Self { store, metrics, traces, reporter, own_ports: own_ports.into(), lanes: HashMap::new(), stop, running: TaskTracker::new() }
     }
 
     /// All that can fail of [`Lanes::apply`]: a sender for each destination of the file, in its order. A destination that
@@ -107,6 +114,11 @@ impl Lanes {
         }
     }
 
+    /// Where lanes note what the relay has to tell of itself.
+    pub fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
     /// Waits until every lane has ended. They end once `stop` is cancelled and what is in flight has its outcome.
     pub async fn drained(&self) {
         self.running.close();
@@ -120,7 +132,8 @@ impl Lanes {
         let (sender, receiver) = watch::channel(settings);
         let (name, vitals) = (format!("the lane of `{name}`"), Arc::clone(&self.metrics.vitals));
         let watched = Arc::clone(&vitals);
-        let lane = lane::Lane::new(key, Arc::clone(&self.store), metrics, vitals, self.traces.clone(), receiver, stop.clone());
+        let observers = Observers { metrics, vitals, traces: self.traces.clone(), news: LaneNews::new(self.reporter.clone()) };
+        let lane = lane::Lane::new(key, Arc::clone(&self.store), observers, receiver, stop.clone());
         self.running.spawn(async move { watched.watch(Part::Lane, &name, lane.run()).await });
         self.lanes.insert(key, Lane { settings: sender, stop });
     }

@@ -152,3 +152,27 @@ impl SpanOutcome {
         }
     }
 }
+
+/// Every value of `own_events_total{outcome}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnEventOutcome {
+    /// A route asks for it, so it was stored.
+    Stored,
+    /// No route does.
+    Unwanted,
+    /// Too many waited for a store that takes nothing, and it is lost.
+    Dropped,
+}
+
+impl OwnEventOutcome {
+    pub(super) const ALL: [Self; 3] = [Self::Stored, Self::Unwanted, Self::Dropped];
+
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Unwanted => "unwanted",
+            Self::Dropped => "dropped",
+        }
+    }
+}

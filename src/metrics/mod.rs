@@ -14,10 +14,11 @@ use prometheus::{
 };
 
 use self::families::{Family, families};
-pub use self::labels::{AdminRefusal, ClosedFor, NAMELESS_ACCOUNT, Port, SpanOutcome, WebhookOutcome};
+pub use self::labels::{AdminRefusal, ClosedFor, NAMELESS_ACCOUNT, OwnEventOutcome, Port, SpanOutcome, WebhookOutcome};
 pub use self::scrape::Snapshot;
 use crate::circuit::{CircuitState, OpenedBy};
 use crate::delivery::{FailureReason, Outcome};
+use crate::own_events::OwnKind;
 use crate::vitals::Vitals;
 use crate::withhold::Withheld;
 
@@ -73,6 +74,8 @@ families! {
         not_planned_total: IntCounterVec["destination", "reason"],
         /// Events that no route took.
         unmatched_total: IntCounter,
+        /// The relay's own events, by type and by what became of them.
+        own_events_total: IntCounterVec["type", "outcome"],
         /// Seconds that a commit of the store took, fsync included.
         store_commit_seconds: Histogram in FAST_BUCKETS,
         /// Whether the books balanced when the relay last walked its store (1) or not (0); absent until it has.
@@ -184,6 +187,11 @@ impl Metrics {
         for outcome in SpanOutcome::ALL {
             counted.spans_total.with_label_values(&[outcome.label()]);
         }
+        for kind in OwnKind::ALL {
+            for outcome in OwnEventOutcome::ALL {
+                counted.own_events_total.with_label_values(&[kind.name(), outcome.label()]);
+            }
+        }
         for outcome in WebhookOutcome::ALL {
             counted.webhooks_total.with_label_values(&[outcome.label()]);
             counted.webhooks_by_account_total.with_label_values(&[NAMELESS_ACCOUNT, outcome.label()]);
@@ -253,6 +261,11 @@ impl Metrics {
     /// Counts a delivery that a route asks for and that was not planned.
     pub fn not_planned(&self, destination: &str, why: Withheld) {
         self.counted.not_planned_total.with_label_values(&[destination, why.label()]).inc();
+    }
+
+    /// Counts an own event.
+    pub fn own_event(&self, kind: OwnKind, outcome: OwnEventOutcome) {
+        self.counted.own_events_total.with_label_values(&[kind.name(), outcome.label()]).inc();
     }
 
     /// Counts a request that the admin port refused.

@@ -65,8 +65,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::circuit::OpenedBy;
 
-    const OPEN: CircuitState = CircuitState::Open { until: Timestamp::UNIX_EPOCH };
+    const OPEN: CircuitState = CircuitState::Open { until: Timestamp::UNIX_EPOCH, by: OpenedBy::Failures };
     const CLOSED: CircuitState = CircuitState::Closed;
 
     #[test]

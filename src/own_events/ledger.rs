@@ -95,8 +95,8 @@ struct Circuit {
 /// A breaker's opening.
 #[derive(Debug, Clone, Copy)]
 pub struct Opening {
-    /// The destination said that it is gone for good.
-    pub is_gone: bool,
+    /// What opened it: `failures`, `refusals` or `gone`.
+    pub opened_by: &'static str,
     /// The kind of what went wrong in the attempt that opened it.
     pub reason: &'static str,
     /// Its reply's status.
@@ -277,11 +277,11 @@ impl Ledger {
 impl Circuit {
     /// That it is open, where that is not told and may be.
     fn due(&mut self, destination: &str, every: Duration, now: Instant) -> Option<News> {
-        let Opening { is_gone, reason, status, at } = self.open.filter(|_| self.untold > 0 && self.told.may(now, every))?;
+        let Opening { opened_by, reason, status, at } = self.open.filter(|_| self.untold > 0 && self.told.may(now, every))?;
         self.told.at = Some(now);
         self.told_opening = Some(at);
         let times = std::mem::take(&mut self.untold);
-        Some(News::CircuitOpened { destination: destination.to_owned(), is_gone, reason, status, at, times })
+        Some(News::CircuitOpened { destination: destination.to_owned(), opened_by, reason, status, at, times })
     }
 }
 

@@ -74,7 +74,7 @@ impl OwnKind {
                 "type",
                 "data.summary",
                 "data.destination",
-                "data.circuit",
+                "data.opened_by",
                 "data.reason",
                 "data.status",
                 "data.opened_at",

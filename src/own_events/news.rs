@@ -16,8 +16,8 @@ pub enum News {
     CircuitOpened {
         /// The destination.
         destination: String,
-        /// It said that it is gone for good, so somebody has to resume it.
-        is_gone: bool,
+        /// What opened it: `failures`, `refusals` or `gone`. The last needs somebody who resumes it.
+        opened_by: &'static str,
         /// The kind of what went wrong last, as in `attempt_failures_total{reason}`.
         reason: &'static str,
         /// The last reply's status.
@@ -134,8 +134,8 @@ impl News {
     fn data(&self, Beside { waiting, rules }: Beside<'_>) -> Value {
         let time = |time: &Timestamp| rfc3339_milliseconds(*time);
         match self {
-            Self::CircuitOpened { destination, is_gone, reason, status, at, times } => json!({
-                "destination": destination, "circuit": if *is_gone { "gone" } else { "open" }, "reason": reason, "status": status,
+            Self::CircuitOpened { destination, opened_by, reason, status, at, times } => json!({
+                "destination": destination, "opened_by": opened_by, "reason": reason, "status": status,
                 "opened_at": time(at), "times": times, "waiting": waiting,
             }),
             Self::CircuitClosed { destination, opened_at, at } => json!({
@@ -166,9 +166,16 @@ impl News {
     fn summary(&self, Beside { waiting, rules }: Beside<'_>) -> String {
         let wait = format!("{waiting} {} there", if waiting == 1 { "delivery waits" } else { "deliveries wait" });
         match self {
-            Self::CircuitOpened { destination, is_gone: true, .. } => {
+            Self::CircuitOpened { destination, opened_by: "gone", .. } => {
                 format!(
                     "{destination}: nothing is sent there any more, because it answered 410 (gone). {wait}. To go on: wiza-relay resume {destination}"
+                )
+            }
+            Self::CircuitOpened { destination, opened_by: "refusals", reason, status, .. } => {
+                let status = status.map(|status| format!(", status {status}")).unwrap_or_default();
+                format!(
+                    "{destination}: the circuit is open, because one event after the other was refused ({reason}{status}). {wait}, so that not all \
+                     become dead letters; mend the mapping and reload"
                 )
             }
             Self::CircuitOpened { destination, reason, status, times, .. } => {

@@ -41,15 +41,17 @@ impl Reporter {
         self.ledger().refused(reason, Timestamp::now());
     }
 
-    /// Looks at the queues and at the store, and takes what is to be told now.
-    pub fn due(&self, limits: Limits, queues: Option<&[Queue<'_>]>, troubles: &[Trouble]) -> Vec<News> {
+    /// Looks at the queues and at the store, as far as they were looked at just now, and takes what is to be told.
+    pub fn due(&self, limits: Limits, queues: Option<&[Queue<'_>]>, troubles: Option<&[Trouble]>) -> Vec<News> {
         let (now, clock) = (Instant::now(), Timestamp::now());
         let mut ledger = self.ledger();
         ledger.limit(limits);
         if let Some(queues) = queues {
             ledger.queues(queues, now, clock);
         }
-        ledger.store(troubles, now, clock);
+        if let Some(troubles) = troubles {
+            ledger.store(troubles, now, clock);
+        }
         ledger.due(now)
     }
 }

@@ -36,7 +36,7 @@ mod tests {
         match kind {
             OwnKind::CircuitOpened => News::CircuitOpened {
                 destination,
-                is_gone: false,
+                opened_by: "failures",
                 reason: "server_error",
                 status: Some(503),
                 at: at("03:00:05.120"),

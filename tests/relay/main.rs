@@ -41,6 +41,7 @@ mod mixed_load;
 mod network;
 mod operating;
 mod ordering;
+mod own_events;
 mod privacy;
 mod private;
 mod proxying;

@@ -41,7 +41,7 @@ impl Story {
     }
 
     fn open(&mut self, destination: &str) {
-        let opening = Opening { is_gone: false, reason: "server_error", status: Some(503), at: self.clock() };
+        let opening = Opening { opened_by: "failures", reason: "server_error", status: Some(503), at: self.clock() };
         let now = self.now();
         self.ledger.opened(destination, opening, now);
     }
