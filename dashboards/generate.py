@@ -69,7 +69,7 @@ def variables():
         "query": "",
         "current": {"text": "", "value": ""},
         "options": [],
-        "description": "Where docs/operations.md is published, as far as the #: what the panels' links lead to.",
+        "description": "Where docs/ is published, `https://git.example.com/wiza-relay/blob/main/docs`: what the panels' links lead to.",
     }
     within = 'cluster=~"$cluster", namespace=~"$namespace"'
     return [
@@ -193,7 +193,7 @@ def dashboard():
         "time": {"from": "now-3h", "to": "now"},
         "timezone": "browser",
         "fiscalYearStartMonth": 0,
-        "links": [link("Runbooks", "${runbooks:raw}", "docs/operations.md")],
+        "links": [link("Runbooks", "${runbooks:raw}/alerts.md", "docs/alerts.md")],
         "annotations": {"list": annotations()},
         "templating": {"list": variables()},
         "panels": placed(rows),

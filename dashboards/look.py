@@ -4,6 +4,10 @@ A panel is a plain dictionary in Grafana's classic model. tests/dashboards/ hold
 so a misspelt key fails there.
 """
 
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 # Okabe and Ito's palette: told apart with any kind of colour vision, on a dark and on a light page. Nothing is said by
@@ -135,9 +139,18 @@ def link(title, url, tooltip="", new_tab=True):
     }
 
 
+def page_of(heading):
+    """The page in docs/ that has this heading."""
+    found = [page.name for page in sorted(DOCS.glob("*.md")) if any(line.strip("# ") == heading for line in page.read_text().splitlines() if line.startswith("#"))]
+    if len(found) != 1:
+        raise SystemExit(f"{heading} is a heading of {found or 'no page'} in docs/")
+    return found[0]
+
+
 def panel(kind, title, says, runbook, queries, width, height, defaults, options, overrides=()):
-    """A panel. `says` is what it means and what to do; `runbook` a heading in docs/operations.md."""
+    """A panel. `says` is what it means and what to do; `runbook` a heading in docs/."""
     anchor = runbook.lower().replace(" ", "-")
+    page = page_of(runbook)
     for letter, target in zip("ABCDEFGHIJ", queries):
         target["refId"] = letter
     return {
@@ -146,7 +159,7 @@ def panel(kind, title, says, runbook, queries, width, height, defaults, options,
         "description": says,
         "datasource": SOURCE,
         "gridPos": {"h": height, "w": width, "x": 0, "y": 0},
-        "links": [link(f"Runbook: {runbook}", f"${{runbooks:raw}}#{anchor}", "docs/operations.md")],
+        "links": [link(f"Runbook: {runbook}", f"${{runbooks:raw}}/{page}#{anchor}", f"docs/{page}")],
         "targets": list(queries),
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
         "options": options,

@@ -107,14 +107,30 @@ fn every_alert_says_how_urgent_it_is_and_where_to_read_on() {
         for name in ["summary", "description"] {
             assert!(rule["annotations"][name].as_str().is_some_and(|text| text.len() > 20), "{alert} has no {name}");
         }
-        assert_eq!(rule["annotations"]["runbook"], format!("docs/operations.md#{}", alert.to_lowercase()), "{alert}");
+        let runbook = rule["annotations"]["runbook"].as_str().unwrap();
+        let (page, heading) = runbook.split_once('#').unwrap();
+        assert_eq!(heading, alert.to_lowercase(), "{alert}");
+        assert!(pages().iter().any(|(name, text)| name == page && text.contains(&format!("\n## {alert}\n"))), "{alert} is not in {page}");
     }
+}
+
+/// The pages that the sections of alerts stand on: their paths and their texts.
+fn pages() -> Vec<(String, String)> {
+    ["receiving", "delivering", "running"]
+        .map(|part| format!("docs/alerts-{part}.md"))
+        .map(|page| {
+            let text = std::fs::read_to_string(root().join(&page)).unwrap();
+            (page, text)
+        })
+        .into()
 }
 
 #[test]
 fn every_alert_has_a_section_for_whoever_is_on_call_and_every_section_an_alert() {
-    let text = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let sections: Vec<(&str, &str)> = text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+    let pages = pages();
+    let index = std::fs::read_to_string(root().join("docs/alerts.md")).unwrap();
+    let sections: Vec<(&str, &str)> =
+        pages.iter().flat_map(|(_, text)| text.split("\n## ").skip(1)).filter_map(|section| section.split_once('\n')).collect();
     let alarms: Vec<&(&str, &str)> = sections.iter().filter(|(name, _)| name.starts_with("WizaRelay")).collect();
     let names: BTreeSet<String> = alerts().into_iter().map(|(alert, ..)| alert).collect();
     assert_eq!(alarms.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>(), names);
@@ -126,7 +142,9 @@ fn every_alert_has_a_section_for_whoever_is_on_call_and_every_section_an_alert()
         let severities: Vec<String> = alerts().into_iter().filter(|(alert, ..)| alert == name).map(|(_, severity, _)| severity).collect();
         let told = format!("*{}*", severities.join(", "));
         assert!(section.trim_start().starts_with(&told), "{name} does not begin with {told}");
-        assert!(text.contains(&format!("[{name}](#{})", name.to_lowercase())), "{name} is not in the list at the beginning");
+        let (page, _) = pages.iter().find(|(_, text)| text.contains(&format!("\n## {name}\n"))).unwrap();
+        let row = format!("| [{name}]({}#{}) | {} |", page.trim_start_matches("docs/"), name.to_lowercase(), severities.join(", "));
+        assert!(index.contains(&row), "docs/alerts.md has no row `{row}`");
         // Written once: in the rules.
         assert!(!section.contains("```promql"), "{name} repeats its expression");
     }

@@ -95,12 +95,11 @@ fn list(value: &Value) -> &[Value] {
 
 #[test]
 fn every_panel_says_what_it_means_in_which_unit_and_where_its_runbook_is() {
-    let operations = read("docs/operations.md");
-    let headings: BTreeSet<String> = operations
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-").replace([',', '.', '\''], ""))
-        .collect();
+    let headings = |page: &str| -> BTreeSet<String> {
+        let text = read(&format!("docs/{page}"));
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        headings.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-").replace([',', '.', '\''], "")).collect()
+    };
     let dashboard = dashboard();
     let mut seen = BTreeSet::new();
     for panel in list(&dashboard["panels"]) {
@@ -122,8 +121,9 @@ fn every_panel_says_what_it_means_in_which_unit_and_where_its_runbook_is() {
             _ => assert!(defaults["unit"].is_string(), "{title} has no unit"),
         }
         let link = list(&panel["links"])[0]["url"].as_str().unwrap();
-        let heading = link.strip_prefix("${runbooks:raw}#").unwrap_or_else(|| panic!("{title} leads to {link}"));
-        assert!(headings.contains(heading), "{title} leads to docs/operations.md#{heading}, and there is no such heading");
+        let place = link.strip_prefix("${runbooks:raw}/").unwrap_or_else(|| panic!("{title} leads to {link}"));
+        let (page, heading) = place.split_once('#').unwrap();
+        assert!(headings(page).contains(heading), "{title} leads to docs/{place}, and there is no such heading");
         for target in list(&panel["targets"]) {
             assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
             let expression = target["expr"].as_str().unwrap();

@@ -198,12 +198,12 @@ fn every_field_of_the_log_is_documented_and_there() {
             }
         }
     }
-    let operations = read("docs/operations.md");
+    let operations = read("docs/watching.md");
     let section = operations.split("\n## Logs\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let documented: BTreeSet<String> = rows.flat_map(|cell| cell.split("`, `")).map(|name| name.trim_matches('`').to_owned()).collect();
-    assert_eq!(used.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new(), "these are not in docs/operations.md");
-    assert_eq!(documented.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "these are only in docs/operations.md");
+    assert_eq!(used.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new(), "these are not in docs/watching.md");
+    assert_eq!(documented.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new(), "these are only in docs/watching.md");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The only place that knows OpenTelemetry: what of an event's way is recorded, and how it is told.
 //!
 //! No URL, no path below the source's and no query, no header, no address of a sender and no content is ever in a span: they can
-//! hold persons and tokens. What is, docs/operations.md lists.
+//! hold persons and tokens. What is, docs/watching.md lists.
 
 mod export;
 mod sampling;

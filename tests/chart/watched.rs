@@ -50,7 +50,7 @@ fn an_alert_can_be_left_out() {
 /// The dashboard whose panels lead to the runbooks below this address.
 fn leading_to(original: &str, base: &str) -> Value {
     let mut dashboard: Value = serde_json::from_str(original).unwrap();
-    let address = format!("{}/docs/operations.md", base.trim_end_matches('/'));
+    let address = format!("{}/docs", base.trim_end_matches('/'));
     let variables = dashboard["templating"]["list"].as_array_mut().unwrap();
     let variable = variables.iter_mut().find(|variable| variable["name"] == "runbooks").unwrap();
     variable["query"] = address.clone().into();

@@ -270,7 +270,7 @@ async fn damage_anywhere_is_noticed_and_no_changed_event_is_delivered() {
 
 /// The commands of a recipe in the operators' manual that have this in them.
 fn recipe(part: &str) -> String {
-    let manual = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let manual = std::fs::read_to_string(repository("docs/store.md")).unwrap();
     let recipes = manual.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     recipes.into_iter().find(|recipe| recipe.contains(part)).unwrap_or_else(|| panic!("no recipe has {part}")).to_owned()
 }

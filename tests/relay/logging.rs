@@ -1,4 +1,4 @@
-//! The log as JSON: each line an object with the fields that docs/operations.md has, and of the types that it gives.
+//! The log as JSON: each line an object with the fields that docs/watching.md has, and of the types that it gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::harness::{Answer, Receiver, Setup, eventually, free_address, one_dest
 
 /// The table of fields: names and types.
 fn documented() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(repository("docs/operations.md")).unwrap();
+    let text = std::fs::read_to_string(repository("docs/watching.md")).unwrap();
     let section = text.split("\n## Logs\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut fields = BTreeMap::new();
     for row in section.lines().filter(|line| line.starts_with("| `")) {

@@ -392,12 +392,13 @@ async fn every_metric_that_documents_and_alerts_name_is_there_from_the_start() {
     let is_there = |name: &str| metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let alert_tests = std::fs::read_dir(root.join("alerts/tests")).unwrap().map(|entry| entry.unwrap().path());
-    let files = ["README.md", "ARCHITECTURE.md", "docs/operations.md", "alerts/rules.yaml", "dashboards/wiza-relay.json"]
-        .map(|name| root.join(name));
+    let files = ["README.md", "ARCHITECTURE.md", "alerts/rules.yaml", "dashboards/wiza-relay.json"].map(|name| root.join(name));
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     // With a colon they are the recording rules' own.
     let names = regex::Regex::new(r"[a-z0-9_:]*\b(wiza_relay|process)_[a-z0-9_:]+").unwrap();
     let mut all = 0;
-    for file in files.into_iter().chain(alert_tests) {
+    for file in files.into_iter().chain(alert_tests).chain(pages) {
         let text = std::fs::read_to_string(&file).unwrap();
         let named: Vec<&str> = names.find_iter(&text).map(|found| found.as_str()).filter(|name| !name.contains(':')).collect();
         for name in &named {
