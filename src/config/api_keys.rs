@@ -95,10 +95,11 @@ fn decode_key(decoder: &mut Decoder<'_>, node: &Node) -> Option<(KeyHash, bool)>
         decoder.report.error(node.span.clone(), format!("{shown} {what}")).hint("Wiza's settings page shows the key");
         return None;
     }
-    if let Some(hash) = key.strip_prefix("sha256:") {
+    if key.starts_with("sha256:") {
+        // The hash is not shown, as no key of the file is.
         let hint = match text.first_value() {
-            Some(_) => "write `sha256: ${NAME}` with the hash alone in the variable".to_owned(),
-            None => format!("a blank is missing: `sha256: {}`", hash.trim()),
+            Some(_) => "write `sha256: ${NAME}` with the hash alone in the variable",
+            None => "a blank is missing behind the colon: `sha256: ...`",
         };
         decoder.report.error(node.span.clone(), "this is a hash, and would be taken for a key").hint(hint);
         return None;
