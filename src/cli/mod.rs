@@ -16,6 +16,7 @@ mod load;
 mod logs;
 mod narrator;
 mod out;
+mod preset;
 mod receivers;
 mod redrive;
 mod release;
@@ -120,6 +121,8 @@ enum Command {
     Backup(backup::Backup),
     /// Print every event that a store holds, also what can be read of a damaged one.
     Export(export::Export),
+    /// List the presets of destinations, or print what one stands for.
+    Preset(preset::Presets),
     /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
     Schema(schema::Schema),
     /// Print what a shell needs to complete commands and flags.
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Resume(resume) => resume.run(),
         Command::Audit(audit) => audit.run(),
         Command::Backup(backup) => backup.run(),
+        Command::Preset(presets) => presets.run(),
         Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(Arguments::command()),
         Command::Man(man) => man.run(Arguments::command()),

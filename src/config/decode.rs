@@ -1,6 +1,6 @@
 //! From the tree of a file to values: takes what it knows, reports everything else, and goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub(super) struct Decoder<'a> {
     pub egress: Egress,
     /// What templates print that may be null, until the routes are known.
     pub doubts: Vec<Doubt>,
+    /// The trees of presets that were asked for.
+    pub presets: HashMap<&'static str, Arc<Node>>,
+    /// What lies below the own keys of destinations that have one, by their names.
+    pub bases: HashMap<String, Arc<Node>>,
     /// Where the body stands that is being read.
     pub scope: Scope,
     /// The steps of a payload to the elements of the `$each` that is being read, as far as they can be told.
@@ -85,6 +89,8 @@ impl<'a> Decoder<'a> {
             templates: Templates::new(),
             egress: Egress::default(),
             doubts: Vec::new(),
+            presets: HashMap::new(),
+            bases: HashMap::new(),
             scope: Scope::default(),
             element: None,
             accounts: None,

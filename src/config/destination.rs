@@ -1,7 +1,6 @@
 //! `destinations`, and `defaults` for all of them.
 
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,8 @@ use super::condition;
 use super::decode::{Decoder, Layers, listed};
 use super::finding::quoted;
 use super::names;
+use super::preset;
+use super::retry::decode_retry;
 use super::shape::{self, Shape, optional};
 use super::tls::{self, Tls};
 use super::units::{Unreadable, shown_duration};
@@ -158,7 +159,10 @@ pub(super) const METHODS: [Method; 5] = [Method::POST, Method::PUT, Method::PATC
 
 /// A destination over `defaults`; without a key, `defaults` themselves, which need no `url`.
 fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defaults: Option<&Node>) -> Option<Destination> {
-    let mut layers = Layers::open(decoder, own, defaults, if key.is_some() { "a destination" } else { "`defaults`" });
+    let applied = preset::of(decoder, own, defaults);
+    let base = applied.as_ref().map(|applied| applied.base.as_ref()).or(defaults);
+    let mut layers = Layers::open(decoder, own, base, if key.is_some() { "a destination" } else { "`defaults`" });
+    layers.take("preset");
     let method = layers.take("method");
     let timeout = layers.take("timeout");
     let concurrency = layers.take("concurrency");
@@ -169,7 +173,14 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
     let retry = layers.take_both("retry");
     let circuit = layers.take_both("circuit");
     let order_by = layers.take("order_by");
-    let batch_node = layers.take("batch");
+    let [own_batch, base_batch] = layers.take_both("batch");
+    // Who writes `batch: { max: 20 }` beside a preset still wants the body that its receiver asks for.
+    let preset_batch = applied.as_ref().and_then(|applied| applied.keys.get("batch"));
+    let batch_node = match (own_batch, preset_batch) {
+        (Some(own), Some(others)) if matches!(own.content, Content::Mapping(_)) => Some(preset::over(own, others)),
+        _ => own_batch.or(base_batch).cloned(),
+    };
+    let batch_node = batch_node.as_ref();
     let success = layers.take("success");
     let replies = layers.take("replies");
     let sign = layers.take("sign");
@@ -185,9 +196,14 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         && !has_url
         && is_mapping
         && !misspelt.contains(&"url")
+        // Of a preset that is not there nobody knows whether it has one.
+        && (applied.is_some() || own.and_then(|own| own.get("preset")).is_none_or(|node| node.is_null()))
     {
         let message = format!("the destination {} has no `url`", quoted(&key.text));
-        decoder.report.error(key.span.clone(), message).hint("for example `url: https://crm.example.com/v1/contacts`");
+        let example = applied.as_ref().and_then(|applied| applied.preset.own.lines().next());
+        let hint = format!("for example `{}`", example.unwrap_or("url: https://crm.example.com/v1/contacts"));
+        let place = applied.as_ref().map_or_else(|| key.span.clone(), |_| decoder.report.preset_at.clone());
+        decoder.report.error(place, message).hint(hint);
     }
     let method = method.map(|node| decode_method(decoder, node));
     let timeout = timeout.map(|node| decoder.duration(node, MILLISECOND..=TIMEOUT_MAX));
@@ -229,6 +245,10 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         auth: auth?,
         tls: optional(tls)?.unwrap_or_default(),
     };
+    if let (Some(key), Some(applied)) = (key, &applied) {
+        preset::check(decoder, applied.preset, &destination);
+        decoder.bases.insert(key.text.clone(), Arc::clone(&applied.base));
+    }
     if let (Some(expire), Some(batch), Some(node)) = (destination.expire, &destination.batch, expire_node)
         && expire <= batch.every
     {
@@ -365,91 +385,6 @@ fn decode_rate_limit(decoder: &mut Decoder<'_>, node: &Node) -> Option<RateLimit
     Some(RateLimit { count, per, burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN) })
 }
 
-fn decode_retry(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Retry> {
-    let mut layers = Layers::open(decoder, own.map(AsRef::as_ref), base.map(AsRef::as_ref), "`retry`");
-    let attempts = layers.take("attempts");
-    let first = layers.take("first");
-    let factor = layers.take("factor");
-    let max = layers.take("max");
-    let deadline = layers.take("deadline");
-    let on = layers.take("on").filter(|node| !node.is_null());
-    layers.finish(decoder);
-
-    let default = Retry::default();
-    let attempts = attempts.map(|node| decoder.integer(node, 1..=ATTEMPTS_MAX));
-    let first_wait = first.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
-    let factor = factor.map(|node| decoder.number(node, 1.0..=FACTOR_MAX));
-    let longest = max.map(|node| decoder.duration(node, MILLISECOND..=WAIT_MAX));
-    let deadline = deadline.map(|node| decoder.duration(node, MILLISECOND..=DEADLINE_MAX));
-    let on = on.map(|node| decode_statuses(decoder, node));
-    let retry = Retry {
-        attempts: optional(attempts)?.unwrap_or(default.attempts),
-        first: optional(first_wait)?.unwrap_or(default.first),
-        factor: optional(factor)?.unwrap_or(default.factor),
-        max: optional(longest)?.unwrap_or(default.max),
-        deadline: optional(deadline)?.unwrap_or(default.deadline),
-        on: optional(on)?.unwrap_or(default.on),
-    };
-    if let Some(node) = max.or(first)
-        && retry.max < retry.first
-    {
-        decoder.report.error(node.span.clone(), "the longest wait is shorter than the first").hint(format!(
-            "`first` is {}; a `max` that is not given is {}",
-            shown_duration(retry.first),
-            shown_duration(default.max)
-        ));
-        return None;
-    }
-    Some(retry)
-}
-
-/// Each may be given once. A 2xx is never among them: it means that the event has arrived.
-fn decode_statuses(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<u16>> {
-    let nodes = decoder.list(node, "statuses")?;
-    let mut statuses: Vec<u16> = Vec::new();
-    let mut sound = true;
-    for node in nodes {
-        let status = decoder.read(node, "a status", status);
-        match status {
-            Some(status) if statuses.contains(&status) => {
-                decoder.report.error(node.span.clone(), format!("the status {status} is given twice")).hint("take one of them out");
-                sound = false;
-            }
-            Some(status) => statuses.push(status),
-            None => sound = false,
-        }
-    }
-    sound.then_some(statuses)
-}
-
-/// What `retry.on` may name.
-pub(super) const RETRIED_STATUSES: RangeInclusive<u32> = 300..=999;
-
-fn status(text: &str) -> Result<u16, Unreadable> {
-    let hint = "a status that means 'later' here, such as `404` or `302`";
-    let unreadable = |reason: &str, hint: &str| Unreadable { reason: reason.into(), hint: hint.into() };
-    let status: u16 = text.parse().map_err(|_| unreadable("is not a status", hint))?;
-    match status {
-        _ if RETRIED_STATUSES.contains(&status.into()) => Ok(status),
-        200..=299 => Err(unreadable(
-            "means that the event has arrived",
-            "where a 2xx can mean no, `success` tells by its reply: `success: $.ok == true`",
-        )),
-        _ => Err(unreadable("is not a status that ends a request", "`300` to `999`")),
-    }
-}
-
-const REFUSALS_EXPECTED: &str = "a whole number up to 1000, or `off`";
-
-fn refusals_from(text: &str) -> Result<u32, Unreadable> {
-    match text.parse() {
-        _ if text == OFF => Ok(0),
-        Ok(refusals) if (0..=REFUSALS_MAX).contains(&refusals) => Ok(refusals),
-        Ok(_) => Err(Unreadable { reason: "is out of range".into(), hint: REFUSALS_EXPECTED.into() }),
-        Err(_) => Err(Unreadable { reason: "is not a whole number".into(), hint: REFUSALS_EXPECTED.into() }),
-    }
-}
-
 fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2]) -> Option<Circuit> {
     let mut layers = Layers::open(decoder, own.map(AsRef::as_ref), base.map(AsRef::as_ref), "`circuit`");
     let failures = layers.take("failures");
@@ -466,4 +401,15 @@ fn decode_circuit(decoder: &mut Decoder<'_>, [own, base]: [Option<&Arc<Node>>; 2
         refusals: optional(refusals)?.unwrap_or(default.refusals),
         cooldown: optional(cooldown)?.unwrap_or(default.cooldown),
     })
+}
+
+const REFUSALS_EXPECTED: &str = "a whole number up to 1000, or `off`";
+
+fn refusals_from(text: &str) -> Result<u32, Unreadable> {
+    match text.parse() {
+        _ if text == OFF => Ok(0),
+        Ok(refusals) if (0..=REFUSALS_MAX).contains(&refusals) => Ok(refusals),
+        Ok(_) => Err(Unreadable { reason: "is out of range".into(), hint: REFUSALS_EXPECTED.into() }),
+        Err(_) => Err(Unreadable { reason: "is not a whole number".into(), hint: REFUSALS_EXPECTED.into() }),
+    }
 }

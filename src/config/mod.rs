@@ -29,9 +29,11 @@ mod members;
 mod names;
 mod own_events;
 mod pattern;
+mod preset;
 mod readers;
 mod report;
 mod retention;
+mod retry;
 mod route;
 pub mod schema;
 mod secrets;
@@ -65,6 +67,7 @@ pub use finding::{Finding, Severity};
 pub use include::includes;
 pub use interpolate::{Lookup, Values};
 pub use pattern::{Pattern, Step, TESTS_ENDING};
+pub use preset::{PRESETS, Preset};
 pub use retention::Retention;
 pub use route::{Place, Route, Target};
 pub use secrets::{MASKED_BYTES_MIN, Secrets};
@@ -204,7 +207,11 @@ fn decode_tests(decoder: &mut Decoder<'_>, destinations: &[Arc<Destination>], ro
 }
 
 fn load_with(files: &RuleFiles, values: Values<'_>, missing: Missing) -> Loaded {
-    let joined = Joined::new(files);
+    let mut joined = Joined::new(files);
+    // Most have none.
+    if files.iter().any(|file| file.text.contains("preset")) {
+        PRESETS.iter().for_each(|preset| joined.add_preset(preset.name, preset.text));
+    }
     let mut decoder = Decoder::with(Report::of(&joined), values, missing);
     let config = decode(&mut decoder, files);
     let has_errors = decoder.report.has_errors();
@@ -278,7 +285,8 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
             decoder.report.error(root.span.start..root.span.start, format!("`{name}` is missing")).hint(hint);
         }
     }
-    let nodes = readers::Nodes {
+    let mut nodes = readers::Nodes {
+        bases: std::collections::HashMap::new(),
         destinations: destinations.map(AsRef::as_ref),
         defaults: defaults.map(AsRef::as_ref),
         routes: routes.map(AsRef::as_ref),
@@ -333,6 +341,7 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
     if let (Some(routes), Some(unmatched)) = (&routes, &unmatched)
         && names.len() == destinations.len()
     {
+        nodes.bases = std::mem::take(&mut decoder.bases);
         readers::warn(decoder, &nodes, &destinations, routes, unmatched);
         guard::refuse(decoder, &nodes, &destinations, routes);
     }

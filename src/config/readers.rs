@@ -1,6 +1,7 @@
 //! What reads a body at the other end: warnings where a stranger's text would be markup, a field or a formula to it, and where a
 //! signature cannot be verified. They come last, because they take a destination and its routes together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
@@ -23,6 +24,8 @@ const WARNINGS_MAX: usize = 20;
 
 /// Where what was decoded stands in the file.
 pub(super) struct Nodes<'n> {
+    /// What lies below the own keys of destinations that have a preset, by their names.
+    pub bases: HashMap<String, Arc<Node>>,
     pub destinations: Option<&'n Node>,
     pub defaults: Option<&'n Node>,
     pub routes: Option<&'n Node>,
@@ -30,10 +33,11 @@ pub(super) struct Nodes<'n> {
 }
 
 impl<'n> Nodes<'n> {
-    /// A key of a destination, its own or that of `defaults`.
-    fn of_destination(&self, name: &str, key: &str) -> Option<&'n Arc<Node>> {
+    /// A key of a destination, its own or that of its preset or of `defaults`.
+    fn of_destination(&self, name: &str, key: &str) -> Option<&Arc<Node>> {
         let own = self.destinations.and_then(|all| all.get(name)).and_then(|own| own.get(key));
-        own.or_else(|| self.defaults.and_then(|defaults| defaults.get(key)))
+        let base = self.bases.get(name).map(AsRef::as_ref).or(self.defaults);
+        own.or_else(|| base.and_then(|base| base.get(key)))
     }
 
     /// The targets of each route, each with its node.

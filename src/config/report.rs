@@ -17,19 +17,26 @@ pub(super) struct Joined<'f> {
     text: String,
     /// Each file's name, and where its text begins and ends. A line break stands between two files, so that each begins a line.
     files: Vec<(&'f str, Range<usize>)>,
+    /// How many of these are the user's own; presets stand behind them.
+    own: usize,
 }
 
 impl<'f> Joined<'f> {
     pub fn new(files: &'f RuleFiles) -> Self {
-        let mut joined = Self { text: String::new(), files: Vec::new() };
+        let mut joined = Self { text: String::new(), files: Vec::new(), own: 0 };
         for file in files.iter() {
             joined.add(&file.name, &file.text);
         }
+        joined.own = joined.files.len();
         joined
     }
 
-    /// Puts a file behind the others.
-    pub fn add(&mut self, name: &'f str, text: &str) {
+    /// Puts a preset behind the files.
+    pub fn add_preset(&mut self, name: &'f str, text: &str) {
+        self.add(name, text);
+    }
+
+    fn add(&mut self, name: &'f str, text: &str) {
         if !self.files.is_empty() {
             self.text.push('\n');
         }
@@ -42,6 +49,10 @@ impl<'f> Joined<'f> {
 /// The text of one file or several, and what was found in it so far.
 pub(super) struct Report<'a> {
     files: Vec<(&'a str, Range<usize>)>,
+    /// How many of these are the user's own.
+    own: usize,
+    /// Where the preset was asked for that is looked at: what is found in it is shown there.
+    pub preset_at: Range<usize>,
     pub text: &'a str,
     /// The byte offset of each line's first character.
     line_starts: Vec<usize>,
@@ -73,21 +84,37 @@ impl Draft {
 
 impl<'a> Report<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self::of_files(vec![(file, 0..text.len())], text)
+        Self::of_files(vec![(file, 0..text.len())], 1, text)
     }
 
     pub fn of(joined: &'a Joined<'_>) -> Self {
-        Self::of_files(joined.files.clone(), &joined.text)
+        Self::of_files(joined.files.clone(), joined.own, &joined.text)
     }
 
-    fn of_files(files: Vec<(&'a str, Range<usize>)>, text: &'a str) -> Self {
+    fn of_files(files: Vec<(&'a str, Range<usize>)>, own: usize, text: &'a str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { files, text, line_starts, drafts: Vec::new(), covered: Vec::new(), has_errors: false, nodes: 0, aliased_bytes: 0 }
+        Self {
+            files,
+            own,
+            preset_at: 0..0,
+            text,
+            line_starts,
+            drafts: Vec::new(),
+            covered: Vec::new(),
+            has_errors: false,
+            nodes: 0,
+            aliased_bytes: 0,
+        }
     }
 
     /// Where each file's text begins and ends, routes.yaml's first.
     pub fn files(&self) -> Vec<Range<usize>> {
-        self.files.iter().map(|(_, range)| range.clone()).collect()
+        self.files.iter().take(self.own).map(|(_, range)| range.clone()).collect()
+    }
+
+    /// Where a preset's text begins and ends.
+    pub fn preset(&self, name: &str) -> Option<Range<usize>> {
+        self.files.iter().skip(self.own).find(|(known, _)| *known == name).map(|(_, range)| range.clone())
     }
 
     /// Says that these bytes of the file keep it from taking effect.
@@ -162,6 +189,11 @@ impl<'a> Report<'a> {
         if self.drafts.len() >= 2 * FINDINGS_MAX {
             self.thin_out();
         }
+        let is_of_preset = self.files.get(self.own).is_some_and(|(_, first)| span.start >= first.start);
+        let (span, message) = match is_of_preset {
+            true => (self.preset_at.clone(), format!("of the preset `{}`: {message}", self.file_name_of(span.start))),
+            false => (span, message),
+        };
         // An index that the next line makes valid.
         let at = self.drafts.len();
         self.drafts.push(Draft { span, severity, message, hint: None });

@@ -42,6 +42,7 @@ mod network;
 mod operating;
 mod ordering;
 mod own_events;
+mod presets;
 mod privacy;
 mod private;
 mod proxying;

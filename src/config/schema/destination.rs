@@ -2,12 +2,14 @@
 
 use serde_json::json;
 
+use crate::config::PRESETS;
 use crate::config::batch;
 use crate::config::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
-    MILLISECOND, OFF, REFUSALS_MAX, REPLIES, RETRIED_STATUSES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
+    MILLISECOND, OFF, REFUSALS_MAX, REPLIES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
 use crate::config::forms::{DO, EACH, VALUE};
+use crate::config::retry::RETRIED_STATUSES;
 use crate::config::shape::RESERVED_HEADERS;
 use crate::config::units::shown_duration;
 
@@ -20,6 +22,13 @@ pub(super) const NAME: &str = "^[a-z0-9][a-z0-9_-]{0,62}$";
 pub(super) fn destination() -> Schema {
     let methods: Vec<&str> = METHODS.iter().map(http::Method::as_str).collect();
     let own = [
+        (
+            "preset",
+            kind::one_of(&PRESETS.each_ref().map(|preset| preset.name))
+                .or_nothing()
+                .says("A recipe that stands for most of these keys; what is written beside it wins. `wiza-relay preset show NAME` prints it.")
+                .examples([json!("slack")]),
+        ),
         ("method", kind::one_of(&methods).says("The requests' method.").default("POST").examples([json!("PUT"), json!("PATCH")])),
         (
             "timeout",

@@ -25,6 +25,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of a routes.yaml.
 pub fn routes_file() -> Value {
+    let has_url = json!({ "type": "object", "anyOf": [{ "required": ["url"] }, { "required": ["preset"] }] });
     let file = Schema::of_type(["object"])
         .needs(["source"])
         .keys([
@@ -53,9 +54,9 @@ pub fn routes_file() -> Value {
         ])
         // They may stand in other files.
         .with("anyOf", json!([{ "required": ["destinations", "routes"] }, { "required": ["include"] }]))
-        // A destination has a `url`, its own or that of `defaults`.
-        .with("if", json!({ "required": ["defaults"], "properties": { "defaults": { "type": "object", "required": ["url"] } } }))
-        .with("else", json!({ "properties": { "destinations": { "additionalProperties": { "type": "object", "required": ["url"] } } } }));
+        // A destination has a `url`: its own, that of a preset or that of `defaults`.
+        .with("if", json!({ "required": ["defaults"], "properties": { "defaults": has_url } }))
+        .with("else", json!({ "properties": { "destinations": { "additionalProperties": has_url } } }));
     document(
         "routes.yaml",
         file,
