@@ -134,7 +134,7 @@ async fn a_config_map_of_several_files_is_swapped_as_one() {
         }
     };
     swap(0, &[("slack.yaml", "one"), ("crm/a.yaml", "two")]);
-    let relay = Setup::new("").rules_file(mount.path().join("routes.yaml")).seen_by(&receiver).start().await;
+    let mut relay = Setup::new("").rules_file(mount.path().join("routes.yaml")).seen_by(&receiver).start().await;
     assert_eq!(planned(&relay, 0).await, ["one", "two"]);
     let sets: [&[(&str, &str)]; 4] = [
         &[("slack.yaml", "one"), ("crm/a.yaml", "three")],
@@ -155,7 +155,9 @@ async fn a_config_map_of_several_files_is_swapped_as_one() {
         .await;
     }
     assert!(!relay.log().contains("the rules were not reloaded"), "{}", relay.log());
-    relay.finish().await;
+    // What was planned for a destination just before its file went away is parked, so not everything has arrived.
+    relay.kill();
+    relay.assert_balanced().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
