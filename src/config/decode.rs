@@ -28,7 +28,7 @@ const NEAR_BYTES_MAX: usize = 64;
 /// of slips would cost the square of its length.
 const NEAR_SEARCHES_MAX: usize = 400;
 /// Known words that one is compared with, at most.
-const NEAR_CANDIDATES_MAX: usize = 1000;
+pub(super) const NEAR_CANDIDATES_MAX: usize = 1000;
 /// Names that a message lists, at most.
 const LISTED_MAX: usize = 20;
 

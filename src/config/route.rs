@@ -142,7 +142,7 @@ fn decode(
         Some(name) => decode_name(decoder, name, first_places),
         None if misspelt.contains(&"name") => None,
         None => {
-            decoder.report.error(node.span.clone(), "a route needs a `name`").hint("it is shown by `explain`, in metrics and on the page");
+            decoder.report.error(node.span.clone(), "a route needs a `name`").hint("it is shown by `explain`, in listings and in metrics");
             None
         }
     };

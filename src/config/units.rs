@@ -67,8 +67,12 @@ pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), Unreadable> {
         _ => return Err(not_a_rate()),
     };
     let count: u32 = count.trim().parse().map_err(|_| not_a_rate())?;
-    let count = NonZeroU32::new(count)
-        .ok_or_else(|| unreadable("would never send anything", "resume and pause are for the page; a rate is at least `1/h`"))?;
+    let count = NonZeroU32::new(count).ok_or_else(|| {
+        unreadable(
+            "would never send anything",
+            "a rate is at least `1/h`; `enabled: false` switches a destination off, and `wiza-relay pause` holds it back",
+        )
+    })?;
     if count.get() > RATE_COUNT_MAX {
         return Err(unreadable("is too high a rate", format!("at most `{RATE_COUNT_MAX}`; leave `rate_limit` out for no limit")));
     }
