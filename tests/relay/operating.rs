@@ -394,7 +394,8 @@ async fn every_metric_that_documents_and_alerts_name_is_there_from_the_start() {
     let alert_tests = std::fs::read_dir(root.join("alerts/tests")).unwrap().map(|entry| entry.unwrap().path());
     let files = ["README.md", "ARCHITECTURE.md", "alerts/rules.yaml", "dashboards/wiza-relay.json"].map(|name| root.join(name));
     let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    // Of histograms docs/metrics.md has the families' names; `measuring` holds it against a relay both ways.
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md") && !path.ends_with("metrics.md"));
     // With a colon they are the recording rules' own.
     let names = regex::Regex::new(r"[a-z0-9_:]*\b(wiza_relay|process)_[a-z0-9_:]+").unwrap();
     let mut all = 0;
