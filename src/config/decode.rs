@@ -28,7 +28,7 @@ const NEAR_BYTES_MAX: usize = 64;
 /// of slips would cost the square of its length.
 const NEAR_SEARCHES_MAX: usize = 400;
 /// Known words that one is compared with, at most.
-pub(super) const NEAR_CANDIDATES_MAX: usize = 1000;
+const NEAR_CANDIDATES_MAX: usize = 1000;
 /// Names that a message lists, at most.
 const LISTED_MAX: usize = 20;
 
@@ -54,12 +54,12 @@ pub(super) struct Decoder<'a> {
     /// The steps of a payload to the elements of the `$each` that is being read, as far as they can be told.
     pub element: Option<Vec<Step>>,
     /// What the API keys are called; `None` where they cannot be read.
-    pub accounts: Option<Accounts>,
+    pub accounts: Option<Arc<Accounts>>,
     near_searches_left: usize,
 }
 
 /// What the API keys of a file are called.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Accounts {
     pub names: Vec<String>,
     /// Whether some key has no name.

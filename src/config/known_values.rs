@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::condition::{Compared, Condition, PathRoot, Query};
 use crate::transform::Template;
 
-use super::decode::{Accounts, Decoder, NEAR_CANDIDATES_MAX, listed, near};
+use super::decode::{Decoder, listed, near};
 use super::known_paths::WARNINGS_MAX;
 use super::text::Text;
 use super::yaml::Node;
@@ -66,14 +66,29 @@ impl Decoder<'_> {
     }
 
     fn warn_of_compared(&mut self, node: &Node, compared: &[Compared], in_scalar: impl Fn(usize) -> usize) {
-        let accounts = self.accounts.clone();
-        let doubts = compared.iter().filter_map(|compared| {
-            let said = doubt(compared).or_else(|| doubt_of_account(compared, accounts.as_ref()?));
-            said.map(|said| (compared, said))
-        });
-        for (Compared { span, .. }, (message, hint)) in doubts.take(WARNINGS_MAX) {
+        let mut warnings = 0;
+        for compared in compared {
+            let Some((message, hint)) = doubt(compared).or_else(|| self.doubt_of_account(compared)) else { continue };
+            let span = &compared.span;
             self.warning_in(node, in_scalar(span.start)..in_scalar(span.end), message).hint(hint);
+            warnings += 1;
+            if warnings == WARNINGS_MAX {
+                return;
+            }
         }
+    }
+
+    /// As [`doubt`], for the name of a key: there are those of the file, and no others. Where no key has a name, the path itself is
+    /// warned of.
+    fn doubt_of_account(&mut self, Compared { path, value, .. }: &Compared) -> Option<(String, String)> {
+        let account = value.as_str().filter(|_| path.root == PathRoot::Event && path.names() == ["account"])?;
+        let accounts = self.accounts.clone()?;
+        if accounts.names.is_empty() || accounts.names.iter().any(|name| name == account) {
+            return None;
+        }
+        let near = self.near(account, accounts.names.iter().map(String::as_str));
+        let hint = near.map_or_else(|| format!("the names are {}", listed(&accounts.names)), |near| format!("did you mean \"{near}\"?"));
+        Some((format!("no API key has the name {value}"), hint))
     }
 }
 
@@ -109,17 +124,6 @@ fn doubt(Compared { path, value, .. }: &Compared) -> Option<(String, String)> {
         (Values::Such(_), Value::String(_)) => None,
         (Values::Of(texts) | Values::Such(texts), _) => never("a text", format!("known are {}", listed(texts))),
     }
-}
-
-/// The same for the name of a key: there are those of the file, and no others. Where no key has a name, the path itself is warned of.
-fn doubt_of_account(Compared { path, value, .. }: &Compared, accounts: &Accounts) -> Option<(String, String)> {
-    let account = value.as_str().filter(|_| path.root == PathRoot::Event && path.names() == ["account"])?;
-    if accounts.names.is_empty() || accounts.names.iter().any(|name| name == account) {
-        return None;
-    }
-    let names: Vec<&str> = accounts.names.iter().map(String::as_str).collect();
-    let hint = near(account, names.iter().copied().take(NEAR_CANDIDATES_MAX)).map(|near| format!("did you mean \"{near}\"?"));
-    Some((format!("no API key has the name {value}"), hint.unwrap_or_else(|| format!("the names are {}", listed(&names)))))
 }
 
 /// The known text that was probably meant.

@@ -185,7 +185,7 @@ pub struct LoadedTests {
 /// Reads a `*.test.yaml`: tests of the rules in `config`, which was loaded for a dry run.
 pub fn load_tests(file_name: &str, text: &str, values: Values<'_>, config: &Config) -> LoadedTests {
     let mut decoder = Decoder::with(Report::new(file_name, text), values, Missing::IsStoodInFor);
-    decoder.accounts = Some(Accounts::from(&config.source.api_keys));
+    decoder.accounts = Some(Arc::new(Accounts::from(&config.source.api_keys)));
     let tests = decode_tests(&mut decoder, &config.destinations, &config.routes);
     let has_errors = decoder.report.has_errors();
     LoadedTests { tests: tests.filter(|_| !has_errors), findings: decoder.report.finish() }
@@ -293,7 +293,7 @@ fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
         unmatched: unmatched.map(AsRef::as_ref),
     };
     let source = source.and_then(|node| source::decode(decoder, node));
-    decoder.accounts = source.as_ref().map(|source| Accounts::from(&source.api_keys));
+    decoder.accounts = source.as_ref().map(|source| Arc::new(Accounts::from(&source.api_keys)));
     // Before the URLs that it is about.
     let egress = egress.filter(|node| !node.is_null()).map(|node| egress::decode(decoder, node));
     if let Some(egress) = egress {
