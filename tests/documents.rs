@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wiza_relay::config::{RuleFile, RuleFiles, Values, load_from_for_dry_run};
+use jiff::Timestamp;
+use wiza_relay::config::{Payload, RuleFile, RuleFiles, Values, load_from_for_dry_run};
+use wiza_relay::rule_test;
 
 /// What is read beside the pages in `docs`.
 const BESIDE: [&str; 6] = ["README.md", "SECURITY.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "helm/wiza-relay/README.md"];
@@ -50,8 +52,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_routes_file_in_the_documents_is_valid() {
-    let mut checked = 0;
+fn every_routes_file_in_the_documents_is_valid_and_passes_its_tests() {
+    let (mut checked, mut cases) = (0, 0);
     for document in documents().into_iter().filter(|document| document != RECIPES) {
         // Helm's values are held against the chart.
         let mut blocks = blocks(&read(&document), "yaml");
@@ -73,9 +75,20 @@ fn every_routes_file_in_the_documents_is_valid() {
             files.included.extend(included.map(|text| RuleFile { name: text.lines().next().unwrap().to_owned(), text: text.clone() }));
             let loaded = load_from_for_dry_run(&files, Values::Of(&lookup));
             assert!(loaded.config.is_some() && loaded.findings.is_empty(), "{document}: {:?}\n{block}", loaded.findings);
+            let config = loaded.config.unwrap();
+            for case in &config.tests {
+                let body = match &case.payload {
+                    Payload::File(name) => read(name),
+                    Payload::Inline(value) => value.to_string(),
+                };
+                let differences = rule_test::run(&config, case, body.into(), Timestamp::UNIX_EPOCH).unwrap();
+                assert!(differences.is_empty(), "{document}: {}: {differences:?}", case.name);
+                cases += 1;
+            }
             checked += 1;
         }
     }
+    assert!(cases >= 6, "{cases}");
     assert!(checked > 0, "no block of YAML was found: is the README still one?");
 }
 
