@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -94,7 +94,7 @@ impl Narrator {
 
     fn say(&self, style: Style, actor: &str, words: &str) {
         let (actor, words) = (visible::one_line(actor), visible::one_line(words));
-        let time = Zoned::now().strftime("%H:%M:%S%.3f").to_string();
+        let time = ZonedDateTime::now().strftime("%H:%M:%S%.3f").to_string();
         if self.colour {
             out::styled(format_args!("{time}  {style}{actor:<13}{style:#} {words}\n"));
         } else {

@@ -67,8 +67,8 @@ impl Screen {
         }
         let utc = at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
         let Some(zone) = self.zone.as_ref().filter(|zone| !zone.to_offset(at).is_zero()) else { return utc };
-        let local = at.to_zoned(zone.clone());
-        let same_day = local.date() == at.to_zoned(TimeZone::UTC).date();
+        let local = at.to_zoned_datetime(zone.clone());
+        let same_day = local.date() == at.to_zoned_datetime(TimeZone::UTC).date();
         let name = zone.to_offset_info(at).abbreviation().to_owned();
         let format = if same_day { "%H:%M" } else { "%Y-%m-%d %H:%M" };
         format!("{utc} ({} {name})", local.strftime(format))

@@ -216,13 +216,14 @@ impl Traces {
             Outcome::Dead(reason) => Some(reason.clone()),
             _ => attempt.result.error().map(str::to_owned),
         };
-        let ended = SystemTime::from(attempt.started_at).checked_add(attempt.latency);
+        let started = wall_clock(attempt.started_at);
+        let ended = started.checked_add(attempt.latency);
         recorder.record(Told {
             span,
             parent: Some(Span::of_receipt(&event, true).id),
             kind,
             name: name.into(),
-            times: (attempt.started_at.into(), ended.unwrap_or_else(SystemTime::now)),
+            times: (started, ended.unwrap_or_else(SystemTime::now)),
             attributes,
             links: links(members.iter().map(|member| context(&Span::of_receipt(member, self.takes(member)), false))),
             status: failure.map(|_| Status::error(reason.unwrap_or_default())).unwrap_or_default(),
@@ -308,4 +309,9 @@ impl Times {
     fn of(&self, instant: Instant) -> SystemTime {
         self.clock.checked_sub(self.instant.saturating_duration_since(instant)).unwrap_or(self.clock)
     }
+}
+
+/// A time as OpenTelemetry's library wants it. Every time that a clock of today says can be said so.
+fn wall_clock(at: jiff::Timestamp) -> SystemTime {
+    SystemTime::try_from(at).unwrap_or(SystemTime::UNIX_EPOCH)
 }

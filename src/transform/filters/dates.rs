@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, State, Value};
 
@@ -45,7 +45,7 @@ fn zone_named(name: &str) -> Option<TimeZone> {
     ZONES.get(name).ok()
 }
 
-fn at_second(value: &Value, zone: TimeZone) -> Option<Zoned> {
+fn at_second(value: &Value, zone: TimeZone) -> Option<ZonedDateTime> {
     let moment = match i64::try_from(value.clone()) {
         Ok(seconds) => Timestamp::from_second(seconds).ok(),
         Err(_) => {
@@ -53,14 +53,14 @@ fn at_second(value: &Value, zone: TimeZone) -> Option<Zoned> {
             jiff::SignedDuration::try_from_secs_f64(seconds).ok().and_then(|since| Timestamp::from_duration(since).ok())
         }
     };
-    Some(moment?.to_zoned(zone))
+    Some(moment?.to_zoned_datetime(zone))
 }
 
-fn written(text: &str, zone: TimeZone) -> Option<Zoned> {
+fn written(text: &str, zone: TimeZone) -> Option<ZonedDateTime> {
     if let Ok(moment) = text.parse::<Timestamp>() {
-        return Some(moment.to_zoned(zone));
+        return Some(moment.to_zoned_datetime(zone));
     }
     // Longer ones have a time and no offset, and nobody knows when that was.
     let date: Date = text.parse().ok().filter(|_| text.len() == DATE_BYTES)?;
-    date.to_zoned(zone).ok()
+    date.to_zoned_datetime(zone).ok()
 }

@@ -126,16 +126,16 @@ proptest! {
         loop {
             match reader.read_event().unwrap() {
                 Xml::Start(start) => {
-                    prop_assert!(start.name().as_ref() == b"p");
+                    prop_assert!(start.name().as_ref() == "p");
                     let attributes: Vec<_> = start.attributes().map(Result::unwrap).collect();
                     prop_assert_eq!(attributes.len(), 2);
                     for attribute in attributes {
-                        let raw = std::str::from_utf8(&attribute.value).unwrap().to_owned();
+                        let raw = attribute.value.clone().into_owned();
                         prop_assert_eq!(quick_xml::escape::unescape(&raw).unwrap(), expected.as_str());
                     }
                 }
-                Xml::Text(text) => content.push_str(std::str::from_utf8(&text).unwrap()),
-                Xml::GeneralRef(reference) => content.push_str(&format!("&{};", std::str::from_utf8(&reference).unwrap())),
+                Xml::Text(text) => content.push_str(&text),
+                Xml::GeneralRef(reference) => content.push_str(&format!("&{};", &*reference)),
                 Xml::End(_) => {}
                 Xml::Eof => break,
                 other => prop_assert!(false, "{:?}", other),
