@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
-use super::{Embedded, audit, open, read};
+use super::read::{audit, readers};
+use super::{Embedded, open};
 use crate::store::{Audit, StoreError};
 
 /// Room in bytes that a copy leaves on its disk. It may be the relay's own, which refuses webhooks once it is full.
@@ -56,7 +57,7 @@ impl Embedded {
         connection.execute("VACUUM INTO ?", [path]).map_err(engine)?;
         // SQLite leaves that to its caller.
         file.as_file().sync_all().map_err(there)?;
-        let audit = read::open_reader(file.path()).and_then(|copy| audit::walk(&copy)).map_err(engine)?;
+        let audit = readers::open_reader(file.path()).and_then(|copy| audit::walk(&copy)).map_err(engine)?;
         Ok(BackUp { file, audit, _in_use: in_use })
     }
 }

@@ -1,52 +1,31 @@
 //! The embedded engine: SQLite in a folder, for one relay.
 //!
-//! - `writer` is the only thread that writes; `commit` is what it writes in one transaction.
-//! - `queue` is each destination's window in front of the backlog; `read` fetches what is behind it.
-//! - `batch` keeps deliveries together that go in one request.
-//! - `line` keeps deliveries of one order key one behind another, as rows.
-//! - `backlog` lets queues that are behind share what one of them read.
-//! - `standing` keeps how destinations stand; `records` has the operator's verbs: `listing`, `redrive`, `release`, `audit`.
-//! - `backup` copies the store while it is worked on.
-//! - `dedupe` knows what was seen; `retention` deletes, by the time in `believed`, and has `give_up` end what is held back; `checkpoint` keeps the log short; `schema` has the tables.
-//! - `checksum` and `wal` notice damage that SQLite does not; `export` reads what can be read of a damaged store.
-//! - `private` keeps the files their owner's; `leftovers` clears what deleted rows leave behind in the file.
-//! - `meta` has the few values that the store knows of itself.
-//! - `clock` notices that the wall clock was set back.
+//! - `rows`: what stands in the tables. `schema` has them, with the way from older versions; `plan` is a plan as JSON, `meta` the few
+//!   values that the store knows of itself, `checksum` what notices that a row has changed.
+//! - `window`: each destination's window in front of the backlog, in memory.
+//! - `write`: `writer` is the only thread that writes; `commit` is what it writes in one transaction. `batch` keeps deliveries together
+//!   that go in one request, `line` those of one order key one behind another; `standing` keeps how destinations stand, `dedupe` what was
+//!   seen. Of the operator's verbs: `redrive` and `release`.
+//! - `read`: `readers` fetch what is behind the windows, and `backlog` lets queues that are behind share it; for the operator `listing`,
+//!   `audit`, and `export`, which reads what can be read of a damaged store.
+//! - `upkeep`: what the writer does between two commits. `retention` deletes, by the time in `believed`, and has `give_up` end what is
+//!   held back; `expiry` ends what is not worth sending any more; `checkpoint` keeps the log short; `leftovers` clears what deleted rows
+//!   leave behind in the file; `clock` notices that the wall clock was set back.
+//! - `disk`: `private` keeps the files their owner's; `wal` notices a log that has lost commits.
+//! - `open` opens a store, `records` has the operator's verbs, `backup` copies a store while it is worked on.
 //!
 //! Limits: `APPENDS_WAITING_MAX` appends and `SETTLEMENTS_WAITING_MAX` settlements handed over and not written;
 //! the windows' limits are in `queue`.
 
-mod audit;
-mod backlog;
 mod backup;
-mod batch;
-mod believed;
-mod checkpoint;
-mod checksum;
-mod clock;
-mod commit;
-mod configure;
-mod dedupe;
-mod expiry;
-mod export;
-mod give_up;
-mod leftovers;
-mod line;
-mod listing;
-mod meta;
+mod disk;
 mod open;
-mod plan;
-mod private;
-mod queue;
 mod read;
 mod records;
-mod redrive;
-mod release;
-mod retention;
-mod schema;
-mod standing;
-mod wal;
-mod writer;
+mod rows;
+mod upkeep;
+mod window;
+mod write;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -61,14 +40,15 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
-use self::backlog::Backlog;
 pub use self::backup::{BackUp, folder_of};
-pub use self::export::{Exported, ExportedEvent, export};
-use self::listing::follow::Changed;
 pub use self::open::Options;
-use self::queue::{Hold, Queue, Reading, Want};
-use self::read::Readers;
-use self::writer::{Command, Task};
+use self::read::backlog::Backlog;
+pub use self::read::export::{Exported, ExportedEvent, export};
+use self::read::listing::follow::Changed;
+use self::read::readers::{self, Readers};
+use self::window::{Hold, Queue, Reading, Want};
+use self::write::writer::{self, Command, Task};
+use self::write::{batch, configure, dedupe, standing};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
@@ -333,7 +313,10 @@ impl Embedded {
                 Err(Want::Retries { reading, taken }) => {
                     let (readers, queue) = (Arc::clone(&self.readers), Arc::clone(&queue));
                     self.shared.spawn_read(async move {
-                        match readers.read("reading retries", move |connection| read::retries(connection, destination, now, &taken)).await {
+                        match readers
+                            .read("reading retries", move |connection| readers::retries(connection, destination, now, &taken))
+                            .await
+                        {
                             Ok(read) => queue.add_retries(reading, read),
                             Err(error) => read_failed(&queue, reading, &error).await,
                         }
@@ -453,7 +436,7 @@ impl Store for Embedded {
                 .read("looking for the oldest deliveries", move |connection| {
                     let mut found = Vec::with_capacity(outstanding.len());
                     for (key, frontier) in outstanding {
-                        if let Some(received_at) = read::oldest(connection, key, frontier)? {
+                        if let Some(received_at) = readers::oldest(connection, key, frontier)? {
                             found.push((key, received_at));
                         }
                     }

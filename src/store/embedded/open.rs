@@ -12,19 +12,21 @@ use arc_swap::ArcSwap;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{Semaphore, broadcast};
 
-use super::backlog::Backlog;
-use super::clock::Clock;
-use super::dedupe::{self, Dedupe, Salt};
-use super::leftovers::Leftovers;
-use super::listing::follow::COMMITS_BEHIND_MAX;
-use super::queue::Queue;
-use super::read::{LOOKERS_MAX, READERS_MAX, Readers};
-use super::retention::Sweep;
-use super::schema::{self, SchemaError};
-use super::standing;
-use super::writer::{Beside, Writer};
-use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, checkpoint};
-use super::{audit, backup, line, private, read, wal};
+use super::disk::{private, wal};
+use super::read::backlog::Backlog;
+use super::read::listing::follow::COMMITS_BEHIND_MAX;
+use super::read::readers::{LOOKERS_MAX, READERS_MAX, Readers};
+use super::read::{audit, readers};
+use super::rows::schema::{self, SchemaError};
+use super::upkeep::checkpoint;
+use super::upkeep::clock::Clock;
+use super::upkeep::leftovers::Leftovers;
+use super::upkeep::retention::Sweep;
+use super::window::Queue;
+use super::write::dedupe::{self, Dedupe, Salt};
+use super::write::writer::{Beside, Writer};
+use super::write::{line, standing};
+use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, backup};
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, DestinationFigures, Health, StoreError};
 use crate::vitals::{Part, Vitals};
@@ -175,7 +177,7 @@ pub(super) fn database(store: &Path) -> Result<PathBuf, String> {
 /// A store of this version, to be read; or in words why there is none.
 pub(super) fn reader(store: &Path) -> Result<Connection, String> {
     let path = database(store)?;
-    let connection = read::open_reader(&path).map_err(|error| plain_words(&error))?;
+    let connection = readers::open_reader(&path).map_err(|error| plain_words(&error))?;
     match schema::version(&connection).map_err(|error| schema_words(&error))? {
         found if found < schema::newest() => {
             Err(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest()))

@@ -9,8 +9,9 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::listing::{deliveries, details, events, follow};
-use super::{Embedded, redrive, release, standing};
+use super::Embedded;
+use super::read::listing::{deliveries, details, events, follow};
+use super::write::{redrive, release, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;

@@ -1,0 +1,7 @@
+//! What is read on connections that never write.
+
+pub mod audit;
+pub mod backlog;
+pub mod export;
+pub mod listing;
+pub mod readers;

@@ -1,0 +1,173 @@
+//! Moving pages from the write-ahead log into the database file without making a commit wait for it.
+//!
+//! SQLite's own way does it inside whichever commit crosses the threshold: tens of milliseconds that somebody's 200
+//! would wait for. Here a second thread moves the bulk while commits go on, and the writer moves only the few pages
+//! that came meanwhile; then the log is empty at the next commit, and SQLite starts it again from its beginning.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::leftovers::Leftovers;
+use crate::store::embedded::Shared;
+use crate::store::embedded::open::BUSY_TIMEOUT;
+use crate::store::embedded::write::writer::Writer;
+use crate::vitals::Part;
+
+/// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
+const PAGES_DUE: u32 = 4_000;
+/// Log pages from which the writer waits until all is moved, so that the log can begin anew: 256 MiB.
+const PAGES_MAX: u32 = 64_000;
+/// Log pages that the writer moves by itself where the log is to be emptied: 2 MiB.
+const PAGES_MOVED_AT_ONCE: u32 = 500;
+/// How long it waits for those who read. Whoever reads for longer (a back-up, an audit) holds up no webhook: the log grows
+/// meanwhile, and after another [`PAGES_DUE`] it is tried again.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
+
+/// Knows how long the log is, and whether the background thread is at work.
+pub struct Pacer {
+    /// Pages in the log after the last commit.
+    pages: Arc<AtomicU32>,
+    requests: SyncSender<()>,
+    working: Arc<AtomicBool>,
+    /// The background thread was asked since the log last started again.
+    asked: bool,
+    /// Pages from which the writer waits the next time.
+    restart_at: u32,
+    /// The bulk was moved so that the log can be emptied.
+    moved_to_empty: bool,
+}
+
+/// What came of emptying the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emptied {
+    /// It is empty.
+    Yes,
+    /// The bulk is being moved first.
+    Moving,
+    /// Somebody reads an older moment of the store.
+    Busy,
+}
+
+impl Pacer {
+    /// Starts the background thread on a connection of its own, and counts the writer's pages.
+    pub fn start(writer: &mut Connection, background: Connection, leftovers: &Leftovers, shared: Arc<Shared>) -> Result<Self, String> {
+        let pages = Arc::new(AtomicU32::new(0));
+        let (counted, observe) = (Arc::clone(&pages), leftovers.observer());
+        writer
+            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+                let count = u32::try_from(count).unwrap_or(0);
+                counted.store(count, Ordering::Relaxed);
+                observe(count);
+                Ok(())
+            }))
+            .map_err(|error| error.to_string())?;
+        let working = Arc::new(AtomicBool::new(false));
+        let (requests, inbox) = sync_channel::<()>(1);
+        let done = Arc::clone(&working);
+        std::thread::Builder::new()
+            .name("store-checkpoint".to_owned())
+            .spawn(move || {
+                shared.watch(Part::StoreCheckpoint, || {
+                    while inbox.recv().is_ok() {
+                        move_pages(&shared, &background, "PASSIVE");
+                        done.store(false, Ordering::Release);
+                    }
+                });
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX, moved_to_empty: false })
+    }
+}
+
+/// Called by the writer between two commits.
+pub fn step(writer: &mut Writer) {
+    let pages = writer.checkpoint.pages.load(Ordering::Relaxed);
+    if pages < PAGES_DUE {
+        writer.checkpoint.asked = false;
+        writer.checkpoint.restart_at = PAGES_MAX;
+        return;
+    }
+    if pages >= writer.checkpoint.restart_at {
+        restart(writer);
+        writer.checkpoint.restart_at = pages.saturating_add(PAGES_DUE);
+        return;
+    }
+    if writer.checkpoint.working.load(Ordering::Acquire) {
+        return;
+    }
+    if writer.checkpoint.asked {
+        // The bulk has been moved; what came since is little.
+        move_pages(&writer.shared, &writer.connection, "PASSIVE");
+        writer.checkpoint.asked = false;
+        writer.checkpoint.pages.store(0, Ordering::Relaxed);
+        return;
+    }
+    ask(writer);
+}
+
+/// Has the bulk moved in the background.
+fn ask(writer: &mut Writer) {
+    writer.checkpoint.working.store(true, Ordering::Release);
+    match writer.checkpoint.requests.try_send(()) {
+        Ok(()) | Err(TrySendError::Full(())) => writer.checkpoint.asked = true,
+        Err(TrySendError::Disconnected(())) => {
+            writer.checkpoint.working.store(false, Ordering::Release);
+            move_pages(&writer.shared, &writer.connection, "PASSIVE");
+        }
+    }
+}
+
+/// Moves all pages and cuts the log off, so that nothing of what is deleted stays in it. The bulk of a long log is moved in the
+/// background first, and whoever reads an older moment of the store is waited for only shortly: it is to be tried again.
+pub fn empty(writer: &mut Writer) -> rusqlite::Result<Emptied> {
+    if writer.checkpoint.working.load(Ordering::Acquire) {
+        return Ok(Emptied::Moving);
+    }
+    if writer.checkpoint.pages.load(Ordering::Relaxed) > PAGES_MOVED_AT_ONCE && !writer.checkpoint.moved_to_empty {
+        ask(writer);
+        writer.checkpoint.moved_to_empty = true;
+        return Ok(Emptied::Moving);
+    }
+    writer.checkpoint.moved_to_empty = false;
+    writer.connection.busy_timeout(RESTART_WAIT)?;
+    // The pragma answers (busy, pages in the log, pages moved).
+    let busy = writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    writer.connection.busy_timeout(BUSY_TIMEOUT)?;
+    if busy? {
+        return Ok(Emptied::Busy);
+    }
+    writer.checkpoint.asked = false;
+    writer.checkpoint.pages.store(0, Ordering::Relaxed);
+    Ok(Emptied::Yes)
+}
+
+/// Empties the log, so that the store is one file when the relay is not running.
+pub fn on_close(writer: &Writer) {
+    if !writer.shared.has_failed() {
+        move_pages(&writer.shared, &writer.connection, "TRUNCATE");
+    }
+}
+
+/// Moves all pages, if nobody reads an older moment of the store for long.
+fn restart(writer: &Writer) {
+    let wait = |time| {
+        if let Err(error) = writer.connection.busy_timeout(time) {
+            writer.shared.note_failure("setting how long the write-ahead log is waited for", &error);
+        }
+    };
+    wait(RESTART_WAIT);
+    move_pages(&writer.shared, &writer.connection, "RESTART");
+    wait(BUSY_TIMEOUT);
+}
+
+/// Moves pages; what stays is moved the next time.
+fn move_pages(shared: &Shared, connection: &Connection, mode: &str) {
+    // The pragma answers (busy, pages in the log, pages moved).
+    if let Err(error) = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())) {
+        shared.note_failure("moving the write-ahead log into the file", &error);
+    }
+}

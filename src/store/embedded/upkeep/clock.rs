@@ -1,0 +1,110 @@
+//! A clock that is set back. When retries are due is written down in the wall clock's time, so after a jump back they
+//! would wait for that time to come again: a day, if the clock was a day ahead. The writer compares the wall clock
+//! with the steady one; where it fell behind, all due times are brought forward by as much, a few rows between two
+//! commits. A jump forward only makes retries due early, which costs an attempt at most.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::store::embedded::write::writer::Writer;
+
+/// What the clocks may differ by without anything being done: clocks that are kept in step are never so far off.
+const TOLERANCE_MS: i64 = 60_000;
+/// Retries moved in one step.
+const STEP_ROWS_MAX: usize = 1_000;
+
+/// Watches the wall clock.
+#[derive(Debug)]
+pub struct Clock {
+    /// The wall clock's time as it was last seen (Unix milliseconds), and when that was.
+    seen: (i64, Instant),
+    shift: Option<Shift>,
+}
+
+/// Due times on their way back.
+#[derive(Debug, Clone, Copy)]
+struct Shift {
+    by: i64,
+    /// The last retry that was moved: its destination and its event.
+    after: (i64, i64),
+}
+
+impl Clock {
+    /// Begins with the time of the last commit before this start, so that a clock that was set back meanwhile is noticed.
+    pub fn open(connection: &Connection) -> rusqlite::Result<Self> {
+        let now = Timestamp::now().as_millisecond();
+        let last: Option<i64> =
+            connection.query_row("SELECT max(at) FROM (SELECT at FROM dedupe_log ORDER BY sequence DESC LIMIT 1)", [], |row| row.get(0))?;
+        Ok(Self { seen: (last.unwrap_or(now).max(now), Instant::now()), shift: None })
+    }
+
+    /// By how much the wall clock was set back since it was last seen.
+    fn set_back_by(&mut self, now: i64, steady: Instant) -> Option<i64> {
+        let (seen, at) = self.seen;
+        self.seen = (now, steady);
+        let elapsed = i64::try_from(steady.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX);
+        let behind = seen.saturating_add(elapsed).saturating_sub(now);
+        (behind > TOLERANCE_MS).then_some(behind)
+    }
+}
+
+/// Called by the writer between two commits.
+pub fn step(writer: &mut Writer) {
+    let now = Timestamp::now().as_millisecond();
+    if let Some(by) = writer.clock.set_back_by(now, Instant::now()) {
+        tracing::warn!(by_s = by / 1000, "the clock was set back; what is to be tried again does not wait for the time to come again");
+        writer.clock.shift = Some(Shift { by, after: (-1, -1) });
+    }
+    let Some(shift) = writer.clock.shift else { return };
+    match bring_forward(writer, shift, now) {
+        Ok(next) => {
+            writer.clock.shift = next;
+            for queue in writer.shared.queues().iter() {
+                queue.look_for_retries();
+            }
+        }
+        // It is tried again after the next commit.
+        Err(error) => writer.shared.note_failure("bringing retries forward", &error),
+    }
+}
+
+fn bring_forward(writer: &Writer, shift: Shift, now: i64) -> rusqlite::Result<Option<Shift>> {
+    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let found: Vec<(i64, i64)> = {
+        let mut statement = transaction.prepare_cached(
+            "SELECT destination, event FROM deliveries INDEXED BY deliveries_retrying
+             WHERE state = 1 AND (destination, event) > (?, ?) ORDER BY destination, event LIMIT ?",
+        )?;
+        let limit = i64::try_from(STEP_ROWS_MAX).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![shift.after.0, shift.after.1, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    for (destination, event) in &found {
+        transaction
+            .prepare_cached("UPDATE deliveries SET due_at = due_at - ? WHERE event = ? AND destination = ? AND due_at > ?")?
+            .execute(params![shift.by, event, destination, now])?;
+    }
+    transaction.commit()?;
+    Ok(found.last().map(|last| Shift { after: *last, ..shift }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_a_jump_back_is_noticed_and_only_once() {
+        let start = Instant::now();
+        let mut clock = Clock { seen: (1_000_000, start), shift: None };
+        let later = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(clock.set_back_by(1_010_000, later(10)), None);
+        assert_eq!(clock.set_back_by(1_010_000 - 50_000, later(11)), None, "within the tolerance");
+        assert_eq!(clock.set_back_by(90_000_000, later(12)), None, "a jump forward");
+        assert_eq!(clock.set_back_by(1_000_000, later(13)), Some(89_001_000));
+        assert_eq!(clock.set_back_by(1_001_000, later(14)), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! Giving up deliveries whose destination is held back for longer than `retention.parked`: one that left the file, was paused, is gone, or
+//! whose breaker is open. Nothing else would ever end them, and with them the event's personal data would stay for ever. They die, with
+//! the reason, so what was planned still adds up; as dead letters they are kept for as long as those.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::retention::Candidate;
+use crate::circuit::CircuitState;
+use crate::delivery::{DestinationKey, OrderKey, Planned};
+use crate::store::embedded::Shared;
+use crate::store::embedded::read::listing::follow::Changed;
+use crate::store::embedded::rows::schema;
+use crate::store::embedded::window::Change;
+use crate::store::embedded::write::{batch, line};
+
+/// What was given up in one transaction, to be told to the queues once it is committed.
+pub struct GivenUp {
+    shared: Arc<Shared>,
+    now: i64,
+    /// Why the deliveries of a destination are given up; `None`: it is not held back. Found out once a transaction.
+    held_back: HashMap<DestinationKey, Option<&'static str>>,
+    counts: HashMap<DestinationKey, u64>,
+    lines: Vec<(DestinationKey, OrderKey, Place)>,
+    changed: Changed,
+    /// Given up because of `expire`, and not of `retention.parked`.
+    expired: bool,
+}
+
+/// Where in its line a delivery stood.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At its head; whether the next one has been let go.
+    First { released: bool },
+    /// Behind others.
+    Behind,
+}
+
+impl GivenUp {
+    pub fn new(shared: &Arc<Shared>, now: i64) -> Self {
+        let (shared, held_back) = (Arc::clone(shared), HashMap::new());
+        Self { shared, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default(), expired: false }
+    }
+
+    /// The same for deliveries whose time is over.
+    pub fn of_expired(shared: &Arc<Shared>, now: i64) -> Self {
+        Self { expired: true, ..Self::new(shared, now) }
+    }
+
+    fn reason(&mut self, destination: DestinationKey) -> Option<&'static str> {
+        let shared = &self.shared;
+        *self.held_back.entry(destination).or_insert_with(|| {
+            let queue = shared.queue(destination)?;
+            let reason = match queue.standing.borrow().circuit {
+                _ if queue.figures().disabled => "its destination is switched off",
+                _ if !queue.figures().active => "its destination is not in routes.yaml",
+                CircuitState::Paused => "its destination is paused",
+                CircuitState::Gone => "its destination is gone",
+                CircuitState::Open { .. } => "its destination's circuit is open",
+                CircuitState::Closed => return None,
+            };
+            // From here on only what is being attempted is claimed, and that is left to its attempt.
+            queue.let_go_of_window();
+            Some(reason)
+        })
+    }
+
+    /// Part of the transaction.
+    pub fn write_figures(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        for (destination, count) in &self.counts {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            transaction
+                .prepare_cached("UPDATE destinations SET dead = dead + ?, dead_kept = dead_kept + ? WHERE key = ?")?
+                .execute(params![count, count, destination.0])?;
+        }
+        Ok(())
+    }
+
+    /// Once the transaction has succeeded.
+    pub fn committed(self) {
+        if self.counts.is_empty() {
+            return;
+        }
+        for (destination, order, place) in &self.lines {
+            if let Some(queue) = self.shared.queue(*destination) {
+                match place {
+                    Place::First { released } => queue.line_moved_on(*order, released.then_some(self.now)),
+                    Place::Behind => queue.leave_line(*order, true),
+                }
+            }
+        }
+        for (destination, dead) in &self.counts {
+            let Some(queue) = self.shared.queue(*destination) else { continue };
+            queue.apply(Change { dead: *dead, ..Change::default() }, self.now);
+            queue.let_go_of_window(); // It may have been read again meanwhile.
+            let destination = queue.figures().name;
+            if self.expired {
+                tracing::warn!(destination, deliveries = dead, "deliveries have expired: the destination's `expire` was over");
+                continue;
+            }
+            tracing::warn!(
+                destination,
+                deliveries = dead,
+                "deliveries were given up: their destination was held back for longer than retention.parked"
+            );
+        }
+        self.shared.count_waiting();
+        self.shared.publish(self.changed);
+    }
+}
+
+/// Gives a delivery up, if its destination is held back and it was received, or redriven, before `before`.
+pub fn if_held_back(
+    transaction: &Transaction<'_>,
+    given_up: &mut GivenUp,
+    candidate: &Candidate,
+    planned: Planned,
+    before: i64,
+) -> rusqlite::Result<()> {
+    let (event, destination) = (candidate.sequence, planned.destination);
+    if candidate.received_at >= before {
+        return Ok(());
+    }
+    let Some(why) = given_up.reason(destination) else { return Ok(()) };
+    if given_up.shared.queue(destination).is_none_or(|queue| queue.has_claimed(event)) {
+        return Ok(());
+    }
+    let since: Option<Option<i64>> = transaction
+        .prepare_cached("SELECT since FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
+        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| row.get(0))
+        .optional()?;
+    if since.flatten().is_some_and(|since| since >= before) {
+        return Ok(());
+    }
+    bury(transaction, given_up, event, planned, &format!("given up after retention.parked: {why}"))
+}
+
+/// Gives a delivery up that nobody has claimed, for this reason.
+pub fn bury(transaction: &Transaction<'_>, given_up: &mut GivenUp, event: i64, planned: Planned, reason: &str) -> rusqlite::Result<()> {
+    let destination = planned.destination;
+    let row = transaction
+        .prepare_cached("SELECT due_at, batch FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
+        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        })
+        .optional()?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, last_error, order_key)
+             VALUES (?, ?, ?, ?, 0, NULL, ?, ?, ?)
+             ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, due_at = NULL, batch = NULL,
+               settled_at = excluded.settled_at, last_error = excluded.last_error WHERE state = 1",
+        )?
+        .execute(params![
+            event,
+            destination.0,
+            planned.route.map(|route| route.0),
+            schema::STATE_DEAD,
+            given_up.now,
+            reason,
+            planned.order.map(line::stored)
+        ])?;
+    if let Some((due, batched)) = row {
+        match (batched, planned.order) {
+            (Some(leader), _) if leader == event => batch::lead_anew(transaction, destination, event, due.unwrap_or(given_up.now))?,
+            (None, Some(order)) if due.is_some() => {
+                let released = line::release(transaction, destination, order, given_up.now)?;
+                given_up.lines.push((destination, order, Place::First { released }));
+            }
+            (None, Some(order)) => given_up.lines.push((destination, order, Place::Behind)),
+            _ => {}
+        }
+    }
+    *given_up.counts.entry(destination).or_default() += 1;
+    given_up.changed.deliveries.push((event, destination));
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Deleting what is old, a little between every two commits, so that no webhook waits for it.
+//!
+//! An event goes as a whole: its row, its outcomes, its attempts. One with an undelivered delivery never goes; but a delivery whose
+//! destination is held back for longer than `retention.parked` is given up (`give_up.rs`), so that the event can go as a dead one. Freed
+//! pages are used again by SQLite, so the file stops growing; it does not shrink. What the rows leave behind is cleared by `leftovers`.
+//! The time is the one that is believed (`believed.rs`).
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::believed::{Believed, News};
+use super::give_up::{self, GivenUp};
+use crate::config::Retention;
+use crate::delivery::{DestinationKey, Planned};
+use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::write::writer::Writer;
+
+/// Events looked at in one step.
+const STEP_EVENTS_MAX: usize = 200;
+/// The pause after everything was looked at.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Where the sweep stands.
+#[derive(Debug)]
+pub struct Sweep {
+    /// As the rules say; `None` until the first ones are in effect.
+    settings: Option<Retention>,
+    believed: Believed,
+    /// The last event that was looked at in this pass.
+    cursor: i64,
+    next_step_at: Instant,
+}
+
+impl Sweep {
+    /// A sweep that waits for its settings.
+    pub fn open(connection: &Connection) -> rusqlite::Result<Self> {
+        let believed = Believed::open(connection, Timestamp::now().as_millisecond())?;
+        Ok(Self { settings: None, believed, cursor: 0, next_step_at: Instant::now() })
+    }
+
+    /// Takes new settings and begins a new pass.
+    pub fn configure(&mut self, settings: Retention) {
+        if self.settings != Some(settings) {
+            (self.settings, self.cursor, self.next_step_at) = (Some(settings), 0, Instant::now());
+        }
+    }
+
+    /// Whether everything was looked at.
+    pub fn rests(&self) -> bool {
+        self.settings.is_some() && Instant::now() < self.next_step_at
+    }
+}
+
+/// Looks at the next few events and deletes those whose time is over.
+pub fn step(writer: &mut Writer) {
+    let Some(settings) = writer.retention.settings else { return };
+    if Instant::now() < writer.retention.next_step_at {
+        return;
+    }
+    if let Err(error) = sweep(writer, settings) {
+        writer.shared.note_failure("deleting what is over its time", &error);
+        writer.retention.next_step_at = Instant::now() + PAUSE;
+    }
+}
+
+fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
+    let now = time(writer)?;
+    // What has to go whatever its age; less with each event that goes.
+    let mut excess_bytes = bytes_in_use(&writer.connection)?.saturating_sub(settings.size);
+    let before = |kept: Duration| now.saturating_sub(milliseconds(kept));
+    let ages =
+        Ages { delivered_before: before(settings.delivered), dead_before: before(settings.dead), parked_before: before(settings.parked) };
+    let candidates = candidates(writer, if excess_bytes > 0 { i64::MAX } else { ages.latest() })?;
+    let Some(last) = candidates.last().map(|candidate| candidate.sequence) else {
+        writer.retention.cursor = 0;
+        writer.retention.next_step_at = Instant::now() + PAUSE;
+        return Ok(());
+    };
+    let mut given_up = GivenUp::new(&writer.shared, now);
+    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let mut dead_gone: HashMap<DestinationKey, u64> = HashMap::new();
+    let mut deleted = false;
+    for candidate in &candidates {
+        let Some(state) = state(&transaction, candidate)? else { continue };
+        if !state.unfinished.is_empty() {
+            for unfinished in state.unfinished {
+                give_up::if_held_back(&transaction, &mut given_up, candidate, unfinished, ages.parked_before)?;
+            }
+            continue; // It goes as a dead one with the next pass, if its time is over.
+        }
+        // Over the size, dead letters stay: each may still be redriven.
+        let goes_by_size = excess_bytes > 0 && state.dead.is_empty();
+        if candidate.received_at >= ages.of(candidate, &state.dead) && !goes_by_size {
+            continue;
+        }
+        excess_bytes = excess_bytes.saturating_sub(candidate.body_bytes);
+        for destination in state.dead {
+            *dead_gone.entry(destination).or_default() += 1;
+        }
+        for table in
+            ["DELETE FROM attempts WHERE event = ?", "DELETE FROM deliveries WHERE event = ?", "DELETE FROM events WHERE sequence = ?"]
+        {
+            transaction.prepare_cached(table)?.execute([candidate.sequence])?;
+        }
+        deleted = true;
+    }
+    for (destination, count) in &dead_gone {
+        transaction
+            .prepare_cached("UPDATE destinations SET dead_kept = dead_kept - ? WHERE key = ?")?
+            .execute(params![i64::try_from(*count).unwrap_or(i64::MAX), destination.0])?;
+    }
+    given_up.write_figures(&transaction)?;
+    transaction.commit()?;
+    for (destination, count) in dead_gone {
+        if let Some(queue) = writer.shared.queue(destination) {
+            queue.forget_dead(count);
+        }
+    }
+    given_up.committed();
+    if deleted {
+        writer.leftovers.note_deleted();
+    }
+    writer.retention.cursor = last;
+    Ok(())
+}
+
+/// The time to delete by, in Unix milliseconds.
+pub fn time(writer: &mut Writer) -> rusqlite::Result<i64> {
+    let steady = Instant::now();
+    let (time, news) = writer.retention.believed.look(Timestamp::now().as_millisecond(), steady);
+    match news {
+        News::None => {}
+        News::Ahead(by) => tracing::warn!(
+            by_s = by / 1_000,
+            "the clock is far ahead of where it should be; for a day nothing is deleted because of that: set the clock right, or wait"
+        ),
+        News::BelievedAfterAll => tracing::warn!("the clock has stayed ahead for a day; what is over its time by it is deleted now"),
+    }
+    writer.retention.believed.keep(&writer.connection, steady)?;
+    Ok(time)
+}
+
+/// What was received before these times may go, by what became of it.
+#[derive(Clone, Copy)]
+struct Ages {
+    delivered_before: i64,
+    dead_before: i64,
+    parked_before: i64,
+}
+
+impl Ages {
+    fn latest(self) -> i64 {
+        self.delivered_before.max(self.dead_before).max(self.parked_before)
+    }
+
+    /// Of an event that is finished.
+    fn of(self, candidate: &Candidate, dead: &[DestinationKey]) -> i64 {
+        if dead.is_empty() && candidate.status != schema::STATUS_QUARANTINED { self.delivered_before } else { self.dead_before }
+    }
+}
+
+/// An event that is old enough to be looked at.
+pub struct Candidate {
+    pub sequence: i64,
+    pub received_at: i64,
+    status: i64,
+    plan: String,
+    body_bytes: u64,
+}
+
+fn candidates(writer: &Writer, before: i64) -> rusqlite::Result<Vec<Candidate>> {
+    let mut statement = writer.connection.prepare_cached(
+        "SELECT sequence, received_at, status, plan, length(body) FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    )?;
+    let limit = i64::try_from(STEP_EVENTS_MAX).unwrap_or(i64::MAX);
+    let mut rows = statement.query([writer.retention.cursor, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let received_at = row.get(1)?;
+        if received_at >= before {
+            break; // Events are in the order of time, so the rest is younger.
+        }
+        let body_bytes = row.get::<_, i64>(4).map(|bytes| u64::try_from(bytes).unwrap_or(0))?;
+        found.push(Candidate { sequence: row.get(0)?, received_at, status: row.get(2)?, plan: row.get(3)?, body_bytes });
+    }
+    Ok(found)
+}
+
+/// What became of an event's deliveries.
+struct State {
+    /// The destinations at which it died.
+    dead: Vec<DestinationKey>,
+    /// Planned deliveries without a final outcome.
+    unfinished: Vec<Planned>,
+}
+
+/// `None` where the plan cannot be read: nobody knows whom it was for, so it stays.
+fn state(transaction: &Transaction<'_>, candidate: &Candidate) -> rusqlite::Result<Option<State>> {
+    let Ok(mut unfinished) = plan::parse_deliveries(&candidate.plan) else { return Ok(None) };
+    let mut dead = Vec::new();
+    let mut statement = transaction.prepare_cached("SELECT destination, state FROM deliveries WHERE event = ?")?;
+    let mut rows = statement.query([candidate.sequence])?;
+    while let Some(row) = rows.next()? {
+        let (destination, state) = (DestinationKey(row.get(0)?), row.get::<_, i64>(1)?);
+        if state == schema::STATE_DELIVERED || state == schema::STATE_DEAD {
+            unfinished.retain(|planned| planned.destination != destination);
+        }
+        if state == schema::STATE_DEAD {
+            dead.push(destination);
+        }
+    }
+    Ok(Some(State { dead, unfinished }))
+}
+
+fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let free: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    let size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    Ok(u64::try_from((pages - free).saturating_mul(size)).unwrap_or(0))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,11 @@
+//! What the writer writes: the only part that changes the file while a relay runs, beside `upkeep`.
+
+pub mod batch;
+pub mod commit;
+pub mod configure;
+pub mod dedupe;
+pub mod line;
+pub mod redrive;
+pub mod release;
+pub mod standing;
+pub mod writer;
