@@ -137,7 +137,7 @@ fn every_alert_has_a_section_for_whoever_is_on_call_and_every_section_an_alert()
     assert_eq!(alarms.len(), names.len(), "two sections have one name");
     for (name, section) in alarms {
         let places =
-            ["**Means**", "**Lost**", "**First**", "```sh\n", "**Mend**", "**Over**", "**Escalate**"].map(|word| section.find(word));
+            ["**Means**", "**Lost**", "**First**", "```sh\n", "**Fix**", "**Ends**", "**Escalate**"].map(|word| section.find(word));
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
         let severities: Vec<String> = alerts().into_iter().filter(|(alert, ..)| alert == name).map(|(_, severity, _)| severity).collect();
         let told = format!("*{}*", severities.join(", "));
