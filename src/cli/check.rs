@@ -19,11 +19,11 @@ pub(super) struct Check {
     config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
-    /// Take no value from the environment: a `${NAME}` is shown by its name, and is no error because it is not set. For a file whose secrets are
-    /// elsewhere, in CI for instance.
+    /// Use no value from the environment. A `${NAME}` is shown by its name, and is not an error if it is not set. Use
+    /// it if the secrets are elsewhere, for example in CI.
     #[arg(long)]
     no_env: bool,
-    /// The answer is no where there is a warning, too.
+    /// Fail if there is a warning, too.
     #[arg(long)]
     strict: bool,
     /// Also check that the store in this folder can be opened by this version.

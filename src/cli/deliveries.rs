@@ -22,7 +22,7 @@ pub(super) struct Deliveries {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show one whole, with its attempts, the request as the rules in effect now render it, and the event's body.
+    /// Show a delivery with its attempts, the request as the rules in effect now render it, and the event's body.
     Show(Show),
 }
 

@@ -22,9 +22,9 @@ pub(super) struct Events {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show one whole, with its body.
+    /// Show an event with its body.
     Show(Show),
-    /// Have events leave quarantine: they are routed by the rules in effect now.
+    /// Release events from quarantine: they are routed by the rules in effect now.
     Release(Release),
 }
 

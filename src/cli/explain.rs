@@ -20,26 +20,26 @@ use crate::transform::are_lines;
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
 pub(super) struct Explain {
-    /// The rules, as `--config` names them too.
+    /// The rules file, the same as `--config`.
     #[arg(value_name = "RULES")]
     file: Option<PathBuf>,
-    /// The event's body: a file, `-` for standard input, or a sample's name (valid, risky, unfound, failed, billing, phone,
+    /// The event's body: a file, `-` for standard input, or the name of a sample (valid, risky, unfound, failed, billing, phone,
     /// full, list, list-data-json), or the type of one of the relay's own events (relay.circuit_opened, ...).
     payload: PathBuf,
     #[command(flatten)]
     config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
-    /// What follows the source's path in the URL: `event.path`.
+    /// The part of the URL after the source's path: `event.path`.
     #[arg(long, default_value = "", value_name = "PATH")]
     path: String,
     /// The URL's query, as in `campaign=q4&record=0031x`: `event.query`.
     #[arg(long, default_value = "", value_name = "QUERY")]
     query: String,
-    /// The name of the API key that it comes with: `event.account`. By default a key without a name.
+    /// The name of the API key that the event comes with: `event.account`. By default a key without a name.
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Whose event it is: `event.source`. Without it: the relay's own where the payload's type begins with `relay.`, else Wiza's.
+    /// Where the event comes from: `event.source`. By default `relay` if the payload's type begins with `relay.`, otherwise `wiza`.
     #[arg(long, value_name = "SOURCE")]
     source: Option<Source>,
     /// Print one JSON object instead of text.

@@ -15,7 +15,7 @@ const PAYLOAD: (&str, &str) = ("samples/valid.json", wiza::VALID);
 
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// Where to; the folder is made where there is none.
+    /// The folder. It is made if it does not exist.
     #[arg(default_value = ".", value_name = "FOLDER")]
     folder: PathBuf,
 }

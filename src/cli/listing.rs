@@ -27,16 +27,16 @@ pub(super) struct Filters {
     /// Of this route.
     #[arg(long, value_name = "NAME")]
     pub route: Option<String>,
-    /// Of events that came with a key of this name (`api_keys: [{ name: ... }]`).
+    /// Only events that came with the API key of this name (`api_keys: [{ name: ... }]`).
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
-    /// Received then or later: 2026-01-31T08:00:00Z, or 90m or 2d for so long ago.
+    /// Received at this time or later: 2026-01-31T08:00:00Z, or 90m or 2d ago.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Received before then.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Only where the body, the path, the query or the id of the event holds this text.
+    /// Only if the body, the path, the query or the id of the event contains this text.
     #[arg(long, value_name = "TEXT")]
     pub search: Option<String>,
 }
@@ -44,15 +44,15 @@ pub(super) struct Filters {
 /// A listing: which items, how many, and how they are shown.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only in this status. Of events: routed, unmatched, quarantined; of deliveries: waiting, retrying, delivered, dead, parked.
+    /// Only with this status. For events: routed, unmatched, quarantined. For deliveries: waiting, retrying, delivered, dead, parked.
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     #[command(flatten)]
     filters: Filters,
-    /// How many at most, the newest first; 0: all.
+    /// How many at most, the newest first. 0 means all.
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     limit: usize,
-    /// Go on with what happens from now on, until Ctrl-C.
+    /// Then print what happens from now on, until Ctrl-C.
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -71,7 +71,7 @@ pub(super) struct Show {
 /// How something is shown, and which relay is asked.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// One JSON object a line; times are in UTC.
+    /// Print one JSON object per line, with times in UTC.
     #[arg(long)]
     pub json: bool,
     /// Whether to write in colour.

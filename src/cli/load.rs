@@ -16,7 +16,7 @@ const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 /// Where the values of `${NAME}` are.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Secrets {
-    /// Take the values of `${NAME}` from the files of this folder, as Kubernetes mounts a Secret, and none from the environment.
+    /// Take the values of `${NAME}` from the files in this folder, as Kubernetes mounts a Secret, and no value from the environment.
     #[arg(long, env = "WIZA_RELAY_SECRETS_FROM", value_name = "FOLDER")]
     secrets_from: Option<PathBuf>,
 }

@@ -48,12 +48,12 @@ struct Arguments {
 const FIRST_STEPS: &str = "\
 First steps:
   wiza-relay demo                             see it work on this machine, with nothing else
-  wiza-relay init relay && cd relay           a routes.yaml of your own, with a test
+  wiza-relay init relay && cd relay           your own routes.yaml, with a test
   wiza-relay check --no-env && wiza-relay test
-  wiza-relay explain routes.yaml valid        what would become of a webhook, and why
+  wiza-relay explain routes.yaml valid        what would happen to a webhook, and why
 
-`wiza-relay COMMAND --help` tells more and has examples.
-Exit codes: 0 fine, 1 the answer is no or it failed, 2 it was called in a way that makes no sense.";
+`wiza-relay COMMAND --help` says more and has examples.
+Exit codes: 0 success; 1 the answer is no, or the command failed; 2 the arguments are wrong.";
 
 /// In the order in which one comes to need them.
 #[derive(Debug, Subcommand)]
@@ -63,20 +63,20 @@ enum Command {
         after_help = "Examples:\n  wiza-relay demo           until Ctrl-C\n  wiza-relay demo --once    play every sample once, check that all arrived, exit"
     )]
     Demo(demo::Demo),
-    /// Write a routes.yaml to begin with, a sample payload and tests.
+    /// Write a first routes.yaml, a sample payload and tests.
     #[command(after_help = "Examples:\n  wiza-relay init           here\n  wiza-relay init relay     in a folder of that name")]
     Init(init::Init),
-    /// Validate a routes.yaml, and find all its errors.
+    /// Check a routes.yaml and show all its mistakes.
     #[command(
         after_help = "Examples:\n  wiza-relay check                                  routes.yaml, with the variables that are set\n  wiza-relay check --no-env --strict routes.yaml    in CI: without secrets, and no warning either\n  wiza-relay check --json | jq -r '.findings[] | \"\\(.file):\\(.line): \\(.message)\"'"
     )]
     Check(check::Check),
-    /// See what would become of an event and why, without sending anything.
+    /// Show what would happen to an event and why, and send nothing.
     #[command(
         after_help = "Examples:\n  wiza-relay explain routes.yaml valid              a sample of Wiza's\n  wiza-relay explain routes.yaml payload.json --path emea --query campaign=q4\n  wiza-relay events show ID --json | jq .body | wiza-relay explain routes.yaml -"
     )]
     Explain(explain::Explain),
-    /// Run the tests that a routes.yaml and the `*.test.yaml` beside it hold.
+    /// Run the tests in a routes.yaml and in the `*.test.yaml` files beside it.
     #[command(after_help = "Examples:\n  wiza-relay test\n  wiza-relay test routes.yaml --only Slack --junit report.xml")]
     Test(test::Test),
     /// Run the relay.
@@ -84,50 +84,50 @@ enum Command {
         after_help = "Examples:\n  wiza-relay serve\n  wiza-relay serve routes.yaml --store /var/lib/wiza-relay --admin 0.0.0.0:9090 --admin-token-file token"
     )]
     Serve(serve::Serve),
-    /// Play Wiza: post signed sample webhooks to a relay.
+    /// Post sample webhooks to a relay, as Wiza does.
     #[command(
         after_help = "Examples:\n  wiza-relay send --sample failed\n  wiza-relay send --sample payload.json --url 'http://127.0.0.1:8080/webhooks/wiza/emea?campaign=q4'\n  wiza-relay send --count 1000 --rate 100 --concurrency 8"
     )]
     Send(send::Send),
-    /// See how a running relay's destinations stand.
+    /// Show the state of a running relay's destinations.
     Destinations(destinations::Destinations),
-    /// List, follow or show what a running relay has sent, or is to send.
+    /// List, follow or show the deliveries of a running relay.
     #[command(
         after_help = "Examples:\n  wiza-relay deliveries --status dead --since 1d\n  wiza-relay deliveries --destination crm --follow\n  wiza-relay deliveries show ID"
     )]
     Deliveries(deliveries::Deliveries),
-    /// List, follow or show what a running relay has received, or have it leave quarantine.
+    /// List, follow or show the events of a running relay, or release them from quarantine.
     #[command(
         after_help = "Examples:\n  wiza-relay events --since 1h\n  wiza-relay events --search ada@example.com --json | jq -r .id\n  wiza-relay events release ID"
     )]
     Events(events::Events),
-    /// Have a running relay send dead deliveries again.
+    /// Send dead deliveries again.
     #[command(
         after_help = "Examples:\n  wiza-relay redrive --destination crm --since 12h --dry-run\n  wiza-relay redrive --destination crm --since 12h --rate 5"
     )]
     Redrive(redrive::Redrive),
-    /// Have a running relay read its rules anew, and say which version is in effect.
+    /// Make a running relay read its rules again, and show the version in effect.
     Reload(reload::Reload),
-    /// Have a running relay send nothing to a destination until it is resumed.
+    /// Send nothing to a destination until it is resumed.
     Pause(destinations::Pause),
-    /// Have a running relay go on sending to a destination, whatever held it back.
+    /// Go on sending to a destination, whatever stopped it.
     Resume(destinations::Resume),
-    /// Walk a store and check that no delivery is missing from its books.
+    /// Check that no delivery is missing in a store.
     Audit(audit::Audited),
     /// Copy a store into a file, also while a relay works on it.
     #[command(
         after_help = "Examples:\n  wiza-relay backup --store ./data relay.db\n  wiza-relay backup --store ./data - | gzip > relay.db.gz"
     )]
     Backup(backup::Backup),
-    /// Print every event that a store holds, also what can be read of a damaged one.
+    /// Print every event of a store, also of a damaged one.
     Export(export::Export),
-    /// List the presets of destinations, or print what one stands for.
+    /// List the presets of destinations, or print the keys of one.
     Preset(preset::Presets),
     /// Print the JSON Schema of routes.yaml, with which editors complete and check while you type.
     Schema(schema::Schema),
     /// Print what a shell needs to complete commands and flags.
     Completions(completions::Completions),
-    /// Print the manual page, or write those of all commands.
+    /// Print the manual page, or write the manual pages of all commands.
     Man(completions::Man),
 }
 

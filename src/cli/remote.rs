@@ -26,10 +26,10 @@ pub(super) struct Remote {
     /// The relay's admin port.
     #[arg(long, env = "WIZA_RELAY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
     admin_url: Url,
-    /// The token of the relay: the admin token, or to look only, the viewer token.
+    /// The relay's admin token, or its viewer token if you only want to read.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     admin_token: Option<String>,
-    /// A file that holds the token; it is read for each request.
+    /// A file with the token. It is read for each request.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ const VARIABLE: &str = "WIZA_RELAY_CONFIG";
 /// `--config`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Config {
-    /// The rules; `routes.yaml` where nothing names another file. They can be named without the flag too.
+    /// The rules file, `routes.yaml` by default. You can also name it without the flag.
     #[arg(long, env = VARIABLE, value_name = "FILE")]
     config: Option<PathBuf>,
 }

@@ -21,32 +21,32 @@ use crate::{config, durations};
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
-    /// What to send, one after the other: a sample's name (valid, risky, unfound, failed, billing, phone, full, list,
-    /// list-data-json), or a file with a JSON payload. Without it: the seven reveals. Lists were observed and are not documented.
+    /// What to send, one after the other: the name of a sample (valid, risky, unfound, failed, billing, phone, full, list,
+    /// list-data-json), or a file with a JSON payload. By default the seven reveals. The lists are as observed: Wiza does not document them.
     #[arg(long, value_name = "NAME|FILE")]
     sample: Vec<String>,
-    /// Where to: the relay's webhook URL; a deeper path and a query are welcome.
+    /// The relay's webhook URL. It may have a longer path and a query.
     #[arg(long, env = "WIZA_RELAY_URL", default_value = "http://127.0.0.1:8080/webhooks/wiza")]
     url: reqwest::Url,
-    /// The API key that the relay knows; its SHA-256 is sent.
+    /// The API key. Its SHA-256 is sent.
     #[arg(long, env = "WIZA_API_KEY", hide_env_values = true)]
     api_key: String,
-    /// How many webhooks; by default one of each.
+    /// How many webhooks. By default one of each.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Webhooks a second; by default as fast as they are answered.
+    /// How many webhooks per second. By default as fast as the relay answers.
     #[arg(long)]
     rate: Option<NonZeroU32>,
     /// Connections.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     concurrency: u32,
-    /// Send every payload as it is. By default each gets an id of its own, so that none is a duplicate.
+    /// Send every payload unchanged. By default each gets a new id, so that none is a duplicate.
     #[arg(long)]
     same: bool,
     /// Do not list the events' ids.
     #[arg(long, short, conflicts_with = "json")]
     quiet: bool,
-    /// One JSON object a webhook and line, with the event's id or the reason of the refusal, and no summary.
+    /// Print one JSON object per webhook and line, with the event's id or the reason of the refusal, and no summary.
     #[arg(long)]
     json: bool,
 }

@@ -26,7 +26,7 @@ use crate::vitals;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The rules, as `--config` names them too.
+    /// The rules file, the same as `--config`.
     #[arg(value_name = "RULES")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -39,36 +39,37 @@ pub(super) struct Serve {
     /// Where metrics, health and the API are.
     #[arg(long, env = "WIZA_RELAY_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     admin: SocketAddr,
-    /// What the API and reload ask for (`authorization: Bearer`). Without one they are open to programs on this machine if
-    /// --admin is on loopback, and closed if it is not.
+    /// The token for the API and reload (`authorization: Bearer`). Without a token, they are open to programs on this
+    /// machine if --admin is on loopback, and closed if it is not.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     admin_token: Option<String>,
-    /// A file that holds the admin token instead. It is read again while the relay runs, so that a new token needs no restart.
+    /// A file with the admin token. The relay reads it again while it runs, so a new token needs no restart.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
-    /// A second token, which may look at everything and change nothing.
+    /// A second token, which permits to read everything and to change nothing.
     #[arg(long, env = "WIZA_RELAY_VIEWER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     viewer_token: Option<String>,
-    /// A file that holds the viewer token instead, read again as the admin token's is.
+    /// A file with the viewer token. The relay reads it again while it runs.
     #[arg(long, env = "WIZA_RELAY_VIEWER_TOKEN_FILE", value_name = "FILE")]
     viewer_token_file: Option<PathBuf>,
-    /// The folder that keeps events. On a disk of its own it cannot be filled by others.
+    /// The folder for events. On its own disk, other programs cannot fill it.
     #[arg(long, env = "WIZA_RELAY_STORE", default_value = "./data", value_name = "FOLDER")]
     store: PathBuf,
-    /// Begin with every destination paused, as by `wiza-relay pause`: for a back-up that was restored, whose deliveries may have been made
-    /// since. Webhooks are taken and kept. `wiza-relay resume` lets a destination go.
+    /// Start with every destination paused, as by `wiza-relay pause`. Use it after you restored a back-up, because
+    /// its deliveries may have been made since then. The relay takes and stores webhooks. `wiza-relay resume` resumes
+    /// a destination.
     #[arg(long, env = "WIZA_RELAY_HOLD")]
     hold: bool,
-    /// How long what is in flight may take after SIGTERM.
+    /// For how long requests under way may go on after SIGTERM.
     #[arg(long, env = "WIZA_RELAY_GRACE", default_value = "25s", value_parser = durations::read, value_name = "DURATION")]
     grace: Duration,
-    /// Waiting deliveries above which webhooks get 503.
+    /// With more waiting deliveries than this, webhooks get 503.
     #[arg(long, env = "WIZA_RELAY_MAX_BACKLOG", default_value_t = 50_000_000, value_name = "COUNT")]
     max_backlog: u64,
-    /// Connections for webhooks at a time. At most half of the files that the process may have open.
+    /// How many connections for webhooks may be open. At most half of the files that the process may open.
     #[arg(long, env = "WIZA_RELAY_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "COUNT")]
     max_connections: u32,
-    /// Memory that webhooks may take while they are being received, of all connections together. Beyond it they get 503.
+    /// The memory for webhooks that are being received, for all connections together. Beyond it, webhooks get 503.
     #[arg(long, env = "WIZA_RELAY_RECEIVE_MEMORY", default_value = "128MiB", value_parser = receive_memory, value_name = "SIZE")]
     receive_memory: u64,
     /// How often the relay checks its own books, as `audit` does; the first time ten minutes after the start. 0s: never.

@@ -20,7 +20,7 @@ use crate::visible;
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// The rules, with their `tests`, as `--config` names them too. With `--config` this is the first file of more tests.
+    /// The rules file with its `tests`, the same as `--config`. With `--config`, this is the first file with more tests.
     #[arg(value_name = "RULES")]
     file: Option<PathBuf>,
     /// More tests: files, or folders with `*.test.yaml`. Those beside the rules are always read.
@@ -30,10 +30,10 @@ pub(super) struct Test {
     config: rules::Config,
     #[command(flatten)]
     secrets: load::Secrets,
-    /// Run only the tests whose name holds these words.
+    /// Run only the tests whose name contains these words.
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
-    /// Also write the results there, for CI systems (JUnit XML).
+    /// Also write the results to this file, for CI systems (JUnit XML).
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Print one JSON object instead of text.
