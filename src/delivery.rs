@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, EventId};
 
+pub mod state;
+
 /// A destination's number in the store: stable for as long as the store lives, also while the name is out of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationKey(pub u32);

@@ -77,7 +77,7 @@ impl Stored {
                 route: row.get(1)?,
                 state: match row.get::<_, Option<i64>>(2)? {
                     None => "waiting",
-                    Some(1) => "retrying",
+                    Some(1 | 4 | 5) => "retrying",
                     Some(2) => "delivered",
                     Some(3) => "dead",
                     Some(other) => panic!("a delivery is in state {other}"),

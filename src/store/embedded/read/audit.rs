@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use crate::delivery::state::State;
 use crate::store::embedded::open::{FIGURES, figures};
-use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::rows::deliveries::{self, Damaged, STATE_COLUMNS};
+use crate::store::embedded::rows::plan;
 use crate::store::{Account, Audit};
 
 /// Strays that are told one by one; more are the same trouble.
@@ -21,7 +23,8 @@ pub fn walk(connection: &Connection) -> rusqlite::Result<Audit> {
     let mut audit = Audit::default();
     let mut strays = Strays(&mut audit.strays);
 
-    let mut statement = moment.prepare("SELECT event, destination, state FROM deliveries ORDER BY event, destination")?;
+    let mut statement =
+        moment.prepare(&format!("SELECT d.event, d.destination, {STATE_COLUMNS} FROM deliveries d ORDER BY d.event, d.destination"))?;
     let mut rows = statement.query([])?;
     let mut row = next(&mut rows)?;
     let mut statement = moment.prepare("SELECT sequence, plan FROM events ORDER BY sequence")?;
@@ -46,9 +49,13 @@ pub fn walk(connection: &Connection) -> rusqlite::Result<Audit> {
                 with_row.push(found.destination);
                 if let Some(account) = accounts.get_mut(&found.destination) {
                     match found.state {
-                        schema::STATE_DELIVERED => account.delivered_rows += 1,
-                        schema::STATE_DEAD => account.dead_rows += 1,
-                        _ => account.outstanding += 1,
+                        Ok(State::Delivered { .. }) => account.delivered_rows += 1,
+                        Ok(State::Dead { .. }) => account.dead_rows += 1,
+                        Ok(_) => account.outstanding += 1,
+                        Err(ref damaged) => {
+                            account.outstanding += 1;
+                            strays.add(|| format!("{damaged}; its destination is {}", found.destination));
+                        }
                     }
                 }
             } else {
@@ -84,11 +91,13 @@ fn accounts(connection: &Connection) -> rusqlite::Result<BTreeMap<u32, Account>>
 struct Delivery {
     event: i64,
     destination: u32,
-    state: i64,
+    state: Result<State, Damaged>,
 }
 
 fn next(rows: &mut rusqlite::Rows<'_>) -> rusqlite::Result<Option<Delivery>> {
-    rows.next()?.map(|row| Ok(Delivery { event: row.get(0)?, destination: row.get(1)?, state: row.get(2)? })).transpose()
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let event = row.get(0)?;
+    Ok(Some(Delivery { event, destination: row.get(1)?, state: deliveries::try_read(row, 2, event)? }))
 }
 
 /// Tells the first of them.

@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::embedded::disk::wal;
 use crate::store::embedded::open::{self, LOG_NAME};
 use crate::store::embedded::rows::checksum::{self, Covered};
+use crate::store::embedded::rows::deliveries::word;
 use crate::store::embedded::rows::schema::SchemaError;
 use crate::store::embedded::rows::{plan, schema};
 
@@ -202,24 +203,23 @@ impl Source {
         let planned = plan::parse_deliveries(plan).ok()?;
         let mut statement = self
             .connection
-            .prepare_cached("SELECT state, attempts, last_status, last_error FROM deliveries WHERE event = ? AND destination = ?")
+            .prepare_cached("SELECT state, due_at, attempts, last_status, last_error FROM deliveries WHERE event = ? AND destination = ?")
             .ok()?;
         let mut deliveries = Vec::with_capacity(planned.len());
         for planned in planned {
             let key = planned.destination.0;
             let row = statement
-                .query_row([sequence, i64::from(key)], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .query_row([sequence, i64::from(key)], |row| {
+                    let (state, due_at, attempts): (i64, Option<i64>, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok((state, due_at, attempts, row.get(3)?, row.get(4)?))
+                })
                 .optional()
                 .ok()?;
             let (destination, active) = self.destinations.get(&key).cloned().unwrap_or_else(|| (format!("#{key}"), true));
-            let (state, attempts, last_status, last_error) =
-                row.map_or((None, 0, None, None), |(state, attempts, status, error)| (Some(state), attempts, status, error));
-            let status = match state {
-                Some(schema::STATE_DELIVERED) => "delivered",
-                Some(schema::STATE_DEAD) => "dead",
-                _ if !active => "parked",
-                Some(_) => "retrying",
-                None => "waiting",
+            let (status, attempts, last_status, last_error) = match row {
+                Some((state, due_at, attempts, status, error)) => (word(state, due_at, attempts, active)?, attempts, status, error),
+                None if active => ("waiting", 0, None, None),
+                None => ("parked", 0, None, None),
             };
             deliveries.push(ExportedDelivery { destination, status, attempts, last_status, last_error });
         }

@@ -15,9 +15,9 @@ use crate::event::{Event, EventId};
 use crate::fault;
 use crate::store::StoreError;
 use crate::store::embedded::rows::checksum::{self, Covered};
-use crate::store::embedded::rows::schema;
+use crate::store::embedded::rows::deliveries::{self, state_is};
 use crate::store::embedded::window::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-use crate::store::embedded::write::{batch, line};
+use crate::store::embedded::write::batch;
 use crate::store::embedded::{Shared, open};
 use crate::vitals;
 
@@ -97,19 +97,19 @@ pub struct Retries {
 
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.due_at, d.event, d.route, d.attempts, d.since, d.order_key, d.batch, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT d.state, d.due_at, d.batch, d.order_key, d.event, d.route, d.attempts, d.since,
+           e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account
          FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.sequence = d.event
-         WHERE d.destination = ? AND d.state = 1 AND d.due_at > ? ORDER BY d.due_at, d.event",
-    )?;
-    debug_assert_eq!(schema::STATE_RETRYING, 1, "the partial index's predicate is this very text");
-    // Those without a due time wait for others, and are not looked at.
-    let mut rows = statement.query(rusqlite::params![destination.0, i64::MIN])?;
+         WHERE d.destination = ? AND d.",
+        state_is!(due),
+        " ORDER BY d.due_at, d.event"
+    ))?;
+    let mut rows = statement.query([destination.0])?;
     let mut result = Retries { found: Vec::new(), next_due: None };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let due: i64 = row.get(0)?;
-        let sequence: i64 = row.get(1)?;
+        let (due, sequence): (i64, i64) = (row.get(1)?, row.get(4)?);
         if taken.contains(&sequence) {
             continue;
         }
@@ -117,17 +117,17 @@ pub fn retries(connection: &Connection, destination: DestinationKey, now: i64, t
             result.next_due = Some(due);
             break;
         }
-        let event = event(row, 7)?;
-        let since = row.get::<_, Option<i64>>(4)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
+        let event = event(row, 8)?;
+        let since = row.get::<_, Option<i64>>(7)?.and_then(|since| Timestamp::from_millisecond(since).ok()).unwrap_or(event.received_at);
         bytes += event.body.len();
-        let batch = match row.get::<_, Option<i64>>(6)? {
+        let batch = match deliveries::read(row, 0, sequence)?.leader(sequence) {
             Some(leader) => Some(batch::members(connection, destination, leader)?),
             None => None,
         };
         bytes += batch.iter().flat_map(|others| others.iter()).map(|member| member.event.body.len()).sum::<usize>();
-        let route = row.get::<_, Option<u32>>(2)?.map(RouteKey);
-        let order = row.get::<_, Option<i64>>(5)?.map(line::read);
-        result.found.push(Ready { sequence, event: Arc::new(event), route, order, attempts_made: row.get(3)?, since, batch });
+        let route = row.get::<_, Option<u32>>(5)?.map(RouteKey);
+        let order = row.get::<_, Option<i64>>(3)?.map(deliveries::order_key);
+        result.found.push(Ready { sequence, event: Arc::new(event), route, order, attempts_made: row.get(6)?, since, batch });
     }
     Ok(result)
 }
@@ -136,7 +136,10 @@ pub fn retries(connection: &Connection, destination: DestinationKey, now: i64, t
 /// frontier that waits, whichever came first.
 pub fn oldest(connection: &Connection, destination: DestinationKey, frontier: i64) -> rusqlite::Result<Option<Timestamp>> {
     let retrying: Option<i64> = connection
-        .prepare_cached("SELECT min(event) FROM deliveries INDEXED BY deliveries_retrying WHERE destination = ? AND state = 1")?
+        .prepare_cached(concat!(
+            "SELECT min(event) FROM deliveries INDEXED BY deliveries_open WHERE destination = ? AND ",
+            state_is!(open)
+        ))?
         .query_row([destination.0], |row| row.get(0))?;
     let mut received_at = connection.prepare_cached("SELECT received_at FROM events WHERE sequence >= ? ORDER BY sequence LIMIT 1")?;
     let from = retrying.map_or(frontier.saturating_add(1), |retrying| retrying.min(frontier.saturating_add(1)));

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::store::embedded::write::dedupe;
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10];
 
 /// Sequences order events by acceptance. Times are Unix milliseconds. A plan is JSON so that a store can be read
 /// with nothing but the `sqlite3` shell: `routes` is `[route key, ...]`, `plan` is `[[destination key, route key or
@@ -107,19 +108,27 @@ ALTER TABLE destinations ADD COLUMN failed_error TEXT;
 ALTER TABLE attempts ADD COLUMN counted INTEGER;
 ";
 
+/// `state` says all that a delivery can be: 1 due (with a due time), 2 delivered, 3 dead, 4 held (behind another of its order key), 5 member
+/// of another's batch. Before, 1 was all of 1, 4 and 5, and who had no due time was held or a member. `rows/deliveries` has the columns that
+/// go with each.
+///
+/// The first statement is for rows that an order key and a batch together could make in older versions: they were due, and named another's
+/// batch. They are batches of one.
+const VERSION_10: &str = "
+DROP INDEX deliveries_retrying;
+UPDATE deliveries SET batch = event WHERE state = 1 AND due_at IS NOT NULL AND batch IS NOT NULL AND batch <> event;
+UPDATE deliveries SET state = 5 WHERE state = 1 AND due_at IS NULL AND batch IS NOT NULL AND batch <> event;
+UPDATE deliveries SET state = 4 WHERE state = 1 AND due_at IS NULL AND batch IS NULL AND order_key IS NOT NULL;
+CREATE INDEX deliveries_open ON deliveries (destination, event) WHERE state IN (1, 4, 5);
+CREATE INDEX deliveries_held ON deliveries (destination, order_key, event) WHERE state = 4;
+";
+
 /// An event all of whose deliveries are planned and none refused.
 pub const STATUS_ROUTED: i64 = 0;
 /// No route took it.
 pub const STATUS_UNMATCHED: i64 = 1;
 /// Authentic, but no event.
 pub const STATUS_QUARANTINED: i64 = 2;
-
-/// Attempted, and to be attempted again.
-pub const STATE_RETRYING: i64 = 1;
-/// The destination has it.
-pub const STATE_DELIVERED: i64 = 2;
-/// Given up.
-pub const STATE_DEAD: i64 = 3;
 
 /// Why a store cannot be used as it is.
 #[derive(Debug)]
@@ -169,6 +178,8 @@ pub fn migrate(connection: &mut Connection) -> Result<usize, SchemaError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::DestinationKey;
+    use crate::delivery::state::{State, Went};
 
     fn columns(connection: &Connection) -> Vec<String> {
         let mut statement = connection.prepare("SELECT name FROM pragma_table_info('deliveries')").unwrap();
@@ -189,6 +200,48 @@ mod tests {
             connection.query_row("SELECT settled_at, since FROM deliveries", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(kept, (5, None));
         assert_eq!(migrate(&mut connection).unwrap(), newest(), "the second time there is nothing to do");
+    }
+
+    #[test]
+    fn what_version_9_said_by_missing_values_is_said_by_the_state() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for statements in &MIGRATIONS[..9] {
+            connection.execute_batch(statements).unwrap();
+        }
+        connection.pragma_update(None, "user_version", 9).unwrap();
+        let order = Some(7);
+        for (event, state, due, batch, order_key) in [
+            (1, 1, Some(1_000), None, None),
+            (2, 1, Some(1_000), None, order),
+            (3, 1, None, None, order),
+            (4, 1, Some(1_000), Some(4), None),
+            (5, 1, None, Some(4), None),
+            (6, 1, Some(1_000), Some(4), order),
+            (7, 2, None, Some(4), None),
+            (8, 3, None, None, order),
+        ] {
+            connection
+                .execute(
+                    "INSERT INTO deliveries (event, destination, state, attempts, due_at, settled_at, batch, order_key) VALUES (?, 0, ?, 0, ?, 5, ?, ?)",
+                    rusqlite::params![event, state, due, batch, order_key],
+                )
+                .unwrap();
+        }
+        assert_eq!(migrate(&mut connection).unwrap(), 9);
+        let state = |event| crate::store::embedded::rows::deliveries::find(&connection, event, DestinationKey(0)).unwrap();
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 7, 8].map(state),
+            [
+                State::Due { at: 1_000 },
+                State::Due { at: 1_000 },
+                State::Held,
+                State::Leading { at: 1_000 },
+                State::Member { leader: 4 },
+                State::Leading { at: 1_000 },
+                State::Delivered { went: Went::With { leader: 4 } },
+                State::Dead { went: Went::Alone },
+            ]
+        );
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use crate::delivery::DestinationKey;
+use crate::delivery::state::{State, Transition};
+use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
 use crate::store::embedded::write::writer::Writer;
 
 /// What the clocks may differ by without anything being done: clocks that are kept in step are never so far off.
@@ -72,22 +75,27 @@ pub fn step(writer: &mut Writer) {
 
 fn bring_forward(writer: &Writer, shift: Shift, now: i64) -> rusqlite::Result<Option<Shift>> {
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-    let found: Vec<(i64, i64)> = {
-        let mut statement = transaction.prepare_cached(
-            "SELECT destination, event FROM deliveries INDEXED BY deliveries_retrying
-             WHERE state = 1 AND (destination, event) > (?, ?) ORDER BY destination, event LIMIT ?",
-        )?;
+    let found: Vec<(u32, i64, State)> = {
+        let mut statement = transaction.prepare_cached(&format!(
+            "SELECT d.destination, d.event, {STATE_COLUMNS} FROM deliveries d INDEXED BY deliveries_open
+             WHERE d.{} AND (d.destination, d.event) > (?, ?) ORDER BY d.destination, d.event LIMIT ?",
+            state_is!(open)
+        ))?;
         let limit = i64::try_from(STEP_ROWS_MAX).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![shift.after.0, shift.after.1, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![shift.after.0, shift.after.1, limit], |row| {
+            let event = row.get(1)?;
+            Ok((row.get(0)?, event, deliveries::read(row, 2, event)?))
+        })?;
         rows.collect::<rusqlite::Result<_>>()?
     };
-    for (destination, event) in &found {
-        transaction
-            .prepare_cached("UPDATE deliveries SET due_at = due_at - ? WHERE event = ? AND destination = ? AND due_at > ?")?
-            .execute(params![shift.by, event, destination, now])?;
+    let brought_forward = Transition::BringForward { by: shift.by, now };
+    for (destination, event, state) in &found {
+        if state.due_at().is_some_and(|due| due > now) {
+            deliveries::write::bring_forward(&transaction, (*event, DestinationKey(*destination)), *state, brought_forward)?;
+        }
     }
     transaction.commit()?;
-    Ok(found.last().map(|last| Shift { after: *last, ..shift }))
+    Ok(found.last().map(|(destination, event, _)| Shift { after: (i64::from(*destination), *event), ..shift }))
 }
 
 #[cfg(test)]

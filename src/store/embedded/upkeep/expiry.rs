@@ -2,7 +2,7 @@
 //! done for what no lane would come to in time: behind an open circuit, paused, switched off, in line behind others, or far back in the
 //! queue.
 //!
-//! Of each destination two kinds are looked at, as in `window/`: rows in state retrying, along their index, and fresh deliveries, along
+//! Of each destination two kinds are looked at, as in `window/`: rows without a final outcome, along their index, and fresh deliveries, along
 //! the events behind the frontier. Both walk in the order of acceptance and stop at the first event that is too young, so that a look
 //! at a queue with nothing over its time costs two short reads. What is claimed is left to its attempt.
 
@@ -14,9 +14,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::give_up::{self, GivenUp};
 use super::retention;
 use crate::delivery::{DestinationKey, Planned, RouteKey};
+use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
 use crate::store::embedded::rows::plan;
 use crate::store::embedded::window::Queue;
-use crate::store::embedded::write::line;
 use crate::store::embedded::write::writer::Writer;
 use crate::withhold;
 
@@ -104,7 +104,7 @@ fn expire_some(writer: &mut Writer, key: DestinationKey, expire: Duration, place
         let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
         for over in look.over.iter().filter(|over| kept.contains(&over.sequence)) {
             // The row may have been written, and even settled, since the look.
-            if is_open(&transaction, over)? {
+            if !deliveries::find(&transaction, over.sequence, over.planned.destination)?.is_final() {
                 give_up::bury(&transaction, &mut given_up, over.sequence, over.planned, &withhold::expired(expire))?;
             }
         }
@@ -125,15 +125,6 @@ fn expire_some(writer: &mut Writer, key: DestinationKey, expire: Duration, place
     Ok((Place { fresh, ..look.place }, look.ended))
 }
 
-/// Whether a delivery has no final outcome.
-fn is_open(transaction: &Transaction<'_>, over: &Over) -> rusqlite::Result<bool> {
-    let state: Option<i64> = transaction
-        .prepare_cached("SELECT state FROM deliveries WHERE event = ? AND destination = ?")?
-        .query_row(params![over.sequence, over.planned.destination.0], |row| row.get(0))
-        .optional()?;
-    Ok(state.is_none_or(|state| state == crate::store::embedded::rows::schema::STATE_RETRYING))
-}
-
 fn look(connection: &Connection, queue: &Queue, before: i64, place: Place) -> rusqlite::Result<Look> {
     let mut look = Look { over: Vec::new(), place, ended: true };
     retries(connection, queue.key, before, &mut look)?;
@@ -141,13 +132,14 @@ fn look(connection: &Connection, queue: &Queue, before: i64, place: Place) -> ru
     Ok(look)
 }
 
-/// Rows in state retrying: those that wait for their next attempt, for others in line, and members of batches.
+/// Rows without a final outcome: those that wait for their next attempt, for others in line, and members of batches.
 fn retries(connection: &Connection, destination: DestinationKey, before: i64, look: &mut Look) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT d.event, e.received_at, d.since, d.route, d.order_key, d.batch
-         FROM deliveries d INDEXED BY deliveries_retrying CROSS JOIN events e ON e.sequence = d.event
-         WHERE d.destination = ? AND d.state = 1 AND d.event > ? ORDER BY d.event",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT d.event, e.received_at, d.since, d.route, {STATE_COLUMNS}
+         FROM deliveries d INDEXED BY deliveries_open CROSS JOIN events e ON e.sequence = d.event
+         WHERE d.destination = ? AND d.{} AND d.event > ? ORDER BY d.event",
+        state_is!(open)
+    ))?;
     let mut rows = statement.query(params![destination.0, look.place.rows])?;
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
@@ -167,9 +159,10 @@ fn retries(connection: &Connection, destination: DestinationKey, before: i64, lo
         let planned = Planned {
             destination,
             route: row.get::<_, Option<u32>>(3)?.map(RouteKey),
-            order: row.get::<_, Option<i64>>(4)?.map(line::read),
+            order: row.get::<_, Option<i64>>(7)?.map(deliveries::order_key),
         };
-        look.over.push(Over { sequence, leader: row.get::<_, Option<i64>>(5)?.unwrap_or(sequence), planned });
+        let leader = deliveries::read(row, 4, sequence)?.leader(sequence).unwrap_or(sequence);
+        look.over.push(Over { sequence, leader, planned });
     }
     look.place.rows = 0; // The next look begins in front.
     Ok(())

@@ -9,12 +9,12 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::retention::Candidate;
 use crate::circuit::CircuitState;
+use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, OrderKey, Planned};
 use crate::store::embedded::Shared;
 use crate::store::embedded::read::listing::follow::Changed;
-use crate::store::embedded::rows::schema;
+use crate::store::embedded::rows::deliveries::{self, state_is};
 use crate::store::embedded::window::Change;
-use crate::store::embedded::write::{batch, line};
 
 /// What was given up in one transaction, to be told to the queues once it is committed.
 pub struct GivenUp {
@@ -128,8 +128,8 @@ pub fn if_held_back(
         return Ok(());
     }
     let since: Option<Option<i64>> = transaction
-        .prepare_cached("SELECT since FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
-        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| row.get(0))
+        .prepare_cached(concat!("SELECT since FROM deliveries WHERE event = ? AND destination = ? AND ", state_is!(open)))?
+        .query_row((event, destination.0), |row| row.get(0))
         .optional()?;
     if since.flatten().is_some_and(|since| since >= before) {
         return Ok(());
@@ -140,38 +140,18 @@ pub fn if_held_back(
 /// Gives a delivery up that nobody has claimed, for this reason.
 pub fn bury(transaction: &Transaction<'_>, given_up: &mut GivenUp, event: i64, planned: Planned, reason: &str) -> rusqlite::Result<()> {
     let destination = planned.destination;
-    let row = transaction
-        .prepare_cached("SELECT due_at, batch FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
-        .query_row(params![event, destination.0, schema::STATE_RETRYING], |row| {
-            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
-        })
-        .optional()?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, last_error, order_key)
-             VALUES (?, ?, ?, ?, 0, NULL, ?, ?, ?)
-             ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, due_at = NULL, batch = NULL,
-               settled_at = excluded.settled_at, last_error = excluded.last_error WHERE state = 1",
-        )?
-        .execute(params![
-            event,
-            destination.0,
-            planned.route.map(|route| route.0),
-            schema::STATE_DEAD,
-            given_up.now,
-            reason,
-            planned.order.map(line::stored)
-        ])?;
-    if let Some((due, batched)) = row {
-        match (batched, planned.order) {
-            (Some(leader), _) if leader == event => batch::lead_anew(transaction, destination, event, due.unwrap_or(given_up.now))?,
-            (None, Some(order)) if due.is_some() => {
-                let released = line::release(transaction, destination, order, given_up.now)?;
-                given_up.lines.push((destination, order, Place::First { released }));
-            }
-            (None, Some(order)) => given_up.lines.push((destination, order, Place::Behind)),
-            _ => {}
+    let stood = deliveries::find(transaction, event, destination)?;
+    if !deliveries::write::give_up(transaction, event, planned, reason, given_up.now)? {
+        return Ok(());
+    }
+    match (stood, planned.order) {
+        (State::Leading { at }, _) => deliveries::write::pass_on(transaction, destination, event, at)?,
+        (State::Due { .. }, Some(order)) => {
+            let released = deliveries::write::release_first(transaction, destination, order, given_up.now)?;
+            given_up.lines.push((destination, order, Place::First { released }));
         }
+        (State::Held, Some(order)) => given_up.lines.push((destination, order, Place::Behind)),
+        _ => {}
     }
     *given_up.counts.entry(destination).or_default() += 1;
     given_up.changed.deliveries.push((event, destination));

@@ -14,7 +14,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::believed::{Believed, News};
 use super::give_up::{self, GivenUp};
 use crate::config::Retention;
+use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
+use crate::store::embedded::rows::deliveries;
 use crate::store::embedded::rows::{plan, schema};
 use crate::store::embedded::write::writer::Writer;
 
@@ -84,25 +86,24 @@ fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
     let mut dead_gone: HashMap<DestinationKey, u64> = HashMap::new();
     let mut deleted = false;
     for candidate in &candidates {
-        let Some(state) = state(&transaction, candidate)? else { continue };
-        if !state.unfinished.is_empty() {
-            for unfinished in state.unfinished {
+        let Some(ends) = ends(&transaction, candidate)? else { continue };
+        if !ends.unfinished.is_empty() {
+            for unfinished in ends.unfinished {
                 give_up::if_held_back(&transaction, &mut given_up, candidate, unfinished, ages.parked_before)?;
             }
             continue; // It goes as a dead one with the next pass, if its time is over.
         }
         // Over the size, dead letters stay: each may still be redriven.
-        let goes_by_size = excess_bytes > 0 && state.dead.is_empty();
-        if candidate.received_at >= ages.of(candidate, &state.dead) && !goes_by_size {
+        let goes_by_size = excess_bytes > 0 && ends.dead.is_empty();
+        if candidate.received_at >= ages.of(candidate, &ends.dead) && !goes_by_size {
             continue;
         }
         excess_bytes = excess_bytes.saturating_sub(candidate.body_bytes);
-        for destination in state.dead {
+        for destination in ends.dead {
             *dead_gone.entry(destination).or_default() += 1;
         }
-        for table in
-            ["DELETE FROM attempts WHERE event = ?", "DELETE FROM deliveries WHERE event = ?", "DELETE FROM events WHERE sequence = ?"]
-        {
+        deliveries::write::forget(&transaction, candidate.sequence)?;
+        for table in ["DELETE FROM attempts WHERE event = ?", "DELETE FROM events WHERE sequence = ?"] {
             transaction.prepare_cached(table)?.execute([candidate.sequence])?;
         }
         deleted = true;
@@ -190,7 +191,7 @@ fn candidates(writer: &Writer, before: i64) -> rusqlite::Result<Vec<Candidate>> 
 }
 
 /// What became of an event's deliveries.
-struct State {
+struct Ends {
     /// The destinations at which it died.
     dead: Vec<DestinationKey>,
     /// Planned deliveries without a final outcome.
@@ -198,21 +199,22 @@ struct State {
 }
 
 /// `None` where the plan cannot be read: nobody knows whom it was for, so it stays.
-fn state(transaction: &Transaction<'_>, candidate: &Candidate) -> rusqlite::Result<Option<State>> {
+fn ends(transaction: &Transaction<'_>, candidate: &Candidate) -> rusqlite::Result<Option<Ends>> {
     let Ok(mut unfinished) = plan::parse_deliveries(&candidate.plan) else { return Ok(None) };
     let mut dead = Vec::new();
-    let mut statement = transaction.prepare_cached("SELECT destination, state FROM deliveries WHERE event = ?")?;
+    let mut statement =
+        transaction.prepare_cached("SELECT destination, state, due_at, batch, order_key FROM deliveries WHERE event = ?")?;
     let mut rows = statement.query([candidate.sequence])?;
     while let Some(row) = rows.next()? {
-        let (destination, state) = (DestinationKey(row.get(0)?), row.get::<_, i64>(1)?);
-        if state == schema::STATE_DELIVERED || state == schema::STATE_DEAD {
+        let (destination, state) = (DestinationKey(row.get(0)?), deliveries::read(row, 1, candidate.sequence)?);
+        if state.is_final() {
             unfinished.retain(|planned| planned.destination != destination);
         }
-        if state == schema::STATE_DEAD {
+        if matches!(state, State::Dead { .. }) {
             dead.push(destination);
         }
     }
-    Ok(Some(State { dead, unfinished }))
+    Ok(Some(Ends { dead, unfinished }))
 }
 
 fn bytes_in_use(connection: &Connection) -> rusqlite::Result<u64> {

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::writer::Writer;
+use crate::delivery::state::{Refused, Transition};
 use crate::delivery::{AttemptResult, Claim, DestinationKey, Member, Outcome, RouteKey, Settlement};
 use crate::event::Event;
 use crate::store::embedded::read::readers;
-use crate::store::embedded::rows::schema;
+use crate::store::embedded::rows::deliveries::write::Told;
+use crate::store::embedded::rows::deliveries::{self, state_is};
 
 /// Makes one claim of several. The batch is on stable storage when this returns.
 pub fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
@@ -43,33 +45,27 @@ pub fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>
 
 fn write(connection: &Connection, first: &Claim, others: &[Claim], now: i64) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    for (claim, due) in std::iter::once((first, Some(now))).chain(others.iter().map(|claim| (claim, None))) {
-        transaction
-            .prepare_cached(
-                "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (event, destination) DO UPDATE SET due_at = excluded.due_at, batch = excluded.batch WHERE state = 1",
-            )?
-            .execute(params![
-                claim.sequence,
-                claim.destination.0,
-                claim.route.map(|route| route.0),
-                schema::STATE_RETRYING,
-                claim.attempts_made,
-                due,
-                now,
-                first.sequence
-            ])?;
+    let first_leads = std::iter::once((first, Transition::Lead { at: now }));
+    let others_join = others.iter().map(|claim| (claim, Transition::Join { leader: first.sequence }));
+    for (claim, transition) in first_leads.chain(others_join) {
+        if !deliveries::write::gather(&transaction, claim, transition, now)? {
+            let state = deliveries::find(&transaction, claim.sequence, claim.destination)?;
+            let refused = Refused { from: state, transition };
+            return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(refused)));
+        }
     }
     transaction.commit()
 }
 
 /// The members behind a leader, in the order of acceptance.
 pub fn members(connection: &Connection, destination: DestinationKey, leader: i64) -> rusqlite::Result<Arc<[Member]>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(concat!(
         "SELECT d.event, d.route, e.id, e.received_at, e.path, e.query, e.body, e.plan, e.checksum, e.account, d.since
          FROM deliveries d INDEXED BY deliveries_batched CROSS JOIN events e ON e.sequence = d.event
-         WHERE d.destination = ?1 AND d.batch = ?2 AND d.batch IS NOT NULL AND d.state = 1 AND d.event <> ?2 ORDER BY d.event",
-    )?;
+         WHERE d.destination = ? AND d.batch = ? AND d.batch IS NOT NULL AND d.",
+        state_is!(member),
+        " ORDER BY d.event"
+    ))?;
     let members = statement.query_map(params![destination.0, leader], |row| {
         let route = row.get::<_, Option<u32>>(1)?.map(RouteKey);
         let event = readers::event(row, 2)?;
@@ -115,44 +111,30 @@ pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) 
     if claim.batch.is_none() {
         return Ok(settled);
     }
-    for (sequence, reason) in left_out.iter().filter(|(sequence, _)| *sequence != claim.sequence) {
-        let dead = transaction
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?, attempts = ?, due_at = NULL, batch = NULL, settled_at = ?, last_error = ?
-                 WHERE event = ? AND destination = ? AND state = 1",
-            )?
-            .execute(params![schema::STATE_DEAD, attempts, now, reason, sequence, claim.destination.0])?;
-        settled.dead += u64::try_from(dead).unwrap_or(0);
+    let (destination, leader) = (claim.destination, claim.sequence);
+    for (sequence, reason) in left_out.iter().filter(|(sequence, _)| *sequence != leader) {
+        settled.dead += deliveries::write::leave_out(transaction, destination, *sequence, *attempts, now, reason)?;
     }
-    let (state, error) = match outcome {
-        Outcome::Delivered => (schema::STATE_DELIVERED, None),
-        Outcome::Retry(_) => (schema::STATE_RETRYING, attempt.result.error()),
-        Outcome::Dead(reason) => (schema::STATE_DEAD, Some(reason.as_str())),
+    let told = Told {
+        attempts: *attempts,
+        settled_at: now,
+        latency_us: i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX),
+        status: attempt.result.status(),
+        error: match outcome {
+            Outcome::Delivered => None,
+            Outcome::Retry(_) => attempt.result.error(),
+            Outcome::Dead(reason) => Some(reason),
+        },
     };
-    let changed = transaction
-        .prepare_cached(
-            "UPDATE deliveries INDEXED BY deliveries_batched SET state = ?3, attempts = ?4, settled_at = ?5, latency_us = ?6, last_status = ?7, last_error = ?8
-             WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1 AND event <> ?2",
-        )?
-        .execute(params![
-            claim.destination.0,
-            claim.sequence,
-            state,
-            attempts,
-            now,
-            i64::try_from(attempt.latency.as_micros()).unwrap_or(i64::MAX),
-            attempt.result.status(),
-            error
-        ])?;
-    let changed = u64::try_from(changed).unwrap_or(0);
+    let changed = deliveries::write::settle_members(transaction, destination, leader, Transition::of(outcome), told)?;
     match outcome {
         Outcome::Delivered => settled.delivered += changed,
         Outcome::Dead(_) => settled.dead += changed,
         Outcome::Retry(at) if matches!(attempt.result, AttemptResult::NotTogether(_)) => {
-            part(transaction, claim.destination, claim.sequence, at.as_millisecond())?
+            deliveries::write::part(transaction, destination, leader, at.as_millisecond())?;
         }
-        Outcome::Retry(at) if leader_left_out(settlement) => {
-            lead_anew(transaction, claim.destination, claim.sequence, at.as_millisecond())?
+        Outcome::Retry(at) if reason_of_leader(settlement).is_some() => {
+            deliveries::write::pass_on(transaction, destination, leader, at.as_millisecond())?;
         }
         Outcome::Retry(_) => {}
     }
@@ -162,38 +144,4 @@ pub fn settle(transaction: &Transaction<'_>, settlement: &Settlement, now: i64) 
 /// Why the leader itself does not go with its batch, if so.
 pub fn reason_of_leader(settlement: &Settlement) -> Option<&str> {
     settlement.left_out.iter().find(|(sequence, _)| *sequence == settlement.claim.sequence).map(|(_, reason)| reason.as_str())
-}
-
-fn leader_left_out(settlement: &Settlement) -> bool {
-    reason_of_leader(settlement).is_some()
-}
-
-/// The members cannot go together: each is a batch of its own from now on, and due.
-fn part(transaction: &Transaction<'_>, destination: DestinationKey, leader: i64, due: i64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE deliveries SET batch = event, due_at = ?3 WHERE destination = ?1 AND event IN (
-               SELECT event FROM deliveries INDEXED BY deliveries_batched
-               WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1)",
-        )?
-        .execute(params![destination.0, leader, due])?;
-    Ok(())
-}
-
-/// The leader is dead; the first of the others leads from now on.
-pub fn lead_anew(transaction: &Transaction<'_>, destination: DestinationKey, dead_leader: i64, due: i64) -> rusqlite::Result<()> {
-    let leader: Option<i64> = transaction
-        .prepare_cached(
-            "SELECT min(event) FROM deliveries INDEXED BY deliveries_batched
-             WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1 AND event <> ?2",
-        )?
-        .query_row(params![destination.0, dead_leader], |row| row.get(0))?;
-    transaction
-        .prepare_cached(
-            "UPDATE deliveries SET batch = ?3, due_at = CASE WHEN event = ?3 THEN ?4 END WHERE destination = ?1 AND event IN (
-               SELECT event FROM deliveries INDEXED BY deliveries_batched
-               WHERE destination = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 1 AND event <> ?2)",
-        )?
-        .execute(params![destination.0, dead_leader, leader, due])?;
-    Ok(())
 }

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::line::{self, Moves};
+use super::line::Moves;
 use super::standing::Seen;
 use super::writer::Writer;
 use super::{batch, dedupe};
+use crate::delivery::state::Transition;
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
 use crate::event::EventId;
 use crate::store::embedded::read::listing::follow::Changed;
 use crate::store::embedded::rows::checksum::{self, Covered};
-use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::rows::deliveries::write::Told;
+use crate::store::embedded::rows::{deliveries, plan, schema};
 use crate::store::embedded::window::{Change, Hold, Ready};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent};
 
@@ -245,23 +247,24 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         | AttemptResult::NotTogether(_)
         | AttemptResult::Unkept(_) => (None, None),
     };
-    let (state, due, error) = match (batch::reason_of_leader(settlement), outcome) {
-        (Some(reason), _) => (schema::STATE_DEAD, None, Some(reason)),
-        (None, Outcome::Delivered) => (schema::STATE_DELIVERED, None, None),
-        (None, Outcome::Retry(at)) => (schema::STATE_RETRYING, Some(at.as_millisecond()), attempt_error),
-        (None, Outcome::Dead(reason)) => (schema::STATE_DEAD, None, Some(reason.as_str())),
+    // A leader that is left out of its batch dies, whatever becomes of the others.
+    let (transition, error) = match (batch::reason_of_leader(settlement), outcome) {
+        (Some(reason), _) => (Transition::Die, Some(reason)),
+        (None, Outcome::Delivered) => (Transition::Deliver, None),
+        (None, Outcome::Retry(_)) => (Transition::of(outcome), attempt_error),
+        (None, Outcome::Dead(reason)) => (Transition::Die, Some(reason.as_str())),
     };
-    let written = transaction
-        .prepare_cached(
-            "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, settled_at, latency_us, last_status, last_error, order_key)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (event, destination) DO UPDATE SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-               settled_at = excluded.settled_at, latency_us = excluded.latency_us, last_status = excluded.last_status, last_error = excluded.last_error
-             WHERE state = 1",
-        )?
-        .execute(params![claim.sequence, claim.destination.0, claim.route.map(|route| route.0), state, counted, due, now, latency, status, error, claim.order.map(line::stored)])?;
-    if written == 0 || *outcome == Outcome::Delivered || matches!(attempt.result, AttemptResult::Withheld(_)) {
-        return Ok(written > 0); // A delivery's own row says all that there is to say.
+    let told = Told { attempts: *counted, settled_at: now, latency_us: latency, status, error };
+    if !deliveries::write::settle(transaction, claim, transition, told)? {
+        let state = deliveries::find(transaction, claim.sequence, claim.destination)?;
+        if !state.is_final() {
+            // Only what waits or is due is claimed.
+            tracing::error!(event_id = %claim.event.id, state = state.name(), "an outcome does not fit its delivery's state and is not written, which is a bug");
+        }
+        return Ok(false);
+    }
+    if *outcome == Outcome::Delivered || matches!(attempt.result, AttemptResult::Withheld(_)) {
+        return Ok(true); // A delivery's own row says all that there is to say.
     }
     // Not the count of attempts: those that do not count (a wrong token) and those before a redrive have a number too.
     let number: u32 = transaction

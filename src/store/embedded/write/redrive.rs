@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::line;
 use super::writer::Writer;
+use crate::delivery::state::{State, Transition};
 use crate::delivery::{DeliveryId, DestinationKey, OrderKey};
 use crate::store::embedded::Shared;
-use crate::store::embedded::read::listing::deliveries::{self, Rows};
+use crate::store::embedded::read::listing::deliveries::{self as listing, Rows};
 use crate::store::embedded::read::listing::follow::Changed;
-use crate::store::embedded::rows::schema;
+use crate::store::embedded::rows::deliveries;
 use crate::store::embedded::window::Queue;
 use crate::store::{Redrive, Redriven};
 
@@ -31,14 +31,14 @@ pub struct Chosen {
 /// Finds the next dead deliveries that are meant.
 pub fn choose(connection: &Connection, redrive: &Redrive) -> rusqlite::Result<Chosen> {
     if redrive.ids.is_empty() {
-        let (found, cursor) = deliveries::by_rows(connection, Rows::Dead, &redrive.filter, redrive.cursor.as_deref(), STEP_DELIVERIES)?;
+        let (found, cursor) = listing::by_rows(connection, Rows::Dead, &redrive.filter, redrive.cursor.as_deref(), STEP_DELIVERIES)?;
         let deliveries = found.iter().map(|found| (found.sequence, found.destination)).collect();
         return Ok(Chosen { deliveries, cursor, not_dead: Vec::new() });
     }
     let done: usize = redrive.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
     let mut chosen = Chosen { deliveries: Vec::new(), cursor: None, not_dead: Vec::new() };
     for id in redrive.ids.iter().skip(done).take(STEP_DELIVERIES) {
-        match deliveries::find_dead(connection, id.event, &id.destination)? {
+        match listing::find_dead(connection, id.event, &id.destination)? {
             Some(dead) => chosen.deliveries.push(dead),
             None => chosen.not_dead.push(id.clone()),
         }
@@ -74,18 +74,13 @@ pub fn take_up(
     let mut entered = Entered::new(&writer.shared);
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     for (event, destination) in &chosen.deliveries {
-        let dead = transaction
-            .prepare_cached("SELECT order_key FROM deliveries WHERE event = ? AND destination = ? AND state = ?")?
-            .query_row(params![event, destination.0, schema::STATE_DEAD], |row| row.get::<_, Option<i64>>(0))
-            .optional()?;
-        let Some(order) = dead else { continue };
-        let waits = order.is_some_and(|order| entered.enter(*destination, line::read(order)));
-        let due_at = if waits { None } else { Some(due.as_millisecond()) };
-        transaction
-            .prepare_cached(
-                "UPDATE deliveries SET state = ?, attempts = 0, due_at = ?, since = ?, settled_at = ?, batch = NULL WHERE event = ? AND destination = ?",
-            )?
-            .execute(params![schema::STATE_RETRYING, due_at, due.as_millisecond(), now, event, destination.0])?;
+        let Some((dead, order)) = deliveries::find_in_line(&transaction, *event, *destination)? else { continue };
+        if !matches!(dead, State::Dead { .. }) {
+            continue;
+        }
+        let waits = order.is_some_and(|order| entered.enter(*destination, order));
+        let transition = Transition::redrive(!waits, due.as_millisecond());
+        deliveries::write::redrive(&transaction, (*event, *destination), dead, transition, due.as_millisecond(), now)?;
         *counts.entry(*destination).or_default() += 1;
         changed.deliveries.push((*event, *destination));
         due = later(due, per_second);

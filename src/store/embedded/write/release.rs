@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::commit;
 use super::redrive::Entered;
 use super::writer::Writer;
-use super::{commit, line};
 use crate::delivery::DestinationKey;
+use crate::delivery::state::Transition;
 use crate::event::{Event, EventId};
 use crate::store::embedded::read::listing::follow::Changed;
 use crate::store::embedded::read::readers;
 use crate::store::embedded::rows::checksum::{self, Covered};
+use crate::store::embedded::rows::deliveries;
 use crate::store::embedded::rows::{plan, schema};
 use crate::store::embedded::window::Change;
 use crate::store::{Held, Release};
@@ -50,21 +52,9 @@ pub fn release(writer: &mut Writer, id: EventId, release: &Release) -> rusqlite:
     update(&transaction, sequence, &event, release)?;
     for planned in planned {
         let waits = planned.order.is_some_and(|order| entered.enter(planned.destination, order));
-        transaction
-            .prepare_cached(
-                "INSERT INTO deliveries (event, destination, route, state, attempts, due_at, since, settled_at, order_key)
-                 VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                sequence,
-                planned.destination.0,
-                planned.route.map(|route| route.0),
-                schema::STATE_RETRYING,
-                if waits { None } else { Some(now) },
-                now,
-                now,
-                planned.order.map(line::stored),
-            ])?;
+        if !deliveries::write::enter(&transaction, sequence, *planned, Transition::enter(!waits, now), Some(now), now)? {
+            return Err(rusqlite::Error::StatementChangedRows(0)); // It has a row, though nothing was planned.
+        }
         changes.entry(planned.destination).or_default().planned += 1;
     }
     for (key, change) in &changes {

@@ -5,10 +5,11 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::cursor::{InEvents, InRows};
 use super::shown::shown;
-use super::{DELIVERY_COLUMNS, DeliveryRow, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, schema, status};
+use super::{DELIVERY_COLUMNS, DeliveryRow, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, status};
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
+use crate::store::embedded::rows::deliveries::state_is;
 use crate::store::embedded::write::line;
 
 /// The first column after [`EVENT_COLUMNS`].
@@ -125,12 +126,12 @@ impl Merge<'_> {
     /// Adds what one destination has; gives the last place that was looked at, if there is more.
     fn add(&mut self, key: DestinationKey) -> rusqlite::Result<Option<InRows>> {
         let (index, state) = match self.rows {
-            Rows::Dead => ("deliveries_dead", schema::STATE_DEAD),
-            Rows::Retrying => ("deliveries_retrying", schema::STATE_RETRYING),
+            Rows::Dead => ("deliveries_dead", state_is!(dead)),
+            Rows::Retrying => ("deliveries_open", state_is!(open)),
         };
         let mut statement = self.names.connection.prepare_cached(&format!(
             "SELECT {EVENT_COLUMNS}, {DELIVERY_COLUMNS}, d.route FROM deliveries d INDEXED BY {index} CROSS JOIN events e ON e.sequence = d.event
-             WHERE d.destination = :destination AND d.state = {state} AND d.event < :before ORDER BY d.event DESC"
+             WHERE d.destination = :destination AND d.{state} AND d.event < :before ORDER BY d.event DESC"
         ))?;
         let before = match self.from {
             None => i64::MAX,
@@ -147,10 +148,10 @@ impl Merge<'_> {
             let event = EventRow::read(row)?;
             let sequence = event.sequence;
             last = Some(InRows { sequence, destination: key });
-            let route: Option<u32> = row.get(AFTER_EVENT + 9)?;
+            let route: Option<u32> = row.get(AFTER_EVENT + 10)?;
             let planned = Planned { destination: key, route: route.map(RouteKey), order: None };
             if self.matcher.takes_planned(&planned) && self.matcher.takes(&event, row)? {
-                let state = DeliveryRow::read(row, AFTER_EVENT)?;
+                let state = DeliveryRow::read(row, AFTER_EVENT, sequence)?;
                 count += 1;
                 let delivery = shown(self.names, (sequence, event.id), &planned, Some(&state))?;
                 self.found.push(Found { sequence, destination: key, delivery });
@@ -252,10 +253,11 @@ pub(super) fn one(
 
 /// The keys of a dead delivery, by its id's parts; `None` if there is no such dead delivery.
 pub fn find_dead(connection: &Connection, event: EventId, destination: &str) -> rusqlite::Result<Option<(i64, DestinationKey)>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(concat!(
         "SELECT d.event, d.destination FROM events e JOIN destinations n ON n.name = ?2 JOIN deliveries d ON d.event = e.sequence AND d.destination = n.key
-         WHERE e.id = ?1 AND d.state = ?3",
-    )?;
-    let mut rows = statement.query((event.as_bytes(), destination, schema::STATE_DEAD))?;
+         WHERE e.id = ?1 AND d.",
+        state_is!(dead)
+    ))?;
+    let mut rows = statement.query((event.as_bytes(), destination))?;
     rows.next()?.map(|row: &Row<'_>| Ok((row.get(0)?, DestinationKey(row.get(1)?)))).transpose()
 }

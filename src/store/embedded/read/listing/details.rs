@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, named_params};
 
 use super::shown::shown;
-use super::{BODY, DeliveryRow, EVENT_COLUMNS, EventRow, Names, schema, time};
+use super::{BODY, DeliveryRow, EVENT_COLUMNS, EventRow, Names, time};
+use crate::delivery::state::State;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Attempt, DeliveryDetails, EventDetails, shown_body};
@@ -29,7 +30,7 @@ pub fn delivery(connection: &Connection, id: &DeliveryId) -> rusqlite::Result<Op
     let row = DeliveryRow::find(connection, event.sequence, destination)?;
     let delivery = shown(&names, (event.sequence, event.id), planned, row.as_ref())?;
     let attempt_log = attempts(connection, event.sequence, destination, row.as_ref())?;
-    let batch_size = match row.as_ref().and_then(|row| row.batch) {
+    let batch_size = match row.as_ref().and_then(|row| row.state.leader(event.sequence)) {
         Some(leader) => Some(batch::size(connection, destination, leader)?),
         None => None,
     };
@@ -42,7 +43,7 @@ pub fn carried(connection: &Connection, id: &DeliveryId) -> rusqlite::Result<Opt
     let Some(destination) = names.key_of(&id.destination) else { return Ok(None) };
     let Some((event, _)) = find(connection, id.event)? else { return Ok(None) };
     let Some(planned) = event.planned.iter().find(|planned| planned.destination == destination) else { return Ok(None) };
-    let leader = DeliveryRow::find(connection, event.sequence, destination)?.and_then(|row| row.batch);
+    let leader = DeliveryRow::find(connection, event.sequence, destination)?.and_then(|row| row.state.leader(event.sequence));
     let members = match leader {
         Some(leader) => batch::all(connection, destination, leader)?,
         None => vec![(Arc::new(readers::by_sequence(connection, event.sequence)?), planned.route)],
@@ -68,8 +69,8 @@ fn attempts(
         "SELECT coalesce(counted, number), started_at, latency_us, status, error, reply FROM attempts
          WHERE event = ? AND destination = ? AND started_at <= ? ORDER BY number",
     )?;
-    let leader = row.and_then(|row| row.batch).unwrap_or(sequence);
-    let until = row.filter(|row| row.batch.is_some()).map_or(i64::MAX, |row| row.settled_at);
+    let leader = row.and_then(|row| row.state.leader(sequence)).unwrap_or(sequence);
+    let until = row.filter(|row| row.state.leader(sequence).is_some()).map_or(i64::MAX, |row| row.settled_at);
     let since = row.and_then(|row| row.since).unwrap_or(i64::MIN);
     let kept = statement.query_map((leader, destination.0, until), |row| {
         let reply: Option<Vec<u8>> = row.get(5)?;
@@ -85,7 +86,7 @@ fn attempts(
         })
     })?;
     let mut attempts: Vec<Attempt> = kept.collect::<rusqlite::Result<_>>()?;
-    if let Some(row) = row.filter(|row| row.state == schema::STATE_DELIVERED) {
+    if let Some(row) = row.filter(|row| matches!(row.state, State::Delivered { .. })) {
         attempts.push(Attempt {
             number: Some(row.attempts),
             before_redrive: false,

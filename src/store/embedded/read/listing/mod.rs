@@ -17,9 +17,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::circuit::Standing;
+use crate::delivery::state::State;
 use crate::delivery::{DeliveryId, DestinationKey, Planned};
 use crate::event::EventId;
 use crate::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter};
+use crate::store::embedded::rows;
 use crate::store::embedded::rows::{plan, schema};
 use crate::store::embedded::write::standing;
 
@@ -104,54 +106,52 @@ impl EventRow {
 
 /// A delivery's own row.
 struct DeliveryRow {
-    state: i64,
+    state: State,
     attempts: u32,
-    due_at: Option<i64>,
     settled_at: i64,
     latency_us: Option<i64>,
     last_status: Option<u16>,
     last_error: Option<String>,
     /// From when its deadline counts, where that is not its event's receipt.
     since: Option<i64>,
-    /// The event whose delivery leads its batch: the attempts are kept there.
-    batch: Option<i64>,
 }
 
 /// The columns of [`DeliveryRow`].
-const DELIVERY_COLUMNS: &str = "d.state, d.attempts, d.due_at, d.settled_at, d.latency_us, d.last_status, d.last_error, d.since, d.batch";
+const DELIVERY_COLUMNS: &str =
+    "d.state, d.due_at, d.batch, d.order_key, d.attempts, d.settled_at, d.latency_us, d.last_status, d.last_error, d.since";
 
 impl DeliveryRow {
-    /// From a row whose columns from `first` on are [`DELIVERY_COLUMNS`].
-    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+    /// From a row whose columns from `first` on are [`DELIVERY_COLUMNS`]; `event` is the delivery's event.
+    fn read(row: &Row<'_>, first: usize, event: i64) -> rusqlite::Result<Self> {
         Ok(Self {
-            state: row.get(first)?,
-            attempts: row.get(first + 1)?,
-            due_at: row.get(first + 2)?,
-            settled_at: row.get(first + 3)?,
-            latency_us: row.get(first + 4)?,
-            last_status: row.get(first + 5)?,
-            last_error: row.get(first + 6)?,
-            since: row.get(first + 7)?,
-            batch: row.get(first + 8)?,
+            state: rows::deliveries::read(row, first, event)?,
+            attempts: row.get(first + 4)?,
+            settled_at: row.get(first + 5)?,
+            latency_us: row.get(first + 6)?,
+            last_status: row.get(first + 7)?,
+            last_error: row.get(first + 8)?,
+            since: row.get(first + 9)?,
         })
     }
 
     fn find(connection: &Connection, event: i64, destination: DestinationKey) -> rusqlite::Result<Option<Self>> {
         connection
             .prepare_cached(&format!("SELECT {DELIVERY_COLUMNS} FROM deliveries d WHERE d.event = ? AND d.destination = ?"))?
-            .query_row((event, destination.0), |row| Self::read(row, 0))
+            .query_row((event, destination.0), |row| Self::read(row, 0, event))
             .optional()
     }
 }
 
 /// Where a delivery stands, by its row (`None`: it has none yet) and its destination.
 fn status(row: Option<&DeliveryRow>, destination: &Destination) -> DeliveryStatus {
-    match row.map(|row| row.state) {
-        Some(schema::STATE_DELIVERED) => DeliveryStatus::Delivered,
-        Some(schema::STATE_DEAD) => DeliveryStatus::Dead,
+    let attempts = row.map_or(0, |row| row.attempts);
+    match row.map_or(State::Waiting, |row| row.state) {
+        State::Delivered { .. } => DeliveryStatus::Delivered,
+        State::Dead { .. } => DeliveryStatus::Dead,
         _ if !destination.active => DeliveryStatus::Parked,
-        Some(schema::STATE_RETRYING) if row.is_some_and(|row| row.due_at.is_some() || row.attempts > 0) => DeliveryStatus::Retrying,
-        _ => DeliveryStatus::Waiting,
+        State::Due { .. } | State::Leading { .. } => DeliveryStatus::Retrying,
+        State::Held | State::Member { .. } if attempts > 0 => DeliveryStatus::Retrying,
+        State::Waiting | State::Held | State::Member { .. } => DeliveryStatus::Waiting,
     }
 }
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{DeliveryRow, Destination, Names, delivery_id, schema, status, time};
+use super::{DeliveryRow, Destination, Names, delivery_id, status, time};
 use crate::circuit::{CircuitState, Standing};
+use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, WaitsFor};
@@ -19,7 +20,7 @@ pub(super) fn shown(
 ) -> rusqlite::Result<Delivery> {
     let destination: &Destination = names.destination(planned.destination);
     let status = status(row, destination);
-    let leader = row.and_then(|row| row.batch);
+    let leader = row.and_then(|row| row.state.leader(sequence));
     let last = match row {
         Some(row) if status != DeliveryStatus::Delivered => LastAttempt::find(names.connection, row, sequence, planned.destination)?,
         _ => None,
@@ -29,10 +30,10 @@ pub(super) fn shown(
     let due_at = match (row, leader) {
         // The leader's row has the time of all.
         (Some(_), Some(leader)) if leader != sequence => due_of(names.connection, leader, planned.destination)?,
-        (Some(row), _) => row.due_at,
+        (Some(row), _) => row.state.due_at(),
         (None, _) => None,
     };
-    let in_line = row.is_some_and(|row| row.state == schema::STATE_RETRYING && row.due_at.is_none() && row.batch.is_none());
+    let in_line = row.is_some_and(|row| row.state == State::Held);
     let (next_attempt_at, waits_for) = match status {
         DeliveryStatus::Retrying | DeliveryStatus::Waiting => next(Timestamp::now(), due_at.map(time), in_line, destination.standing),
         DeliveryStatus::Delivered | DeliveryStatus::Dead | DeliveryStatus::Parked => (None, None),
@@ -88,7 +89,7 @@ impl LastAttempt {
             .prepare_cached(
                 "SELECT started_at, reply FROM attempts WHERE event = ? AND destination = ? AND started_at <= ? ORDER BY number DESC LIMIT 1",
             )?
-            .query_row((row.batch.unwrap_or(sequence), destination.0, row.settled_at), |row| {
+            .query_row((row.state.leader(sequence).unwrap_or(sequence), destination.0, row.settled_at), |row| {
                 Ok(Self { started_at: row.get(0)?, reply: row.get(1)? })
             })
             .optional()
