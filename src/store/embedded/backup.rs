@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
+use super::Embedded;
+use super::disk::{connection, errors, files};
 use super::read::{audit, readers};
-use super::{Embedded, open};
 use crate::store::{Audit, StoreError};
 
 /// Room in bytes that a copy leaves on its disk. It may be the relay's own, which refuses webhooks once it is full.
@@ -39,11 +40,11 @@ impl Embedded {
     /// There is no store, it is of another version, it cannot be read, or the disk of the copy has no room for it.
     pub fn back_up(folder: &Path, into: &Path) -> Result<BackUp, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot back up the store in {}: {what}", folder.display()));
-        let engine = |error: rusqlite::Error| refuse(open::plain_words(&error));
+        let engine = |error: rusqlite::Error| refuse(errors::plain_words(&error));
         let there = |error: io::Error| refuse(format!("{}: {error}", into.display()));
-        let connection = open::reader(folder).map_err(refuse)?;
+        let connection = readers::reader(folder).map_err(refuse)?;
         let needed = live_bytes(&connection).map_err(engine)?.saturating_add(ROOM_LEFT);
-        if let Some(available) = open::available_bytes(into).filter(|available| *available < needed) {
+        if let Some(available) = files::available_bytes(into).filter(|available| *available < needed) {
             let (needed, available) = (needed >> 20, available >> 20);
             return Err(refuse(format!(
                 "the copy wants {needed} MiB, 64 of them left free, and {} has {available} MiB; put it elsewhere",
@@ -57,7 +58,7 @@ impl Embedded {
         connection.execute("VACUUM INTO ?", [path]).map_err(engine)?;
         // SQLite leaves that to its caller.
         file.as_file().sync_all().map_err(there)?;
-        let audit = readers::open_reader(file.path()).and_then(|copy| audit::walk(&copy)).map_err(engine)?;
+        let audit = connection::open_reader(file.path()).and_then(|copy| audit::walk(&copy)).map_err(engine)?;
         Ok(BackUp { file, audit, _in_use: in_use })
     }
 }

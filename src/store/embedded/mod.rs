@@ -27,6 +27,10 @@ mod upkeep;
 mod window;
 mod write;
 
+use crate::store::embedded::disk::errors;
+use crate::store::embedded::disk::files;
+use crate::store::embedded::read::due;
+use crate::store::embedded::rows::salt;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,10 +49,10 @@ pub use self::open::Options;
 use self::read::backlog::Backlog;
 pub use self::read::export::{Exported, ExportedEvent, export};
 use self::read::listing::follow::Changed;
-use self::read::readers::{self, Readers};
+use self::read::readers::Readers;
 use self::window::{Hold, Queue, Reading, Want};
 use self::write::writer::{self, Command, Task};
-use self::write::{batch, configure, dedupe, standing};
+use self::write::{batch, configure, standing};
 use super::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
@@ -78,12 +82,12 @@ pub struct Embedded {
     lookers: Arc<Readers>,
     commands: SyncSender<Command>,
     append_permits: Arc<Semaphore>,
-    salt: dedupe::Salt,
+    salt: salt::Salt,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     folder: PathBuf,
     backlog_max: u64,
     /// Held for as long as the engine lives, so that a second relay cannot open the same store.
-    _lock: open::Lock,
+    _lock: disk::lock::Lock,
 }
 
 /// What the writer shares with everybody else.
@@ -169,7 +173,7 @@ impl Shared {
 
     /// Notes an error of something that answers nobody: final ones end everything, others are only told.
     fn note_failure(&self, doing: &str, error: &rusqlite::Error) {
-        if open::is_final(error) {
+        if errors::is_final(error) {
             self.commit_failed(error);
         } else {
             self.failed_commits.fetch_add(1, Ordering::Relaxed);
@@ -205,8 +209,8 @@ impl Shared {
 
     fn commit_failed(&self, error: &rusqlite::Error) -> Unavailable {
         let failures = self.failed_commits.fetch_add(1, Ordering::Relaxed);
-        let reason = open::plain_words(error);
-        if open::is_final(error) {
+        let reason = errors::plain_words(error);
+        if errors::is_final(error) {
             tracing::error!(%error, "the store has failed and takes nothing more; restart the relay once the disk is well");
             self.health.store(Arc::new(Health::Failed(reason.clone())));
             return Unavailable::Failed(reason);
@@ -247,7 +251,7 @@ impl Embedded {
         let task: Task = Box::new(move |writer| {
             let done = task(writer);
             if let Err(error) = &done
-                && open::is_final(error)
+                && errors::is_final(error)
             {
                 writer.shared.commit_failed(error);
             }
@@ -255,7 +259,7 @@ impl Embedded {
         });
         let closed = |_| StoreError::Engine { doing, error: "the store is closed".to_owned() };
         self.commands.try_send(Command::Task(task)).map_err(|error| StoreError::Engine { doing, error: error.to_string() })?;
-        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: open::plain_words(&error) })
+        answer.await.map_err(closed)?.map_err(|error| StoreError::Engine { doing, error: errors::plain_words(&error) })
     }
 
     /// Why the writer answers nothing: it was told to end, or it panicked.
@@ -313,10 +317,7 @@ impl Embedded {
                 Err(Want::Retries { reading, taken }) => {
                     let (readers, queue) = (Arc::clone(&self.readers), Arc::clone(&queue));
                     self.shared.spawn_read(async move {
-                        match readers
-                            .read("reading retries", move |connection| readers::retries(connection, destination, now, &taken))
-                            .await
-                        {
+                        match readers.read("reading retries", move |connection| due::retries(connection, destination, now, &taken)).await {
                             Ok(read) => queue.add_retries(reading, read),
                             Err(error) => read_failed(&queue, reading, &error).await,
                         }
@@ -411,9 +412,9 @@ impl Store for Embedded {
         let destinations = self.shared.queues().iter().map(|queue| (queue.key, queue.figures())).collect();
         Figures {
             destinations,
-            bytes: open::bytes_on_disk(&self.folder),
+            bytes: files::bytes_on_disk(&self.folder),
             limit_bytes: self.shared.limit_bytes.load(Ordering::Relaxed),
-            available_bytes: open::available_bytes(&self.folder),
+            available_bytes: files::available_bytes(&self.folder),
             backlog_limit: self.backlog_max,
             failed_writes: self.shared.failed_commits.load(Ordering::Relaxed),
             failed_reads: self.shared.failed_reads.load(Ordering::Relaxed),
@@ -436,7 +437,7 @@ impl Store for Embedded {
                 .read("looking for the oldest deliveries", move |connection| {
                     let mut found = Vec::with_capacity(outstanding.len());
                     for (key, frontier) in outstanding {
-                        if let Some(received_at) = readers::oldest(connection, key, frontier)? {
+                        if let Some(received_at) = due::oldest(connection, key, frontier)? {
                             found.push((key, received_at));
                         }
                     }

@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Embedded;
+use super::read::histories;
 use super::read::listing::{deliveries, details, events, follow};
 use super::write::{redrive, release, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
-use crate::fault;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::store::{Audit, Carried, DestinationHistory, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
-use crate::vitals;
+use crate::{fault, vitals};
 
 impl Records for Embedded {
     fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
@@ -116,7 +116,7 @@ impl Records for Embedded {
 
     fn histories(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, DestinationHistory)>, StoreError>> {
         async move {
-            let mut histories = self.lookers.read("looking at the destinations", standing::histories).await?;
+            let mut histories = self.lookers.read("looking at the destinations", histories::histories).await?;
             let now = Timestamp::now().as_millisecond();
             for (key, history) in &mut histories {
                 history.ended_per_second = self.shared.queue(*key).and_then(|queue| queue.ended_per_second(now));

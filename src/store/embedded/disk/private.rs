@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::store::embedded::open::{FILE_NAME, INDEX_NAME, LOG_NAME};
+use super::files::{FILE_NAME, INDEX_NAME, LOG_NAME};
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -35,6 +35,13 @@ pub fn resolve(folder: &Path) -> Result<PathBuf, String> {
             target.display()
         )),
     }
+}
+
+/// The database that is to be read: that of a folder, or a file that `backup` has made; or in words why there is none.
+pub fn database(store: &Path) -> Result<PathBuf, String> {
+    // SQLite keeps the log beside the file and not beside a link to it.
+    let path = if store.is_file() { store.canonicalize().map_err(|error| error.to_string())? } else { resolve(store)?.join(FILE_NAME) };
+    if path.exists() { Ok(path) } else { Err(format!("there is no {FILE_NAME}; name the folder, or a back-up's file, with --store")) }
 }
 
 /// Makes the folder where there is none; warns of one that others can look into.

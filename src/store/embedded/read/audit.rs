@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::delivery::state::State;
-use crate::store::embedded::open::{FIGURES, figures};
 use crate::store::embedded::rows::deliveries::{self, Damaged, STATE_COLUMNS};
+use crate::store::embedded::rows::destinations::{FIGURES, figures};
 use crate::store::embedded::rows::plan;
 use crate::store::{Account, Audit};
 

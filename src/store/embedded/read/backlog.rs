@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::readers;
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::Event;
-use crate::store::embedded::rows::plan;
+use crate::store::embedded::rows::{events, plan};
 use crate::store::embedded::window::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 
 /// Stretches kept: those that were read last. With what is made of the bodies about 20 MiB of full reveals.
@@ -128,7 +127,7 @@ impl Stretch {
             });
             let place = Place { sequence, planned, event: OnceLock::new() };
             if place.planned_for(wanted.destination).is_some() {
-                let event = readers::event(row, 2)?;
+                let event = events::event(row, 2)?;
                 found += 1;
                 bytes += event.body.len();
                 let _ = place.event.set(Arc::new(event));
@@ -152,7 +151,7 @@ impl Place {
         }
         let mut statement = connection
             .prepare_cached("SELECT id, received_at, path, query, body, plan, checksum, account FROM events WHERE sequence = ?")?;
-        let read = statement.query_row([self.sequence], |row| readers::event(row, 0)).optional()?;
+        let read = statement.query_row([self.sequence], |row| events::event(row, 0)).optional()?;
         Ok(read.map(|event| Arc::clone(self.event.get_or_init(|| Arc::new(event)))))
     }
 }

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::event::{EventId, rfc3339_milliseconds};
 use crate::store::StoreError;
-use crate::store::embedded::disk::wal;
-use crate::store::embedded::open::{self, LOG_NAME};
+use crate::store::embedded::disk::files::LOG_NAME;
+use crate::store::embedded::disk::{private, wal};
 use crate::store::embedded::rows::checksum::{self, Covered};
 use crate::store::embedded::rows::deliveries::word;
-use crate::store::embedded::rows::schema::SchemaError;
-use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::rows::plan;
+use crate::store::embedded::rows::schema::{self, SchemaError};
 
 /// Events read at once; where one of them cannot be read, each of as many places is tried on its own.
 const STEP: i64 = 500;
@@ -76,7 +76,7 @@ pub struct Exported {
 /// There is no store, or nothing at all of it can be read; or `write` fails.
 pub fn export(folder: &Path, mut write: impl FnMut(&ExportedEvent) -> std::io::Result<()>) -> Result<Exported, StoreError> {
     let refuse = |what: String| StoreError::Open(format!("cannot export the store in {}: {what}", folder.display()));
-    let path = open::database(folder).map_err(refuse)?;
+    let path = private::database(folder).map_err(refuse)?;
     let beside = |end: &str| {
         let mut name = path.clone().into_os_string();
         name.push(end);
@@ -95,7 +95,7 @@ pub fn export(folder: &Path, mut write: impl FnMut(&ExportedEvent) -> std::io::R
     match schema::version(&connection) {
         Ok(_) => {}
         Err(SchemaError::Engine(error)) => return Err(hopeless(error)),
-        Err(error) => return Err(refuse(open::schema_words(&error))),
+        Err(error) => return Err(refuse(error.words())),
     }
     let source = Source { destinations: destinations(&connection), connection };
     let last = source.last(std::fs::metadata(&path).map_err(|error| refuse(error.to_string()))?.len());

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod backlog;
+pub mod due;
 pub mod export;
+pub mod histories;
 pub mod listing;
 pub mod readers;

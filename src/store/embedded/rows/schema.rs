@@ -5,7 +5,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::store::embedded::write::dedupe;
+use super::salt;
+use crate::store::embedded::disk::errors::plain_words;
 
 /// One step a version, in order. A step that was released is never changed: append a new one.
 const MIGRATIONS: &[&str] =
@@ -145,6 +146,20 @@ impl From<rusqlite::Error> for SchemaError {
     }
 }
 
+impl SchemaError {
+    /// What it means to an operator.
+    pub fn words(&self) -> String {
+        match self {
+            SchemaError::Newer { found, known } => {
+                format!(
+                    "it was written by a newer wiza-relay (store version {found}; this one knows up to {known}); run that version, or start with an empty folder"
+                )
+            }
+            SchemaError::Engine(error) => plain_words(error),
+        }
+    }
+}
+
 /// The version that this binary writes.
 pub const fn newest() -> usize {
     MIGRATIONS.len()
@@ -167,7 +182,7 @@ pub fn migrate(connection: &mut Connection) -> Result<usize, SchemaError> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(statements)?;
         if step + 1 == SALTED {
-            dedupe::salt_log(&transaction)?;
+            salt::salt_log(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(i64::MAX))?;
         transaction.commit()?;

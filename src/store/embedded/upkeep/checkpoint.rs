@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use super::leftovers::Leftovers;
 use crate::store::embedded::Shared;
-use crate::store::embedded::open::BUSY_TIMEOUT;
+use crate::store::embedded::disk::connection::BUSY_TIMEOUT;
 use crate::store::embedded::write::writer::Writer;
 use crate::vitals::Part;
 

@@ -16,8 +16,7 @@ use super::give_up::{self, GivenUp};
 use crate::config::Retention;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
-use crate::store::embedded::rows::deliveries;
-use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::rows::{deliveries, plan, schema};
 use crate::store::embedded::write::writer::Writer;
 
 /// Events looked at in one step.

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use crate::store::embedded::read::due;
+
 mod ended;
 mod order;
 mod state;
@@ -26,7 +28,6 @@ use crate::delivery::{Claim, DestinationKey, Member, OrderKey, Outcome, RouteKey
 use crate::event::Event;
 use crate::store::DestinationFigures;
 use crate::store::embedded::read::backlog::{Fresh, Wanted};
-use crate::store::embedded::read::readers;
 
 /// Deliveries that a window holds at most, fresh ones and retries each.
 pub const WINDOW_DELIVERIES_MAX: usize = 512;
@@ -278,7 +279,7 @@ impl Queue {
     }
 
     /// Adds the retries that a read found.
-    pub fn add_retries(&self, reading: Reading, read: readers::Retries) {
+    pub fn add_retries(&self, reading: Reading, read: due::Retries) {
         let mut state = self.state();
         if !state.end_reading(reading) {
             return;

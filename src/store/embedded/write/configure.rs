@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::standing;
 use super::writer::Writer;
 use crate::circuit::{CircuitState, Standing};
 use crate::delivery::{DestinationKey, RouteKey};
+use crate::store::embedded::rows::destinations;
 use crate::store::embedded::window::Queue;
 use crate::store::{DestinationFigures, Keys, Names, RulesKey};
 
@@ -55,7 +55,7 @@ pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
             )?
             .execute(params![active.contains(&queue.key), Timestamp::now().as_millisecond(), queue.key.0])?;
         if names.hold {
-            standing::write(&transaction, queue.key, PAUSED, Some(BY_HOLD))?;
+            destinations::set_standing(&transaction, queue.key, PAUSED, Some(BY_HOLD))?;
         }
     }
     transaction.commit()?;

@@ -15,11 +15,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use sha2::{Digest as _, Sha256};
 
 use crate::event::EventId;
 use crate::store::DedupeKey;
-use crate::store::embedded::rows::meta;
+use crate::store::embedded::rows::salt::{ENTRY_BYTES, blob, entries};
 
 /// Tables of keys. With one more the keys that are forgotten at a time would be fewer, and a key that is new would be
 /// looked for in one more.
@@ -32,44 +31,8 @@ pub const KEYS_MAX: usize = GENERATIONS * GENERATION_KEYS;
 /// The oldest log rows, as many as are forgotten in one go. The limit is no parameter: with one, a statement from the cache is
 /// compiled anew for each commit, as SQLite's planner looks at the limit that was bound.
 const OLDEST_ROWS: &str = "SELECT sequence, at, length(entries) FROM dedupe_log ORDER BY sequence LIMIT 64";
-const ENTRY_BYTES: usize = 32;
 
 type Table = HashMap<DedupeKey, EventId, BuildHasherDefault<PrefixHasher>>;
-
-/// Makes keys that mean nothing outside of one store.
-#[derive(Clone)]
-pub struct Salt([u8; 32]);
-
-impl Salt {
-    /// The store's own.
-    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let salt = meta::get(connection, meta::DEDUPE_SALT)?;
-        salt.map(Self).ok_or(rusqlite::Error::QueryReturnedNoRows)
-    }
-
-    /// The first 16 bytes of SHA-256 over salt and key. Both have a fixed length, so a plain hash is as good as an HMAC.
-    pub fn hash(&self, key: &DedupeKey) -> DedupeKey {
-        let hash: [u8; 32] = Sha256::new().chain_update(self.0).chain_update(key.0).finalize().into();
-        let mut first = [0; 16];
-        first.copy_from_slice(hash.split_at(16).0);
-        DedupeKey(first)
-    }
-}
-
-/// Hashes the keys of a log that an older version wrote: the window goes on.
-pub fn salt_log(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let salt = Salt::load(transaction)?;
-    let rows: Vec<i64> =
-        transaction.prepare("SELECT sequence FROM dedupe_log")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut read = transaction.prepare("SELECT entries FROM dedupe_log WHERE sequence = ?")?;
-    let mut write = transaction.prepare("UPDATE dedupe_log SET entries = ? WHERE sequence = ?")?;
-    for row in rows {
-        let plain: Vec<u8> = read.query_row([row], |row| row.get(0))?;
-        let salted: Vec<_> = entries(&plain).map(|(key, id)| (salt.hash(&key), id)).collect();
-        write.execute(params![blob(&salted), row])?;
-    }
-    Ok(())
-}
 
 /// The keys within the window.
 #[derive(Debug)]
@@ -170,26 +133,10 @@ pub fn log(transaction: &Transaction<'_>, last: i64, now: i64, keys: &[(DedupeKe
     Ok(())
 }
 
-fn blob(keys: &[(DedupeKey, EventId)]) -> Vec<u8> {
-    let mut blob = Vec::with_capacity(keys.len() * ENTRY_BYTES);
-    for (key, id) in keys {
-        blob.extend_from_slice(&key.0);
-        blob.extend_from_slice(id.as_bytes());
-    }
-    blob
-}
-
 /// The last sequence that the log knows.
 pub fn last_sequence(connection: &Connection) -> rusqlite::Result<i64> {
     let last = connection.query_row("SELECT max(sequence) FROM dedupe_log", [], |row| row.get::<_, Option<i64>>(0)).optional()?;
     Ok(last.flatten().unwrap_or(0))
-}
-
-fn entries(blob: &[u8]) -> impl Iterator<Item = (DedupeKey, EventId)> {
-    blob.chunks_exact(ENTRY_BYTES).filter_map(|entry| {
-        let (key, id) = entry.split_at(16);
-        Some((DedupeKey(key.try_into().ok()?), EventId::from_bytes(id.try_into().ok()?)))
-    })
 }
 
 /// The keys are hashes already: their first eight bytes serve.

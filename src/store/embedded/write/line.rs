@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use crate::delivery::state::Transition;
 use crate::delivery::{DestinationKey, OrderKey, Outcome, Planned, Settlement};
 use crate::store::embedded::Shared;
-use crate::store::embedded::rows::deliveries::{self, state_is, write};
+use crate::store::embedded::rows::deliveries::{lines, write};
 use crate::store::embedded::window::{Hold, Queue};
 
 /// What one transaction does to the lines.
@@ -71,21 +71,8 @@ impl Moves {
 /// them may have been under way without a row, and only from the frontier on, in order, is it known who is first.
 pub fn restore(connection: &Connection, queue: &Queue) -> rusqlite::Result<()> {
     write::unhold(connection, queue.key, queue.frontier())?;
-    let lines = |query: &str| -> rusqlite::Result<HashMap<OrderKey, u32>> {
-        let mut statement = connection.prepare_cached(query)?;
-        let lines = statement.query_map([queue.key.0], |row| Ok((deliveries::order_key(row.get(0)?), row.get(1)?)))?;
-        lines.collect()
-    };
-    let mut under_way = lines(concat!(
-        "SELECT order_key, count(*) FROM deliveries INDEXED BY deliveries_ordered WHERE destination = ? AND order_key IS NOT NULL AND ",
-        state_is!(due),
-        " GROUP BY order_key"
-    ))?;
-    let held = lines(concat!(
-        "SELECT order_key, count(*) FROM deliveries INDEXED BY deliveries_held WHERE destination = ? AND ",
-        state_is!(held),
-        " GROUP BY order_key"
-    ))?;
+    let mut under_way = lines::under_way(connection, queue.key)?;
+    let held = lines::held(connection, queue.key)?;
     let now = Timestamp::now().as_millisecond();
     for (order, held) in held {
         // Where nobody is under way, whom it waited for is gone or comes after it.
@@ -99,14 +86,4 @@ pub fn restore(connection: &Connection, queue: &Queue) -> rusqlite::Result<()> {
         queue.restore_order(order, true, 0);
     }
     Ok(())
-}
-
-/// The first event whose delivery is held.
-pub fn first_held(connection: &Connection, destination: DestinationKey) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached(concat!(
-            "SELECT min(event) FROM deliveries INDEXED BY deliveries_held WHERE destination = ? AND ",
-            state_is!(held)
-        ))?
-        .query_row([destination.0], |row| row.get(0))
 }

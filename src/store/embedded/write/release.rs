@@ -15,21 +15,19 @@ use crate::delivery::DestinationKey;
 use crate::delivery::state::Transition;
 use crate::event::{Event, EventId};
 use crate::store::embedded::read::listing::follow::Changed;
-use crate::store::embedded::read::readers;
 use crate::store::embedded::rows::checksum::{self, Covered};
-use crate::store::embedded::rows::deliveries;
-use crate::store::embedded::rows::{plan, schema};
+use crate::store::embedded::rows::{deliveries, events, plan, schema};
 use crate::store::embedded::window::Change;
 use crate::store::{Held, Release};
 
-/// The columns that `readers::event` reads.
+/// The columns that `events::event` reads.
 const COLUMNS: &str = "id, received_at, path, query, body, plan, checksum, account";
 
 /// The event as it was received, if it is in quarantine.
 pub fn held(connection: &Connection, id: EventId) -> rusqlite::Result<Option<Held>> {
     let query = format!("SELECT {COLUMNS}, status FROM events WHERE id = ?");
     let held = |row: &rusqlite::Row<'_>| match row.get(8)? {
-        schema::STATUS_QUARANTINED => readers::event(row, 0).map(|event| Held::Quarantined(Box::new(event))),
+        schema::STATUS_QUARANTINED => events::event(row, 0).map(|event| Held::Quarantined(Box::new(event))),
         _ => Ok(Held::Planned),
     };
     connection.prepare_cached(&query)?.query_row([id.as_bytes()], held).optional()
@@ -76,7 +74,7 @@ pub fn release(writer: &mut Writer, id: EventId, release: &Release) -> rusqlite:
 /// An event that is in quarantine and as it was stored. Only the writer changes that, so nothing can come between.
 fn find(connection: &Connection, id: EventId) -> rusqlite::Result<Option<(i64, Event)>> {
     let query = format!("SELECT {COLUMNS}, sequence FROM events WHERE id = ? AND status = {}", schema::STATUS_QUARANTINED);
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(8)?, readers::event(row, 0)?));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(8)?, events::event(row, 0)?));
     let found = connection.prepare_cached(&query)?.query_row([id.as_bytes()], read).optional()?;
     Ok(found.filter(|(_, event)| !event.is_damaged()))
 }

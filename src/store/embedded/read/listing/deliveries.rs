@@ -9,8 +9,7 @@ use super::{DELIVERY_COLUMNS, DeliveryRow, EVENT_COLUMNS, EventRow, Matcher, Nam
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
-use crate::store::embedded::rows::deliveries::state_is;
-use crate::store::embedded::write::line;
+use crate::store::embedded::rows::deliveries::{lines, state_is};
 
 /// The first column after [`EVENT_COLUMNS`].
 const AFTER_EVENT: usize = 13;
@@ -220,7 +219,7 @@ fn oldest_of_interest(wanted: Option<DeliveryStatus>, matcher: &Matcher, names: 
         Some(DeliveryStatus::Waiting) => {
             let mut oldest = None;
             for (key, destination) in asked.filter(|(_, destination)| destination.active) {
-                let held = line::first_held(names.connection, *key)?.unwrap_or(destination.frontier);
+                let held = lines::first_held(names.connection, *key)?.unwrap_or(destination.frontier);
                 let first = destination.frontier.min(held).saturating_sub(ORDER_SLACK);
                 oldest = Some(oldest.map_or(first, |oldest: i64| oldest.min(first)));
             }

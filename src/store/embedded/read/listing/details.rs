@@ -11,8 +11,8 @@ use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Attempt, DeliveryDetails, EventDetails, shown_body};
 use crate::store::Carried;
-use crate::store::embedded::read::readers;
-use crate::store::embedded::write::batch;
+use crate::store::embedded::rows::deliveries::batches;
+use crate::store::embedded::rows::events;
 
 /// An event with its body.
 pub fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Option<EventDetails>> {
@@ -31,7 +31,7 @@ pub fn delivery(connection: &Connection, id: &DeliveryId) -> rusqlite::Result<Op
     let delivery = shown(&names, (event.sequence, event.id), planned, row.as_ref())?;
     let attempt_log = attempts(connection, event.sequence, destination, row.as_ref())?;
     let batch_size = match row.as_ref().and_then(|row| row.state.leader(event.sequence)) {
-        Some(leader) => Some(batch::size(connection, destination, leader)?),
+        Some(leader) => Some(batches::size(connection, destination, leader)?),
         None => None,
     };
     Ok(Some(DeliveryDetails { delivery, attempt_log, batch_size, request: None, body }))
@@ -45,8 +45,8 @@ pub fn carried(connection: &Connection, id: &DeliveryId) -> rusqlite::Result<Opt
     let Some(planned) = event.planned.iter().find(|planned| planned.destination == destination) else { return Ok(None) };
     let leader = DeliveryRow::find(connection, event.sequence, destination)?.and_then(|row| row.state.leader(event.sequence));
     let members = match leader {
-        Some(leader) => batch::all(connection, destination, leader)?,
-        None => vec![(Arc::new(readers::by_sequence(connection, event.sequence)?), planned.route)],
+        Some(leader) => batches::all(connection, destination, leader)?,
+        None => vec![(Arc::new(events::by_sequence(connection, event.sequence)?), planned.route)],
     };
     Ok(Some(Carried { as_batch: leader.is_some(), members }))
 }

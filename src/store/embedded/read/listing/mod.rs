@@ -9,6 +9,7 @@ pub mod events;
 pub mod follow;
 mod shown;
 
+use crate::store::embedded::rows::destinations;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,6 @@ use crate::event::EventId;
 use crate::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter};
 use crate::store::embedded::rows;
 use crate::store::embedded::rows::{plan, schema};
-use crate::store::embedded::write::standing;
 
 /// How long one request may look at the store.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
@@ -184,7 +184,7 @@ impl<'c> Names<'c> {
             connection.prepare_cached("SELECT key, name, active, frontier, circuit, open_until, hold_until FROM destinations")?;
         let destinations = statement
             .query_map([], |row| {
-                let (name, active, frontier, standing) = (row.get(1)?, row.get(2)?, row.get(3)?, standing::read(row, 4)?);
+                let (name, active, frontier, standing) = (row.get(1)?, row.get(2)?, row.get(3)?, destinations::standing(row, 4)?);
                 Ok((DestinationKey(row.get(0)?), Destination { name, active, frontier, standing }))
             })?
             .collect::<rusqlite::Result<_>>()?;

@@ -21,6 +21,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::delivery::state::{State, Went};
 use crate::delivery::{DestinationKey, OrderKey};
 
+pub mod batches;
+pub mod lines;
 pub mod write;
 
 const DUE: i64 = 1;
@@ -130,7 +132,7 @@ impl std::error::Error for Damaged {}
 /// The state in a row whose columns from `first` on are [`STATE_COLUMNS`]; `event` is the delivery's event.
 ///
 /// # Errors
-/// Damage is the error of a column that cannot be read, which `open::is_final` knows.
+/// Damage is the error of a column that cannot be read, which `errors::is_final` knows.
 pub fn read(row: &Row<'_>, first: usize, event: i64) -> rusqlite::Result<State> {
     let damaged = |damaged| rusqlite::Error::FromSqlConversionFailure(first, Type::Integer, Box::new(damaged));
     try_read(row, first, event)?.map_err(damaged)

@@ -265,8 +265,8 @@ fn a_damaged_row_is_an_error_that_ends_everything() {
     put(&connection, EVENT, State::Due { at: 1_000 });
     connection.execute("UPDATE deliveries SET due_at = NULL", []).unwrap();
     let error = find(&connection, EVENT, DESTINATION).unwrap_err();
-    assert!(crate::store::embedded::open::is_final(&error), "{error:?}");
-    let words = crate::store::embedded::open::plain_words(&error);
+    assert!(crate::store::embedded::disk::errors::is_final(&error), "{error:?}");
+    let words = crate::store::embedded::disk::errors::plain_words(&error);
     assert!(
         words.contains("the file is damaged") && words.contains("event 5 has a row that is not possible: state 1, due_at null"),
         "{words}"

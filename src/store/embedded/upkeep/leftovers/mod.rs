@@ -17,6 +17,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+use crate::store::embedded::disk::connection;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -29,8 +30,7 @@ use self::changed::{Changed, Pages};
 use self::look::Form;
 use super::checkpoint::{self, Emptied};
 use crate::store::embedded::Shared;
-use crate::store::embedded::open::{FILE_NAME, LOG_NAME};
-use crate::store::embedded::read::readers;
+use crate::store::embedded::disk::files::{FILE_NAME, LOG_NAME};
 use crate::store::embedded::rows::meta;
 use crate::store::embedded::write::writer::Writer;
 use crate::vitals::Part;
@@ -97,7 +97,7 @@ impl Leftovers {
                 "parts of deleted events may stay in the store's file until their pages are used again: SQLite was compiled without its table of pages, or the file is larger than 128 GiB"
             );
         }
-        let connection = readers::open_reader(&folder.join(FILE_NAME)).map_err(told)?;
+        let connection = connection::open_reader(&folder.join(FILE_NAME)).map_err(told)?;
         let changed = Changed::new(folder.join(LOG_NAME), form.page_bytes, form.pages);
         let now = Instant::now();
         Ok(Self {
