@@ -147,6 +147,12 @@ impl Claim {
         let others = self.batch.iter().flat_map(|others| others.iter()).map(|member| member.since);
         others.fold(self.since, Timestamp::min)
     }
+
+    /// Its events with their places in the order of acceptance: one, or those of a batch.
+    pub fn events(&self) -> impl Iterator<Item = (i64, &Arc<Event>)> {
+        let others = self.batch.iter().flat_map(|others| others.iter()).map(|member| (member.sequence, &member.event));
+        std::iter::once((self.sequence, &self.event)).chain(others)
+    }
 }
 
 /// A delivery that goes in one request with its batch's leader.
@@ -413,8 +419,6 @@ impl Settlement {
 
     /// The events whose outcome this is: of a batch all but those that were left out.
     pub fn events(&self) -> impl Iterator<Item = &Arc<Event>> {
-        let others = self.claim.batch.iter().flat_map(|others| others.iter()).map(|member| (member.sequence, &member.event));
-        let all = std::iter::once((self.claim.sequence, &self.claim.event)).chain(others);
-        all.filter(|(sequence, _)| self.left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event)| event)
+        self.claim.events().filter(|(sequence, _)| self.left_out.iter().all(|(left, _)| left != sequence)).map(|(_, event)| event)
     }
 }

@@ -261,5 +261,5 @@ fn files_stay_small_and_outside_things_have_one_owner() {
     assert_eq!(owners("opentelemetry"), set(&["traces"]));
     assert_eq!(owners("sd_notify"), set(&["service_manager.rs"]));
     assert_eq!(owners("setrlimit("), set(&["core_dumps.rs", "open_files.rs"]), "each knows one limit of the process");
-    assert_eq!(owners("governor::"), set(&["cli", "deliver"]));
+    assert_eq!(owners("governor::"), set(&["cli", "pace"]));
 }

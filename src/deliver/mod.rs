@@ -1,7 +1,6 @@
 //! From the queue to the destination: one lane a destination, each on its own.
 
 mod attempt;
-mod gather;
 mod lane;
 mod news;
 

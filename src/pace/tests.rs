@@ -1,279 +1,472 @@
-//! The pace against limiters as they are, in simulated time: every attempt is judged and paced by the code that runs.
+//! A lane's pace over simulated days: a destination with moods, and what must hold whatever they are.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use jiff::Timestamp;
+use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
-use crate::circuit::{Breaker, Permission};
-use crate::config::{Circuit, Retry};
-use crate::delivery::{Attempt, AttemptResult, Outcome};
-use crate::retry::{self, Progress, Verdict};
+use crate::delivery::{AttemptResult, DestinationKey, Member};
+use crate::event::Event;
 
-const CONCURRENCY: usize = 16;
-const LATENCY: Duration = Duration::from_millis(5);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a limiter says at a time, in milliseconds from the start: `Err` with the wait that it names, in seconds.
-type Limiter = Box<dyn FnMut(u64) -> Result<(), Option<u64>>>;
+/// What a destination does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Mood {
+    Well,
+    /// 503.
+    Down,
+    /// 429, with so many seconds.
+    Throttles(u32),
+    /// 429, without a time.
+    ThrottlesSilently,
+    /// 401.
+    RefusesCredentials,
+    /// 400.
+    RefusesEvents,
+    /// 410.
+    Gone,
+    /// No answer in time.
+    Hangs,
+}
 
-/// `limit` in each window, which the first request begins; the wait is the rest of the window, rounded by `rounded`.
-fn fixed_window(limit: u32, window: u64, rounded: fn(f64) -> f64) -> Limiter {
-    let (mut began, mut count) = (0, 0);
-    Box::new(move |now| {
-        if now >= began + window || count == 0 {
-            (began, count) = (now, 0);
+/// A request that is under way.
+struct UnderWay {
+    claim: Claim,
+    began: Instant,
+    mood: Mood,
+}
+
+/// A lane without a task: what the tests check stands in `begin` and `end`.
+struct Lane {
+    pace: Pace,
+    limits: Limits,
+    now: Instant,
+    start: Instant,
+    /// Moods by the second from which they last.
+    moods: Vec<(Duration, Mood)>,
+    latencies: Vec<Duration>,
+    due: BinaryHeap<Reverse<(Instant, i64, u32)>>,
+    under_way: BTreeMap<(Instant, u64), UnderWay>,
+    requests: u64,
+    delivered: Vec<i64>,
+    dead: Vec<i64>,
+    /// Beginnings that count against the rate.
+    begun: Vec<Instant>,
+    /// The longest rest that a reply has asked for, and whether no attempt has begun since.
+    rest_until: Option<Instant>,
+    restarting: bool,
+}
+
+impl Lane {
+    fn new(limits: Limits, moods: Vec<(Duration, Mood)>, latencies: Vec<Duration>) -> Self {
+        let start = Instant::now();
+        Self {
+            pace: Pace::new(limits.clone(), start),
+            limits,
+            now: start,
+            start,
+            moods,
+            latencies,
+            due: BinaryHeap::new(),
+            under_way: BTreeMap::new(),
+            requests: 0,
+            delivered: Vec::new(),
+            dead: Vec::new(),
+            begun: Vec::new(),
+            rest_until: None,
+            restarting: false,
         }
-        count += 1;
-        let left = (began + window - now) as f64 / 1000.0;
-        if count <= limit { Ok(()) } else { Err(Some(rounded(left) as u64)) }
-    })
-}
+    }
 
-/// At most `limit` in any window; says when the oldest leaves it.
-fn sliding_window(limit: usize, window: u64) -> Limiter {
-    let mut taken: Vec<u64> = Vec::new();
-    Box::new(move |now| {
-        taken.retain(|at| at + window > now);
-        if taken.len() < limit {
-            taken.push(now);
-            return Ok(());
+    fn clock(&self) -> Timestamp {
+        let epoch: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        epoch + (self.now - self.start)
+    }
+
+    fn mood(&self) -> Mood {
+        let elapsed = self.now - self.start;
+        self.moods.iter().rev().find(|(from, _)| *from <= elapsed).map_or(Mood::Well, |(_, mood)| *mood)
+    }
+
+    /// Takes what is due.
+    fn claim(&mut self, at_most: usize) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        while claims.len() < at_most && self.due.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
+            let Some(Reverse((_, sequence, made))) = self.due.pop() else { break };
+            claims.push(claim(sequence, made, self.clock()));
         }
-        Err(Some((taken[0] + window - now).div_ceil(1000)))
-    })
-}
+        claims
+    }
 
-/// A token every `each`, `burst` of them kept.
-fn bucket(each: u64, burst: u64, names_wait: bool) -> Limiter {
-    let mut free_at = 0;
-    Box::new(move |now| {
-        if free_at <= now + each * (burst - 1) {
-            free_at = free_at.max(now) + each;
-            return Ok(());
+    fn begin(&mut self, claim: Claim) {
+        let circuit = self.pace.circuit(self.now, self.clock());
+        assert!(self.under_way.len() < self.limits.concurrency, "more at the same time than `concurrency`");
+        assert!(matches!(circuit, CircuitState::Closed | CircuitState::Open { .. }), "an attempt while {circuit:?}");
+        if let CircuitState::Open { until, .. } = circuit {
+            assert!(until <= self.clock(), "an attempt before the cooldown is over");
+            assert!(self.under_way.is_empty(), "a probe beside another attempt");
         }
-        Err(names_wait.then(|| (free_at - each * (burst - 1) - now).div_ceil(1000)))
-    })
-}
+        if let Some(until) = self.rest_until {
+            assert!(self.now >= until, "an attempt during a rest");
+            assert!(!self.restarting || self.under_way.is_empty(), "the first after a rest goes beside others");
+        }
+        self.restarting = false;
+        self.begun.push(self.now);
+        self.within_rate();
+        self.pace.begun(self.now);
+        self.requests += 1;
+        let latency = self.latencies[usize::try_from(self.requests).unwrap() % self.latencies.len()];
+        self.under_way.insert((self.now + latency, self.requests), UnderWay { claim, began: self.now, mood: self.mood() });
+    }
 
-#[derive(Debug)]
-struct Seen {
-    requests: usize,
-    dead: usize,
-    seconds: u64,
-}
+    /// No span that ends now has more beginnings than the burst and what the rate allows in it.
+    fn within_rate(&self) {
+        let Some(limit) = self.limits.rate else { return };
+        for (earlier, began) in self.begun.iter().rev().enumerate().take(50) {
+            let seconds = (self.now - *began).as_secs_f64();
+            let allowed = f64::from(limit.burst.get()) + seconds * f64::from(limit.count.get()) / limit.per.as_secs_f64();
+            assert!((earlier + 1) as f64 <= allowed + 1e-6, "{} beginnings within {seconds} s", earlier + 1);
+        }
+    }
 
-/// The end of an attempt, what it was told, and the attempts made before.
-type UnderWay = Reverse<(u64, Option<Option<u64>>, u32)>;
-
-/// Delivers so many events that are there from the start.
-fn deliver(events: usize, policy: &Retry, limiter: &mut Limiter) -> Seen {
-    let (start, clock): (_, Timestamp) = (Instant::now(), "2026-01-02T03:04:05Z".parse().unwrap());
-    let at = |millisecond: u64| start + Duration::from_millis(millisecond);
-    let time = |millisecond: u64| clock + Duration::from_millis(millisecond);
-    let mut pace = Pace::default();
-    let mut breaker = Breaker::new(Circuit::default());
-    // Due time and attempts made.
-    let mut due: BinaryHeap<Reverse<(u64, u32)>> = (0..events).map(|_| Reverse((0, 0))).collect();
-    let mut under_way: BinaryHeap<UnderWay> = BinaryHeap::new();
-    let (mut now, mut requests, mut delivered, mut dead) = (0, 0, 0, 0);
-    while delivered + dead < events {
-        assert!(requests < events * 100, "{requests} requests, {delivered} delivered, {dead} dead");
-        while let Some(Reverse((_, told, made))) = under_way.pop_if_due(now) {
-            let retry_after = told.flatten().map(|seconds| time(now) + Duration::from_secs(seconds));
-            let status = if told.is_some() { 429 } else { 200 };
-            let result = AttemptResult::Replied { status, retry_after, reply: bytes::Bytes::new(), shortcoming: None };
-            let attempt = Attempt { started_at: time(now), latency: LATENCY, result };
-            let jitter = (requests * 7919 % 1000) as f64 / 1000.0;
-            let progress =
-                Progress { attempts: made + 1, since: clock, now: time(now), credentials_trusted: true, refuses_all: false, jitter };
-            let Verdict { outcome, hold_until, signal, counts, .. } = retry::judge(policy, &attempt, progress);
-            if let Some(until) = hold_until {
-                pace.rest(at(now) + until.duration_since(time(now)).unsigned_abs(), policy.max, at(now));
-            }
-            pace.ended(hold_until.is_none(), at(now));
-            breaker.record(signal, [], at(now));
-            match outcome {
-                Outcome::Delivered => delivered += 1,
-                Outcome::Dead(_) => dead += 1,
-                Outcome::Retry(next) => {
-                    due.push(Reverse((next.as_millisecond().abs_diff(clock.as_millisecond()), made + u32::from(counts))));
+    fn end(&mut self, under_way: UnderWay) {
+        let UnderWay { claim, began, mood } = under_way;
+        let clock = self.clock();
+        let replied = |status, after: Option<u32>| AttemptResult::Replied {
+            status,
+            retry_after: after.map(|seconds| clock + seconds * SECOND),
+            reply: Bytes::new(),
+            shortcoming: None,
+        };
+        let result = match mood {
+            Mood::Well => replied(200, None),
+            Mood::Down => replied(503, None),
+            Mood::Throttles(seconds) => replied(429, Some(seconds)),
+            Mood::ThrottlesSilently => replied(429, None),
+            Mood::RefusesCredentials => replied(401, None),
+            Mood::RefusesEvents => replied(400, None),
+            Mood::Gone => replied(410, None),
+            Mood::Hangs => AttemptResult::Failed(FailureReason::Timeout, "no answer in time".to_owned()),
+        };
+        let attempt = Attempt { started_at: clock, latency: self.now - began, result };
+        let jitter = (self.requests * 7919 % 1000) as f64 / 1000.0;
+        let seen = Seen { attempt: &attempt, attempts_made: claim.attempts_made, since: claim.oldest(), jitter };
+        let judged = self.pace.saw(seen, claim.events().map(|(_, event)| event.id), self.now, clock);
+        if let Mood::Throttles(seconds) = mood {
+            let until = self.now + seconds * SECOND;
+            self.rest_until = Some(self.rest_until.map_or(until, |known| known.max(until)));
+            self.restarting = true;
+        }
+        for sequence in claim.events().map(|(sequence, _)| sequence) {
+            match &judged.outcome {
+                Outcome::Delivered => self.delivered.push(sequence),
+                Outcome::Dead(_) => self.dead.push(sequence),
+                Outcome::Retry(at) => {
+                    let at = self.now + until_then(*at, clock);
+                    self.due.push(Reverse((at, sequence, judged.attempts)));
                 }
             }
         }
-        pace.wake(at(now));
-        let concurrency = match breaker.permission(at(now)) {
-            Permission::Free => CONCURRENCY,
-            Permission::Probe => 1,
-            Permission::NotBefore(_) | Permission::NotBeforeResumed => 0,
-        };
-        let room = pace.room(at(now), under_way.len(), concurrency);
-        let Room::Attempts(room) = room else {
-            now += 1;
-            continue;
-        };
-        for _ in 0..room {
-            let Some(Reverse((_, made))) = due.pop_if_due(now) else { break };
-            requests += 1;
-            pace.begun(at(now));
-            under_way.push(Reverse((now + LATENCY.as_millis() as u64, limiter(now).err(), made)));
+    }
+
+    /// Until nothing is left. Each step begins something, ends something, or goes on to a later time.
+    fn run(&mut self) {
+        let mut idle_steps = 0;
+        let longest = self.start + 3000 * HOUR;
+        while !(self.due.is_empty() && self.under_way.is_empty() && self.pace.gathering.is_empty()) {
+            assert!(self.now < longest, "something starves: {:?}", self.pace);
+            idle_steps += 1;
+            assert!(idle_steps < 10, "it goes round without getting on: {:?}", self.pace);
+            if let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let ended = entry.remove();
+                self.end(ended);
+                idle_steps = 0;
+                continue;
+            }
+            let decision = self.pace.next(self.now, self.under_way.len());
+            assert_eq!(decision, self.pace.next(self.now, self.under_way.len()), "asked twice");
+            let next_due = self.due.peek().map(|Reverse((at, ..))| *at);
+            let sleep_until = match decision {
+                Decision::Claim(at_most) => {
+                    let claims = self.claim(at_most);
+                    if !claims.is_empty() {
+                        claims.into_iter().for_each(|claim| self.begin(claim));
+                        idle_steps = 0;
+                        continue;
+                    }
+                    next_due
+                }
+                Decision::Gather { room, until } => {
+                    assert!(room > 0 && until.is_none_or(|until| until > self.now));
+                    let claims = self.claim(room);
+                    if !claims.is_empty() {
+                        self.pace.gather(claims, self.now);
+                        idle_steps = 0;
+                        continue;
+                    }
+                    next_due.into_iter().chain(until).min()
+                }
+                Decision::SendBatch => {
+                    let mut claims = self.pace.take_batch();
+                    let mut leader = claims.remove(0);
+                    let member = |claim: Claim| Member { sequence: claim.sequence, event: claim.event, route: None, since: claim.since };
+                    leader.batch = Some(claims.into_iter().map(member).collect());
+                    self.begin(leader);
+                    idle_steps = 0;
+                    continue;
+                }
+                Decision::GiveBack => {
+                    let given = self.pace.take_all();
+                    assert!(!given.is_empty() && self.limits.expires);
+                    self.due.extend(given.into_iter().map(|claim| Reverse((self.now, claim.sequence, claim.attempts_made))));
+                    continue;
+                }
+                Decision::WaitUntil(until) => {
+                    assert!(until > self.now, "a wait that is over");
+                    Some(until)
+                }
+                Decision::AllUnderWay => {
+                    assert!(!self.under_way.is_empty(), "it waits for an end, and nothing is under way");
+                    None
+                }
+                Decision::Paused { .. } if self.under_way.is_empty() => {
+                    // Somebody resumes it, an hour later.
+                    self.now += HOUR;
+                    self.pace.adopt(Standing::default(), self.now, self.clock());
+                    (self.rest_until, self.restarting) = (None, false);
+                    idle_steps = 0;
+                    continue;
+                }
+                Decision::Paused { .. } => None,
+            };
+            let next_end = self.under_way.keys().next().map(|(at, _)| *at);
+            let next = sleep_until.into_iter().chain(next_end).min().expect("it sleeps for ever, and something is left");
+            if next > self.now {
+                idle_steps = 0;
+            }
+            self.now = self.now.max(next);
         }
-        now += 1;
-    }
-    Seen { requests, dead, seconds: now / 1000 }
-}
-
-trait PopIfDue<T> {
-    fn pop_if_due(&mut self, now: u64) -> Option<T>;
-}
-
-impl PopIfDue<Reverse<(u64, u32)>> for BinaryHeap<Reverse<(u64, u32)>> {
-    fn pop_if_due(&mut self, now: u64) -> Option<Reverse<(u64, u32)>> {
-        self.peek().is_some_and(|Reverse((at, _))| *at <= now).then(|| self.pop()).flatten()
     }
 }
 
-impl PopIfDue<UnderWay> for BinaryHeap<UnderWay> {
-    fn pop_if_due(&mut self, now: u64) -> Option<UnderWay> {
-        self.peek().is_some_and(|Reverse((at, ..))| *at <= now).then(|| self.pop()).flatten()
+fn claim(sequence: i64, attempts_made: u32, now: Timestamp) -> Claim {
+    let id = EventId::from_bytes(u128::try_from(sequence).unwrap().to_be_bytes());
+    let event = Event::new(id, now, String::new(), String::new(), Bytes::new());
+    Claim {
+        sequence,
+        event: Arc::new(event),
+        destination: DestinationKey(0),
+        route: None,
+        order: None,
+        attempts_made,
+        since: now,
+        requeued: false,
+        batch: None,
     }
 }
 
-#[test]
-fn a_limiter_of_one_a_second_gets_little_more_than_one_request_an_event() {
-    let once: [(&str, Limiter); 4] = [
-        ("fixed window, Retry-After: 1", fixed_window(1, 1000, f64::ceil)),
-        ("sliding window", sliding_window(1, 1000)),
-        ("token bucket", bucket(1000, 1, true)),
-        ("token bucket with a burst", bucket(1000, 10, true)),
+fn limits() -> Limits {
+    let (circuit, retry) = (Circuit::default(), Retry::default());
+    Limits { concurrency: 4, rate: None, circuit, retry, batch: None, expires: false }
+}
+
+fn rate(count: u32, per: Duration, burst: u32) -> Option<RateLimit> {
+    Some(RateLimit { count: NonZeroU32::new(count).unwrap(), per, burst: NonZeroU32::new(burst).unwrap() })
+}
+
+/// What happens to one lane.
+#[derive(Debug)]
+struct Story {
+    limits: Limits,
+    moods: Vec<(Duration, Mood)>,
+    latencies: Vec<Duration>,
+    arrivals: Vec<Duration>,
+}
+
+fn story() -> impl Strategy<Value = Story> {
+    let mood = prop_oneof![
+        3 => Just(Mood::Well),
+        2 => Just(Mood::Down),
+        3 => (0u32..90).prop_map(Mood::Throttles),
+        1 => Just(Mood::ThrottlesSilently),
+        1 => Just(Mood::RefusesCredentials),
+        1 => Just(Mood::RefusesEvents),
+        1 => Just(Mood::Gone),
+        1 => Just(Mood::Hangs),
     ];
-    for (name, mut limiter) in once {
-        let seen = deliver(120, &Retry::default(), &mut limiter);
-        println!("{name}: {seen:?}");
-        assert!(seen.requests <= 170 && seen.seconds <= 150 && seen.dead == 0, "{name}: {seen:?}");
-    }
-}
-
-#[test]
-fn other_limiters() {
-    let first = Duration::from_secs(1);
-    let quick = Retry { first, ..Retry::default() };
-    let all: [(&str, Limiter, Retry, usize); 6] = [
-        ("60 a minute, fixed", fixed_window(60, 60_000, f64::ceil), Retry::default(), 500),
-        ("60 a minute, sliding", sliding_window(60, 60_000), Retry::default(), 500),
-        ("100 a second", fixed_window(100, 1000, f64::ceil), Retry::default(), 5000),
-        ("a wait that is rounded down to 0", fixed_window(1, 1000, f64::floor), quick.clone(), 120),
-        ("no wait named", bucket(1000, 1, false), quick.clone(), 60),
-        ("no wait named, 10 a second", bucket(100, 1, false), quick, 500),
+    let seconds = |up_to: u64| (0..up_to).prop_map(Duration::from_secs);
+    let rate = prop_oneof![
+        Just(None),
+        (1u32..20, prop_oneof![Just(SECOND), Just(60 * SECOND), Just(HOUR)], 1u32..5)
+            .prop_map(|(count, per, burst)| rate(count, per, burst))
     ];
-    for (name, mut limiter, policy, events) in all {
-        let seen = deliver(events, &policy, &mut limiter);
-        println!("{name}: {seen:?}");
-        assert!(seen.requests <= events * 2 && seen.dead == 0, "{name}: {seen:?}");
+    let batch = prop_oneof![
+        2 => Just(None),
+        1 => (1usize..6, 1u64..30).prop_map(|(max, every)| Some(Batch { max, every: Duration::from_secs(every), body: None }))
+    ];
+    let circuit = (1u32..6, 0u32..6, 1u64..120).prop_map(|(failures, refusals, cooldown)| Circuit {
+        failures,
+        refusals,
+        cooldown: Duration::from_secs(cooldown),
+    });
+    let retry = (1u32..20, 1u64..30).prop_map(|(attempts, first)| Retry {
+        attempts,
+        first: Duration::from_secs(first),
+        max: 100 * SECOND,
+        ..Retry::default()
+    });
+    let limits = (1usize..6, rate, batch, circuit, retry, any::<bool>())
+        .prop_map(|(concurrency, rate, batch, circuit, retry, expires)| Limits { concurrency, rate, circuit, retry, batch, expires });
+    let moods = proptest::collection::vec((seconds(10_000), mood), 0..12).prop_map(|mut moods| {
+        moods.sort_by_key(|(from, _)| *from);
+        // It is well in the end, or nothing could be said of starving.
+        moods.push((Duration::from_secs(10_000), Mood::Well));
+        moods
+    });
+    let latencies = proptest::collection::vec((1u64..8000).prop_map(Duration::from_millis), 1..8);
+    let arrivals = proptest::collection::vec(seconds(10_000), 1..120);
+    (limits, moods, latencies, arrivals).prop_map(|(limits, moods, latencies, arrivals)| Story { limits, moods, latencies, arrivals })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Never above the rate or the concurrency, one probe at a time, no attempt during a rest, one attempt after it, no step that gets
+    /// nowhere, and everything ends, once.
+    #[test]
+    fn whatever_a_destination_does(story in story()) {
+        let Story { limits, moods, latencies, arrivals } = story;
+        let mut lane = Lane::new(limits, moods, latencies);
+        for (sequence, at) in arrivals.iter().enumerate() {
+            lane.due.push(Reverse((lane.start + *at, i64::try_from(sequence).unwrap(), 0)));
+        }
+        lane.run();
+        let mut ended: Vec<i64> = lane.delivered.iter().chain(&lane.dead).copied().collect();
+        ended.sort_unstable();
+        prop_assert_eq!(ended, (0..i64::try_from(arrivals.len()).unwrap()).collect::<Vec<_>>());
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(3600);
-
-#[test]
-fn a_destination_that_asks_for_no_rest_is_not_paced() {
-    let (mut pace, now) = (Pace::default(), Instant::now());
-    for number in 0..100 {
-        assert_eq!(pace.room(now, number, 200), Room::Attempts(200 - number));
-        pace.begun(now);
-    }
-    pace.ended(true, now);
-    assert_eq!(pace.room(now, 99, 200), Room::Attempts(101));
+/// One event every ten minutes.
+fn over_days(limits: Limits, moods: Vec<(Duration, Mood)>, days: u32) -> Lane {
+    let mut lane = Lane::new(limits, moods, vec![SECOND / 5]);
+    let events = days * 24 * 6;
+    lane.due.extend((0..events).map(|number| Reverse((lane.start + number * 600 * SECOND, i64::from(number), 0))));
+    lane.run();
+    lane
 }
 
 #[test]
-fn after_a_rest_one_goes_first_and_each_that_is_taken_lets_one_more_go_at_a_time() {
-    let (mut pace, start) = (Pace::default(), Instant::now());
-    pace.begun(start);
-    pace.rest(start + SECOND, LONGEST, start);
-    // Those that were under way say the same, and the longest wait counts.
-    pace.rest(start + 2 * SECOND, LONGEST, start);
-    pace.rest(start + SECOND, LONGEST, start);
-    assert_eq!(pace.room(start + SECOND, 3, 16), Room::NotBefore(start + 2 * SECOND));
-    assert_eq!((pace.wake(start + SECOND), pace.rests_until()), (false, Some(start + 2 * SECOND)));
-    let now = start + 2 * SECOND;
-    assert!(pace.wake(now) && !pace.wake(now));
-    assert_eq!(pace.room(now, 3, 16), Room::Attempts(0), "what was under way ends first");
-    assert_eq!(pace.room(now, 0, 16), Room::Attempts(1));
+fn a_week_with_a_nights_outage_costs_no_event_and_few_probes() {
+    let moods = vec![(Duration::ZERO, Mood::Well), (50 * HOUR, Mood::Down), (58 * HOUR, Mood::Well)];
+    let lane = over_days(limits(), moods, 7);
+    assert_eq!((lane.delivered.len(), lane.dead.len()), (7 * 24 * 6, 0));
+    let during = lane.begun.iter().filter(|at| (50 * HOUR..58 * HOUR).contains(&(**at - lane.start))).count();
+    assert!(during <= 8 * 120 + 10, "{during} requests in eight hours, with a cooldown of 30 s");
+}
+
+#[test]
+fn a_wrong_token_for_two_days_costs_no_event() {
+    let moods = vec![(Duration::ZERO, Mood::RefusesCredentials), (48 * HOUR, Mood::Well)];
+    let lane = over_days(limits(), moods, 4);
+    assert_eq!((lane.delivered.len(), lane.dead.len()), (4 * 24 * 6, 0));
+}
+
+#[test]
+fn a_rate_holds_over_days_also_right_after_a_pause() {
+    let limits = Limits { rate: rate(2, HOUR, 1), ..limits() };
+    let lane = over_days(limits, Vec::new(), 3);
+    assert_eq!(lane.delivered.len(), 3 * 24 * 6);
+    assert!(lane.begun.windows(2).all(|pair| pair[1] - pair[0] >= HOUR / 2), "evenly spaced");
+    // Two that come at once after a quiet day are spaced too.
+    let mut lane = Lane::new(Limits { rate: rate(2, HOUR, 1), ..self::limits() }, Vec::new(), vec![SECOND]);
+    lane.due.extend([1, 2].map(|sequence| Reverse((lane.start + 24 * HOUR, sequence, 0))));
+    lane.pace.next(lane.start, 0);
+    lane.run();
+    assert_eq!(lane.begun[1] - lane.begun[0], HOUR / 2);
+}
+
+#[test]
+fn a_limiter_over_a_day_is_sent_to_at_its_pace() {
+    // Ten seconds of every minute it throttles, for a day.
+    let mut moods = Vec::new();
+    for minute in 0..24 * 60 {
+        moods.push((minute * 60 * SECOND, Mood::Well));
+        moods.push((minute * 60 * SECOND + 50 * SECOND, Mood::Throttles(10)));
+    }
+    let mut lane = Lane::new(limits(), moods, vec![SECOND / 5]);
+    lane.due.extend((0..20_000).map(|number| Reverse((lane.start + u32::try_from(number).unwrap() * 4 * SECOND, number, 0))));
+    lane.run();
+    assert_eq!((lane.delivered.len(), lane.dead.len()), (20_000, 0));
+    assert!(lane.requests < 22_000, "{}", lane.requests);
+}
+
+#[test]
+fn what_gathers_goes_back_where_it_may_expire_and_nothing_may_be_sent() {
+    let batch = Some(Batch { max: 3, every: 5 * SECOND, body: None });
+    let mut pace = Pace::new(Limits { batch, expires: true, ..limits() }, Instant::now());
+    let (now, clock) = (Instant::now(), Timestamp::now());
+    assert_eq!(pace.next(now, 0), Decision::Gather { room: 3, until: None });
+    pace.gather(vec![claim(1, 0, clock)], now);
+    assert_eq!(pace.next(now, 0), Decision::Gather { room: 2, until: Some(now + 5 * SECOND) });
+    pace.adopt(Standing { circuit: CircuitState::Paused, hold_until: None }, now, clock);
+    assert_eq!(pace.next(now, 0), Decision::GiveBack);
+    assert_eq!(pace.take_all().len(), 1);
+    assert_eq!(pace.next(now, 0), Decision::Paused { rest_until: None });
+}
+
+#[test]
+fn a_batch_that_could_not_be_written_is_tried_again_a_little_later() {
+    let (now, clock) = (Instant::now(), Timestamp::now());
+    let mut pace = Pace::new(Limits { batch: Some(Batch { max: 1, every: SECOND, body: None }), ..limits() }, now);
+    pace.gather(vec![claim(1, 0, clock)], now);
+    assert_eq!(pace.next(now, 0), Decision::SendBatch);
+    let claims = pace.take_batch();
+    pace.put_back(claims, now);
+    assert_eq!(pace.next(now, 0), Decision::WaitUntil(now + BATCH_FAILURE_PAUSE));
+    assert_eq!(pace.next(now + BATCH_FAILURE_PAUSE, 0), Decision::SendBatch);
+}
+
+#[test]
+fn new_settings_keep_a_rate_limit_that_stays_and_give_back_what_no_longer_gathers() {
+    let (now, clock) = (Instant::now(), Timestamp::now());
+    let batch = Some(Batch { max: 2, every: SECOND, body: None });
+    let slow = Limits { rate: rate(1, HOUR, 1), ..limits() };
+    let mut pace = Pace::new(Limits { batch: batch.clone(), ..slow.clone() }, now);
     pace.begun(now);
-    assert_eq!(pace.room(now, 1, 16), Room::Attempts(0));
-    pace.ended(false, now);
-    assert_eq!(pace.room(now, 0, 16), Room::Attempts(1), "no answer is no reason to send more");
-    for width in 2..=16 {
-        pace.begun(now);
-        pace.ended(true, now);
-        assert_eq!(pace.room(now, 0, 16), Room::Attempts(width));
-    }
-    pace.ended(true, now);
-    assert_eq!(pace.room(now, 0, 16), Room::Attempts(16), "concurrency holds");
+    assert!(pace.configure(Limits { batch, ..slow.clone() }, now).is_empty());
+    pace.gather(vec![claim(1, 0, clock), claim(2, 0, clock)], now);
+    assert_eq!(pace.next(now, 0), Decision::WaitUntil(now + HOUR), "the same limit goes on");
+    assert_eq!(pace.configure(slow, now).len(), 2);
+    assert_eq!(pace.next(now, 0), Decision::WaitUntil(now + HOUR));
+    assert!(pace.configure(limits(), now).is_empty());
+    assert_eq!(pace.next(now, 1), Decision::Claim(3));
 }
 
 #[test]
-fn what_was_taken_between_two_rests_spaces_what_follows() {
-    let (mut pace, start) = (Pace::default(), Instant::now());
-    pace.rest(start, LONGEST, start);
-    for _ in 0..4 {
-        pace.begun(start);
-        pace.ended(true, start);
-    }
-    pace.rest(start + 2 * SECOND, LONGEST, start + SECOND);
-    let now = start + 2 * SECOND;
-    pace.wake(now);
-    pace.begun(now);
-    assert_eq!(pace.room(now, 0, 16), Room::NotBefore(now + SECOND / 2), "four in two seconds");
-    pace.ended(true, now);
-    let Room::NotBefore(next) = pace.room(now, 0, 16) else { panic!() };
-    assert!(next < now + SECOND / 2, "and a little less with each that is taken");
-    assert_eq!(pace.room(next, 0, 16), Room::Attempts(1));
-    assert_eq!(pace.room(now + KEPT + SECOND, 0, 16), Room::Attempts(16), "long after the last rest it is forgotten");
-}
-
-#[test]
-fn time_without_anything_to_send_is_no_measure() {
-    let (mut pace, start) = (Pace::default(), Instant::now());
-    pace.rest(start, LONGEST, start);
-    pace.begun(start);
-    pace.ended(true, start);
-    let later = start + 300 * SECOND;
-    for _ in 0..2 {
-        pace.begun(later);
-        pace.ended(true, later);
-    }
-    pace.rest(later + SECOND, LONGEST, later);
-    pace.begun(later + SECOND);
-    assert_eq!(pace.room(later + SECOND, 0, 16), Room::NotBefore(later + SECOND + SECOND / 2));
-}
-
-#[test]
-fn a_destination_that_takes_nothing_is_asked_less_and_less_often() {
-    let (mut pace, mut now) = (Pace::default(), Instant::now());
-    let mut waits = Vec::new();
-    for _ in 0..20 {
-        pace.begun(now);
-        pace.rest(now + SECOND, LONGEST, now);
-        pace.ended(false, now);
-        let until = pace.rests_until().unwrap();
-        waits.push(until.duration_since(now).as_secs());
-        now = until;
-        pace.wake(now);
-    }
-    assert_eq!(waits, [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60]);
-    pace.begun(now);
-    pace.ended(true, now);
-    pace.rest(now + SECOND, LONGEST, now);
-    assert_eq!(pace.rests_until(), Some(now + SECOND), "one that is taken ends that");
-}
-
-#[test]
-fn a_rest_that_was_kept_ends_with_one_attempt_too_and_one_ended_by_hand_at_once() {
-    let (mut pace, now) = (Pace::default(), Instant::now());
-    pace.adopt(Some(now + SECOND));
-    assert_eq!(pace.room(now, 0, 16), Room::NotBefore(now + SECOND));
-    pace.adopt(None);
-    assert_eq!(pace.room(now, 0, 16), Room::Attempts(1));
+fn a_rest_is_kept_where_it_has_grown_by_enough_and_shown_where_it_has_changed() {
+    let (now, clock) = (Instant::now(), Timestamp::now());
+    let mut pace = Pace::new(limits(), now);
+    let mut saw = |seconds: f64| {
+        let retry_after = Some(clock + Duration::from_secs_f64(seconds));
+        let result = AttemptResult::Replied { status: 429, retry_after, reply: Bytes::new(), shortcoming: None };
+        let attempt = Attempt { started_at: clock, latency: SECOND, result };
+        let judged = pace.saw(Seen { attempt: &attempt, attempts_made: 0, since: clock, jitter: 0.5 }, [], now, clock);
+        (judged.changed, judged.keep)
+    };
+    assert_eq!(saw(10.0), (true, true));
+    assert_eq!(saw(10.0), (false, false));
+    assert_eq!(saw(10.5), (true, false));
+    assert_eq!(saw(12.0), (true, true));
+    assert_eq!(pace.standing(now, clock).hold_until, Some(clock + 12 * SECOND));
+    assert_eq!(pace.next(now, 0), Decision::WaitUntil(now + 12 * SECOND));
+    assert!(pace.rests());
+    assert_eq!(pace.next(now + 12 * SECOND, 0), Decision::Claim(1));
+    assert!(!pace.rests());
 }

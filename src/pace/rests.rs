@@ -38,7 +38,7 @@ pub enum Room {
 
 /// The pace of one destination.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct Rests {
     rest_until: Option<Instant>,
     phase: Phase,
     /// Between the beginnings of two attempts; `None`: not spaced.
@@ -80,7 +80,7 @@ struct Cycle {
     last_ended: Instant,
 }
 
-impl Pace {
+impl Rests {
     /// The destination asked for rest until then. Of several wishes the longest counts. What is added to them where nothing is
     /// taken between them is at most the `longest` wait of its policy.
     pub fn rest(&mut self, until: Instant, longest: Duration, now: Instant) {
@@ -111,7 +111,7 @@ impl Pace {
         }
     }
 
-    /// Until when the destination rests, as far as [`Pace::wake`] has not ended it.
+    /// Until when the destination rests, as far as [`Rests::wake`] has not ended it.
     pub fn rests_until(&self) -> Option<Instant> {
         self.rest_until
     }

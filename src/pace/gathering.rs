@@ -11,7 +11,7 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// What gathers for one destination.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub struct Gathering {
     /// Batches that were formed before, and deliveries that go alone because others wait behind them.
     ready: VecDeque<Claim>,
     claims: Vec<Claim>,
@@ -21,8 +21,10 @@ pub(super) struct Gathering {
 
 /// When the next batch goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub enum Due {
+    /// At once.
     Now,
+    /// At this time, or when it is full.
     At(Instant),
     /// Nothing has gathered.
     Never,
@@ -81,6 +83,11 @@ impl Gathering {
         claims.append(&mut self.claims);
         self.claims = claims;
         self.since.get_or_insert(now);
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.claims.is_empty()
     }
 
     /// Takes everything.
