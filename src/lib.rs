@@ -4,7 +4,7 @@
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
-//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
+//! *Effects*: [`clock`], [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`announce`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -53,6 +53,7 @@ pub mod service_manager;
 pub mod traces;
 
 pub mod asker;
+pub mod clock;
 pub mod delivery;
 pub mod durations;
 pub mod event;

@@ -1,12 +1,12 @@
 //! One attempt: render the request, send it, and say what was seen.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use super::LaneSettings;
+use crate::clock;
 use crate::config::Shape;
 use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
 use crate::durations;
@@ -86,7 +86,7 @@ struct Rendered {
 
 /// Renders and sends. A panic is a failed attempt: it comes again, and if it is the event's fault, the event is dead in the end.
 pub(super) async fn watched(settings: LaneSettings, claim: Claim, traces: Traces, vitals: Arc<Vitals>) -> Attempted {
-    let (started_at, clock) = (Timestamp::now(), Instant::now());
+    let (started_at, clock) = (clock::wall(), clock::steady());
     let (rules, place, kept) = (Arc::clone(&settings.rules), settings.place, claim.clone());
     if let Some(attempted) = vitals.watch(Part::Attempt, "an attempt", attempt(settings, claim, traces)).await {
         return attempted;
@@ -131,7 +131,7 @@ async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attemp
                 Unmade::Withheld(reason) => AttemptResult::Withheld(reason),
                 Unmade::NotTogether(error) => AttemptResult::NotTogether(format!("the members go one by one: {error}")),
             };
-            Attempt { started_at: Timestamp::now(), latency: Duration::ZERO, result }
+            Attempt { started_at: clock::wall(), latency: Duration::ZERO, result }
         }
     };
     Attempted { claim, event, route, attempt, record, left_out }
@@ -145,7 +145,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
         return Err(Unmade::NotRendered(DAMAGED.to_owned()));
     }
     let LaneSettings { rules, destination, .. } = settings;
-    let (event, now) = (claim.event.for_a_while(), Timestamp::now());
+    let (event, now) = (claim.event.for_a_while(), clock::wall());
     if let Some(reason) = withhold::at_delivery(destination, &event, claim.since, now) {
         return Err(Unmade::Withheld(reason));
     }
@@ -158,7 +158,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
 
 fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Rendered, Unmade> {
     let LaneSettings { rules, place, destination, .. } = settings;
-    let now = Timestamp::now();
+    let now = clock::wall();
     let all = std::iter::once((claim.sequence, &claim.event, claim.route, claim.since));
     let all = all.chain(others.iter().map(|member| (member.sequence, &member.event, member.route, member.since)));
     let (mut sound, mut lost) = (Vec::new(), Vec::new());

@@ -3,9 +3,8 @@
 //! are known to nobody else.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::news::{Concluded, LaneNews};
 use crate::circuit::{CircuitState, OpenedBy, Standing};
+use crate::clock;
 use crate::delivery::{AttemptResult, Claim, DestinationKey, FailureReason, Outcome, Settlement};
 use crate::event::EventId;
 use crate::fault;
@@ -58,11 +58,11 @@ impl Lane {
         stop: CancellationToken,
     ) -> Self {
         let Observers { metrics, vitals, traces, news } = observers;
-        let pace = Pace::new(Limits::from(&*settings.borrow().destination), Instant::now());
+        let pace = Pace::new(Limits::from(&*settings.borrow().destination), clock::steady());
         let standing = store.standing(key);
         let mut lane = Self { key, store, metrics, vitals, traces, news, settings, standing, stop, pace, in_flight: JoinSet::new() };
         lane.take_standing();
-        let circuit = lane.pace.circuit(Instant::now(), Timestamp::now());
+        let circuit = lane.pace.circuit(clock::steady(), clock::wall());
         lane.news.started(&lane.settings.borrow().destination.name, circuit);
         lane
     }
@@ -72,7 +72,7 @@ impl Lane {
         while !self.stop.is_cancelled() {
             fault::point("lane");
             let rested = self.pace.rests();
-            let decision = self.pace.next(Instant::now(), self.in_flight.len());
+            let decision = self.pace.next(clock::steady(), self.in_flight.len());
             if rested && !self.pace.rests() {
                 self.show_standing();
             }
@@ -91,7 +91,7 @@ impl Lane {
                     continue;
                 }
             };
-            let sleep = until.unwrap_or_else(|| Instant::now() + SLEEP_MAX);
+            let sleep = until.unwrap_or_else(|| clock::steady() + SLEEP_MAX);
             tokio::select! {
                 biased;
                 Some(ended) = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
@@ -108,7 +108,7 @@ impl Lane {
                 },
                 Ok(()) = self.standing.changed() => {
                     self.take_standing();
-                    let circuit = self.pace.circuit(Instant::now(), Timestamp::now());
+                    let circuit = self.pace.circuit(clock::steady(), clock::wall());
                     self.news.set_by_hand(&self.settings.borrow().destination.name, circuit);
                     // Whoever resumes a destination wants to see whether it is back, and not whether an old connection is.
                     self.settings.borrow().sender.begin_anew();
@@ -129,24 +129,24 @@ impl Lane {
     /// Takes new settings.
     fn take_settings(&mut self) {
         let limits = Limits::from(&*self.settings.borrow_and_update().destination);
-        self.store.release(self.pace.configure(limits, Instant::now()));
+        self.store.release(self.pace.configure(limits, clock::steady()));
     }
 
     /// Takes over what the store kept, or what somebody has just set by hand.
     fn take_standing(&mut self) {
         let standing = *self.standing.borrow_and_update();
-        self.pace.adopt(standing, Instant::now(), Timestamp::now());
+        self.pace.adopt(standing, clock::steady(), clock::wall());
         self.show_standing();
     }
 
     fn show_standing(&self) {
-        let circuit = self.pace.circuit(Instant::now(), Timestamp::now());
+        let circuit = self.pace.circuit(clock::steady(), clock::wall());
         self.metrics.standing(circuit, self.pace.rests());
     }
 
     /// Lets the store keep how the destination stands.
     async fn note_standing(&self) {
-        let standing = self.pace.standing(Instant::now(), Timestamp::now());
+        let standing = self.pace.standing(clock::steady(), clock::wall());
         if let Err(error) = self.store.note_standing(self.key, standing).await {
             tracing::warn!(%error, "how a destination stands is not kept over a restart");
         }
@@ -155,7 +155,7 @@ impl Lane {
     /// Attempts what was claimed, or lets it gather.
     fn take(&mut self, claims: Vec<Claim>) {
         if self.pace.gathers() {
-            return self.pace.gather(claims, Instant::now());
+            return self.pace.gather(claims, clock::steady());
         }
         for claim in claims {
             self.begin(claim);
@@ -175,13 +175,13 @@ impl Lane {
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "a batch cannot be written down, so it is not sent yet");
-                self.pace.put_back(claims, Instant::now());
+                self.pace.put_back(claims, clock::steady());
             }
         }
     }
 
     fn begin(&mut self, claim: Claim) {
-        self.pace.begun(Instant::now());
+        self.pace.begun(clock::steady());
         let settings = self.settings.borrow().clone();
         self.in_flight.spawn(attempt::watched(settings, claim, self.traces.clone(), Arc::clone(&self.vitals)));
         self.metrics.begun();
@@ -221,7 +221,7 @@ impl Lane {
             }
         };
         let destination = Arc::clone(&self.settings.borrow().destination);
-        let (now, clock) = (Instant::now(), Timestamp::now());
+        let (now, clock) = (clock::steady(), clock::wall());
         let sent = claim.events().filter(|(sequence, _)| left_out.iter().all(|left| left.sequence != *sequence));
         let seen = Seen { attempt: &attempt, attempts_made: claim.attempts_made, since: claim.oldest(), jitter: rand::random() };
         let judged = self.pace.saw(seen, sent.map(|(_, event)| event.id), now, clock);

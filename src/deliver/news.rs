@@ -1,8 +1,7 @@
 //! What a lane notes for the relay's own events: that deliveries were given up, that its breaker has opened or closed.
 
-use jiff::Timestamp;
-
 use crate::circuit::{CircuitState, OpenedBy, Signal};
+use crate::clock;
 use crate::delivery::{FailureReason, Outcome, Settlement};
 use crate::event::{Event, EventSource};
 use crate::own_events::{CircuitWatch, Death, Opening, Reporter, Turn};
@@ -72,7 +71,7 @@ impl LaneNews {
             CircuitState::Closed | CircuitState::Paused => OpenedBy::Failures.label(),
         };
         if let Some(turn) = turn {
-            self.reporter.circuit(destination, turn, Opening { opened_by, reason: label(failure), status, at: Timestamp::now() });
+            self.reporter.circuit(destination, turn, Opening { opened_by, reason: label(failure), status, at: clock::wall() });
         }
     }
 }

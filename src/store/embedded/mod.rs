@@ -27,6 +27,7 @@ mod upkeep;
 mod window;
 mod write;
 
+use crate::clock;
 use crate::store::embedded::disk::errors;
 use crate::store::embedded::disk::files;
 use crate::store::embedded::read::due;
@@ -295,7 +296,7 @@ impl Embedded {
         let Some(queue) = self.shared.queue(destination) else { return std::future::pending().await };
         loop {
             let changed = queue.changed.notified();
-            let now = Timestamp::now().as_millisecond();
+            let now = clock::wall().as_millisecond();
             let mut held = Vec::new();
             let taken = queue.take(at_most, now, &mut held);
             if !held.is_empty() && self.shared.add_holds(held) {

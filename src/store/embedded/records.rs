@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::Embedded;
@@ -14,6 +13,7 @@ use super::read::histories;
 use super::read::listing::{deliveries, details, events, follow};
 use super::write::{redrive, release, standing};
 use crate::circuit::CircuitState;
+use crate::clock;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
@@ -117,7 +117,7 @@ impl Records for Embedded {
     fn histories(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, DestinationHistory)>, StoreError>> {
         async move {
             let mut histories = self.lookers.read("looking at the destinations", histories::histories).await?;
-            let now = Timestamp::now().as_millisecond();
+            let now = clock::wall().as_millisecond();
             for (key, history) in &mut histories {
                 history.ended_per_second = self.shared.queue(*key).and_then(|queue| queue.ended_per_second(now));
             }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 
 use crate::circuit::{CircuitState, OpenedBy, Standing};
+use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::store::DestinationFigures;
 
@@ -60,7 +61,7 @@ fn columns(circuit: CircuitState) -> (i64, Option<i64>) {
 /// it by hand; who did so before stays as long as the circuit stays what it is.
 pub fn set_standing(connection: &Connection, destination: DestinationKey, standing: Standing, by: Option<&str>) -> rusqlite::Result<()> {
     let (circuit, open_until) = columns(standing.circuit);
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     // On the right-hand sides, the columns are those from before the update. Open is open, whatever opened it.
     debug_assert_eq!((OPEN, OPEN_BY_REFUSALS), (1, 4), "the statement says so");
     connection

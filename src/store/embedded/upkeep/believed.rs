@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use crate::clock;
 use crate::store::embedded::rows::meta;
 
 /// Clocks that are kept in step never jump so far.
@@ -60,7 +61,7 @@ impl Believed {
         };
         let doubted: Option<i64> = meta::get(connection, meta::CLOCK_DOUBTED)?;
         let doubted = Duration::from_millis(doubted.and_then(|doubted| u64::try_from(doubted).ok()).unwrap_or(0));
-        let (time, now) = (time.unwrap_or(wall), Instant::now());
+        let (time, now) = (time.unwrap_or(wall), clock::steady());
         if kept.is_none() {
             meta::set(connection, meta::RETENTION_TIME, time)?;
         }

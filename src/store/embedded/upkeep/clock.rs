@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::delivery::state::{State, Transition};
 use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
@@ -37,10 +37,10 @@ struct Shift {
 impl Clock {
     /// Begins with the time of the last commit before this start, so that a clock that was set back meanwhile is noticed.
     pub fn open(connection: &Connection) -> rusqlite::Result<Self> {
-        let now = Timestamp::now().as_millisecond();
+        let now = clock::wall().as_millisecond();
         let last: Option<i64> =
             connection.query_row("SELECT max(at) FROM (SELECT at FROM dedupe_log ORDER BY sequence DESC LIMIT 1)", [], |row| row.get(0))?;
-        Ok(Self { seen: (last.unwrap_or(now).max(now), Instant::now()), shift: None })
+        Ok(Self { seen: (last.unwrap_or(now).max(now), clock::steady()), shift: None })
     }
 
     /// By how much the wall clock was set back since it was last seen.
@@ -55,8 +55,8 @@ impl Clock {
 
 /// Called by the writer between two commits.
 pub fn step(writer: &mut Writer) {
-    let now = Timestamp::now().as_millisecond();
-    if let Some(by) = writer.clock.set_back_by(now, Instant::now()) {
+    let now = clock::wall().as_millisecond();
+    if let Some(by) = writer.clock.set_back_by(now, clock::steady()) {
         tracing::warn!(by_s = by / 1000, "the clock was set back; what is to be tried again does not wait for the time to come again");
         writer.clock.shift = Some(Shift { by, after: (-1, -1) });
     }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::give_up::{self, GivenUp};
 use super::retention;
+use crate::clock;
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
 use crate::store::embedded::rows::plan;
@@ -67,7 +68,7 @@ struct Look {
 
 /// Looks at each destination that has an `expire`, once a [`PAUSE`].
 pub fn step(writer: &mut Writer) {
-    let rests = writer.expiry.next_step_at.is_some_and(|at| Instant::now() < at);
+    let rests = writer.expiry.next_step_at.is_some_and(|at| clock::steady() < at);
     if writer.expiry.destinations.is_empty() || rests {
         return;
     }
@@ -84,7 +85,7 @@ pub fn step(writer: &mut Writer) {
             Err(error) => writer.shared.note_failure("ending what has expired", &error),
         }
     }
-    writer.expiry.next_step_at = ended.then(|| Instant::now() + PAUSE);
+    writer.expiry.next_step_at = ended.then(|| clock::steady() + PAUSE);
 }
 
 /// Ends what is over of one destination. Gives where the next look begins, and whether there was no more.

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::believed::{Believed, News};
 use super::give_up::{self, GivenUp};
+use crate::clock;
 use crate::config::Retention;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
@@ -38,32 +38,32 @@ pub struct Sweep {
 impl Sweep {
     /// A sweep that waits for its settings.
     pub fn open(connection: &Connection) -> rusqlite::Result<Self> {
-        let believed = Believed::open(connection, Timestamp::now().as_millisecond())?;
-        Ok(Self { settings: None, believed, cursor: 0, next_step_at: Instant::now() })
+        let believed = Believed::open(connection, clock::wall().as_millisecond())?;
+        Ok(Self { settings: None, believed, cursor: 0, next_step_at: clock::steady() })
     }
 
     /// Takes new settings and begins a new pass.
     pub fn configure(&mut self, settings: Retention) {
         if self.settings != Some(settings) {
-            (self.settings, self.cursor, self.next_step_at) = (Some(settings), 0, Instant::now());
+            (self.settings, self.cursor, self.next_step_at) = (Some(settings), 0, clock::steady());
         }
     }
 
     /// Whether everything was looked at.
     pub fn rests(&self) -> bool {
-        self.settings.is_some() && Instant::now() < self.next_step_at
+        self.settings.is_some() && clock::steady() < self.next_step_at
     }
 }
 
 /// Looks at the next few events and deletes those whose time is over.
 pub fn step(writer: &mut Writer) {
     let Some(settings) = writer.retention.settings else { return };
-    if Instant::now() < writer.retention.next_step_at {
+    if clock::steady() < writer.retention.next_step_at {
         return;
     }
     if let Err(error) = sweep(writer, settings) {
         writer.shared.note_failure("deleting what is over its time", &error);
-        writer.retention.next_step_at = Instant::now() + PAUSE;
+        writer.retention.next_step_at = clock::steady() + PAUSE;
     }
 }
 
@@ -77,7 +77,7 @@ fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
     let candidates = candidates(writer, if excess_bytes > 0 { i64::MAX } else { ages.latest() })?;
     let Some(last) = candidates.last().map(|candidate| candidate.sequence) else {
         writer.retention.cursor = 0;
-        writer.retention.next_step_at = Instant::now() + PAUSE;
+        writer.retention.next_step_at = clock::steady() + PAUSE;
         return Ok(());
     };
     let mut given_up = GivenUp::new(&writer.shared, now);
@@ -129,8 +129,8 @@ fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
 
 /// The time to delete by, in Unix milliseconds.
 pub fn time(writer: &mut Writer) -> rusqlite::Result<i64> {
-    let steady = Instant::now();
-    let (time, news) = writer.retention.believed.look(Timestamp::now().as_millisecond(), steady);
+    let steady = clock::steady();
+    let (time, news) = writer.retention.believed.look(clock::wall().as_millisecond(), steady);
     match news {
         News::None => {}
         News::Ahead(by) => tracing::warn!(

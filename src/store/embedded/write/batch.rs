@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::writer::Writer;
+use crate::clock;
 use crate::delivery::state::{Refused, Transition};
 use crate::delivery::{AttemptResult, Claim, Member, Outcome, Settlement};
 use crate::store::embedded::rows::deliveries;
@@ -20,7 +20,7 @@ pub fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>
     claims.sort_by_key(|claim| claim.sequence);
     let Some((first, others)) = claims.split_first() else { return Ok(None) };
     let Some(queue) = writer.shared.queue(first.destination) else { return Ok(None) };
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     // Before the commit: the leader's row is due from then on, and a read may find it at once.
     let was_taken = queue.begin_batch(first.sequence);
     let written = write(&writer.connection, first, others, now);

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::line::Moves;
 use super::standing::Seen;
 use super::writer::Writer;
 use super::{batch, dedupe};
+use crate::clock;
 use crate::delivery::state::Transition;
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
 use crate::event::EventId;
@@ -49,7 +49,7 @@ pub struct Stored {
 
 /// Writes the batch.
 pub fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committed> {
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     let mut answers = Vec::with_capacity(batch.events.len());
     let mut stored: Vec<Stored> = Vec::with_capacity(batch.events.len());
     let mut keys: HashMap<DedupeKey, EventId> = HashMap::new();

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::writer::Writer;
 use crate::circuit::{CircuitState, Standing};
+use crate::clock;
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::store::embedded::rows::destinations;
 use crate::store::embedded::window::Queue;
@@ -25,7 +25,7 @@ pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
     let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
     transaction
         .prepare_cached("INSERT INTO rules (version, first_used_at) VALUES (?, ?) ON CONFLICT (version) DO NOTHING")?
-        .execute(params![names.version, Timestamp::now().as_millisecond()])?;
+        .execute(params![names.version, clock::wall().as_millisecond()])?;
     let rules = transaction.prepare_cached("SELECT key FROM rules WHERE version = ?")?.query_row([&names.version], |row| row.get(0))?;
     let routes = names.routes.iter().map(|name| key(&transaction, "routes", name).map(RouteKey)).collect::<rusqlite::Result<_>>()?;
     let destinations: Vec<DestinationKey> = names
@@ -53,7 +53,7 @@ pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
             .prepare_cached(
                 "UPDATE destinations SET active = ?1, removed_at = CASE WHEN ?1 THEN NULL WHEN active THEN ?2 ELSE removed_at END WHERE key = ?3",
             )?
-            .execute(params![active.contains(&queue.key), Timestamp::now().as_millisecond(), queue.key.0])?;
+            .execute(params![active.contains(&queue.key), clock::wall().as_millisecond(), queue.key.0])?;
         if names.hold {
             destinations::set_standing(&transaction, queue.key, PAUSED, Some(BY_HOLD))?;
         }

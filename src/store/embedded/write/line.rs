@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
+use crate::clock;
 use crate::delivery::state::Transition;
 use crate::delivery::{DestinationKey, OrderKey, Outcome, Planned, Settlement};
 use crate::store::embedded::Shared;
@@ -73,7 +73,7 @@ pub fn restore(connection: &Connection, queue: &Queue) -> rusqlite::Result<()> {
     write::unhold(connection, queue.key, queue.frontier())?;
     let mut under_way = lines::under_way(connection, queue.key)?;
     let held = lines::held(connection, queue.key)?;
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     for (order, held) in held {
         // Where nobody is under way, whom it waited for is gone or comes after it.
         let leaderless = under_way.remove(&order).is_none();

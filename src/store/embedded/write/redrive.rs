@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::writer::Writer;
+use crate::clock;
 use crate::delivery::state::{State, Transition};
 use crate::delivery::{DeliveryId, DestinationKey, OrderKey};
 use crate::store::embedded::Shared;
@@ -67,7 +68,7 @@ pub fn take_up(
     from: Timestamp,
     per_second: u32,
 ) -> rusqlite::Result<(BTreeMap<DestinationKey, u64>, Timestamp)> {
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     let mut counts: BTreeMap<DestinationKey, u64> = BTreeMap::new();
     let mut changed = Changed::default();
     let mut due = from;

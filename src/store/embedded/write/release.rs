@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::commit;
 use super::redrive::Entered;
 use super::writer::Writer;
+use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::delivery::state::Transition;
 use crate::event::{Event, EventId};
@@ -35,7 +35,7 @@ pub fn held(connection: &Connection, id: EventId) -> rusqlite::Result<Option<Hel
 
 /// Plans it; `false` where it is not in quarantine any more.
 pub fn release(writer: &mut Writer, id: EventId, release: &Release) -> rusqlite::Result<bool> {
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::wall().as_millisecond();
     let Some((sequence, event)) = find(&writer.connection, id)? else { return Ok(false) };
     let planned = &release.plan.deliveries;
     // Before the rows can be seen: a queue that is behind must not take its delivery for a fresh one.

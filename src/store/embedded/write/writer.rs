@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::commit::{self, Batch, Committed};
 use super::dedupe::Dedupe;
+use crate::clock::steady;
 use crate::delivery::Settlement;
 use crate::fault;
 use crate::store::embedded::Shared;
@@ -110,7 +111,7 @@ impl Gathered {
         match command {
             Command::Append(event, reply, _permit) => self.appends.push((*event, reply)),
             Command::SettlementsWait => {
-                settlements_since.get_or_insert_with(Instant::now);
+                settlements_since.get_or_insert_with(steady);
             }
             Command::Flush(reply) => self.flushes.push(reply),
             Command::Task(task) => self.task = Some(task),
@@ -179,11 +180,11 @@ impl Writer {
     /// Waits for something to write, then takes all that is there.
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
-        let tick = Instant::now() + IDLE_TICK;
+        let tick = steady() + IDLE_TICK;
         let idle_until = self.leftovers.next_step_at().map_or(tick, |due| tick.min(due));
         while !gathered.is_urgent() && !self.closing {
             let until = self.settlements_since.map_or(idle_until, |since| since + SETTLE_WINDOW);
-            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.commands.recv_timeout(until.saturating_duration_since(steady())) {
                 Ok(command) => gathered.take(command, &mut self.settlements_since),
                 Err(RecvTimeoutError::Timeout) => return gathered,
                 Err(RecvTimeoutError::Disconnected) => self.closing = true,
@@ -235,7 +236,7 @@ impl Writer {
             std::thread::sleep(FAILURE_PAUSE);
             return;
         }
-        let started = Instant::now();
+        let started = steady();
         let (events, replies): (Vec<_>, Vec<_>) = gathered.appends.into_iter().unzip();
         match commit::write(self, Batch { events, settlements: &settlements, holds: &holds }) {
             Ok(Committed { answers, stored, moves }) => {
@@ -255,7 +256,7 @@ impl Writer {
             }
             Err(error) => {
                 let refusal = self.shared.commit_failed(&error);
-                self.settlements_since = (!settlements.is_empty() || !holds.is_empty()).then(Instant::now);
+                self.settlements_since = (!settlements.is_empty() || !holds.is_empty()).then(steady);
                 self.unwritten = settlements;
                 self.unwritten_holds = holds;
                 for reply in replies {
@@ -275,7 +276,7 @@ impl Writer {
         if self.closing || !matches!(self.shared.health(), Health::CannotWrite(_)) {
             return;
         }
-        let started = Instant::now();
+        let started = steady();
         match commit::rewrite_header(&self.connection) {
             Ok(()) => self.shared.commit_succeeded(started.elapsed()),
             Err(error) => {

@@ -9,6 +9,7 @@ pub mod events;
 pub mod follow;
 mod shown;
 
+use crate::clock;
 use crate::store::embedded::rows::destinations;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -297,10 +298,10 @@ struct Patience {
 
 impl Patience {
     fn new() -> Self {
-        Self { until: Instant::now() + LOOK_TIME_MAX, used: false }
+        Self { until: clock::steady() + LOOK_TIME_MAX, used: false }
     }
 
     fn is_over(&mut self) -> bool {
-        std::mem::replace(&mut self.used, true) && Instant::now() >= self.until
+        std::mem::replace(&mut self.used, true) && clock::steady() >= self.until
     }
 }

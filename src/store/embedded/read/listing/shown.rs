@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{DeliveryRow, Destination, Names, delivery_id, status, time};
 use crate::circuit::{CircuitState, Standing};
+use crate::clock;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::EventId;
@@ -35,7 +36,7 @@ pub(super) fn shown(
     };
     let in_line = row.is_some_and(|row| row.state == State::Held);
     let (next_attempt_at, waits_for) = match status {
-        DeliveryStatus::Retrying | DeliveryStatus::Waiting => next(Timestamp::now(), due_at.map(time), in_line, destination.standing),
+        DeliveryStatus::Retrying | DeliveryStatus::Waiting => next(clock::wall(), due_at.map(time), in_line, destination.standing),
         DeliveryStatus::Delivered | DeliveryStatus::Dead | DeliveryStatus::Parked => (None, None),
     };
     Ok(Delivery {
