@@ -257,6 +257,13 @@ fn decode(decoder: &mut Decoder<'_>, key: Option<&Key>, own: Option<&Node>, defa
         decoder.report.error(node.span.clone(), message).hint(hint);
         return None;
     }
+    if let (Some(expire), Some(node)) = (destination.expire, expire_node)
+        && expire <= destination.retry.first
+    {
+        let message = "a delivery that fails once may expire before its first retry";
+        let hint = format!("`retry.first` is {}: give `expire` more than that", shown_duration(destination.retry.first));
+        decoder.report.warning(node.span.clone(), message).hint(hint);
+    }
     match batch_node.filter(|_| destination.batch.is_some()) {
         Some(node) if !batch::fits(decoder, node.span.clone(), &destination) => None,
         _ => Some(destination),

@@ -92,6 +92,11 @@ fn elements(decoder: &mut Decoder<'_>, node: &Arc<Node>) -> Option<Selection> {
             let text = decoder.interpolated(node, &scalar.text)?;
             decoder.selection_from(node, &text)
         }
+        Content::Scalar(scalar) if scalar.kind == Kind::String && !scalar.text.contains("{{") => {
+            // Says what is missing: the `$` before it.
+            let text = decoder.interpolated(node, &scalar.text)?;
+            decoder.selection_from(node, &text)
+        }
         _ => {
             decoder.report.error(node.span.clone(), format!("`$each` is a path, and this is {}", node.noun())).hint(EXAMPLE);
             None

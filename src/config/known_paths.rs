@@ -10,6 +10,7 @@ use crate::transform::{ReadPath, Selection};
 use super::decode::{Accounts, Decoder};
 use super::finding::quoted;
 use super::kinds::{Kinds, covers};
+use super::lookalikes::fact;
 use super::report::Draft;
 use super::text::Text;
 use super::yaml::{Content, Node};
@@ -38,7 +39,15 @@ impl Decoder<'_> {
     /// The same for a path `$...`, or `@...` inside of `$each`.
     pub(super) fn warn_of_selection(&mut self, node: &Node, text: &Text, selection: &Selection) {
         let paths = selection.paths_from(self.element.as_deref());
-        let paths = if self.scope.of_batch { Vec::new() } else { paths };
+        let mut paths = if self.scope.of_batch { Vec::new() } else { paths };
+        // `$.event.id` looks for the relay's facts in the payload.
+        let is_fact = |used: &UsedPath| used.root == PathRoot::Payload && fact(&used.names().join("."));
+        for used in paths.extract_if(.., |used| is_fact(used)).take(WARNINGS_MAX) {
+            let range = text.offset_in_scalar(used.span.start)..text.offset_in_scalar(used.span.end);
+            let name = used.names().join(".");
+            self.warning_in(node, range, format!("`$.{name}` looks into the payload, and `{name}` is a fact of the relay's"))
+                .hint(format!("write `\"{{{{ {name} }}}}\"`"));
+        }
         self.warn_of_paths(node, text, &paths, selection.surprises(), &Kinds::of_both());
         if !self.scope.of_batch {
             self.warn_of_surprises(node, text, selection.dead_ends(&shape_at));
@@ -61,8 +70,10 @@ impl Decoder<'_> {
             }
         }
         for (used, list, name) in paths.iter().filter_map(list_without_index).take(WARNINGS_MAX) {
+            let is_around = self.element.as_ref().is_some_and(|element| names_of(element).join(".") == list) && self.scope.in_each;
             let finding = self.warn_of_list(node, in_scalar(&used.span), &list, name);
             finding.hint(match name {
+                _ if is_around => format!("write `@.{name}` for that of the element"),
                 "length" | "size" | "count" => format!("write `length({list})`, as in `length({list}) > 0`"),
                 _ => format!("write `{list}[0].{name}` for the first, `{list}[?@.{name} == ...]` to test each of them"),
             });

@@ -18,6 +18,53 @@ const VARIABLE_BYTES_MIN: usize = 4;
 /// How a text is written that only looks like a path.
 const AS_TEXT: &str = "if this text is meant, write";
 
+/// What other languages write behind a path to go on calculating.
+const OPERATORS: [&str; 12] = ["||", "|", "??", "?.", "?", "&&", "+", "==", "!=", "/", "<", ">"];
+
+/// An operator in what should be a path of a body, and nothing else.
+pub(super) struct BeyondPath {
+    /// Bytes of the path as it is written.
+    pub span: Range<usize>,
+    pub message: String,
+    pub hint: String,
+}
+
+/// The operator behind a path of a body, `$.data.emails | first`, and how that is said here. `None` if there is none outside of
+/// brackets and quotes.
+pub(super) fn beyond_path(path: &str) -> Option<BeyondPath> {
+    let (mut depth, mut quote) = (0_usize, None);
+    let at = path.char_indices().find_map(|(at, letter)| {
+        match (quote, letter) {
+            (Some(open), _) if letter == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, '[' | '(') => depth += 1,
+            (None, ']' | ')') => depth = depth.saturating_sub(1),
+            (None, _) if depth == 0 && OPERATORS.iter().any(|operator| path.get(at..).is_some_and(|rest| rest.starts_with(operator))) => {
+                return Some(at);
+            }
+            _ => {}
+        }
+        None
+    })?;
+    let (head, rest) = path.split_at(at);
+    let operator = OPERATORS.iter().find(|operator| rest.starts_with(**operator))?;
+    let behind = rest.get(operator.len()..)?.trim();
+    let head = head.trim_end();
+    let value = names(head.trim_start_matches(['$', '@']).trim_start_matches('.')).unwrap_or_else(|| "data.NAME".to_owned());
+    let hint = match *operator {
+        // jq goes on with a path behind its pipe.
+        "|" if behind.starts_with(['.', '[']) => format!("write `{head}{}`", behind.replacen(".[", "[", 1)),
+        "|" => format!("write `'{{{{ {value} | {behind} }}}}'`; a number or a list keeps its type as `{{ $value: '{{{{ ... }}}}' }}`"),
+        "||" | "??" | "/" => format!("write `'{{{{ {value} | default(\"...\", true) }}}}'`"),
+        "?." => format!("write `{head}.{behind}`: where a name is missing, a path gives null"),
+        "+" => format!("write `'{{{{ {value} ~ \"...\" }}}}'`"),
+        _ => format!("write `{{ $value: '{{{{ {value} {} }}}}' }}`", rest.trim()),
+    };
+    let message = format!("`{operator}` has no meaning in a body's path: `$` selects, and a template calculates");
+    Some(BeyondPath { span: at..at + operator.len(), message, hint })
+}
+
 /// A part of a text that looks like something else.
 struct Lookalike {
     /// Bytes of the scalar's parsed string.
@@ -42,6 +89,12 @@ impl Decoder<'_> {
             let hint = simple.map_or_else(|| "{{ payload | tojson }}".to_owned(), |path| format!("{{{{ {path} }}}}"));
             let message = format!("{} is sent as it stands: a header's value is a text or a template", quoted(text));
             self.report.warning(node.span.clone(), message).hint(format!("write `{hint}`"));
+        }
+        // Base64 has no colon.
+        if path.strip_prefix("Basic ").is_some_and(|credentials| credentials.contains(':')) {
+            self.report
+                .warning(node.span.clone(), "`Basic` is followed by Base64, and this is a username and a password as they are")
+                .hint("write `auth: { basic: { username: ..., password: ... } }` in place of the header");
         }
     }
 
@@ -91,7 +144,11 @@ fn whole(text: &str) -> Option<(&'static str, String)> {
     if fact(text) {
         return Some(("the relay's facts stand in templates", format!("write `\"{{{{ {text} }}}}\"`")));
     }
-    let path = text.strip_prefix("payload.").unwrap_or(text);
+    if text == "payload" {
+        return Some(("the whole payload is `$`", format!("write `$`; {}", as_text(text))));
+    }
+    // `.data.email` is how jq writes a path.
+    let path = text.strip_prefix("payload.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
     let is_path = path.contains('.') && names(path).is_some_and(|path| is_known(&path));
     is_path.then(|| ("in a body a path begins with `$.`", format!("write `$.{path}`; {}", as_text(text))))
 }
@@ -101,7 +158,7 @@ fn as_text(text: &str) -> String {
 }
 
 /// Whether this is one of the relay's facts about an event, as a template has it.
-fn fact(text: &str) -> bool {
+pub(super) fn fact(text: &str) -> bool {
     let Some(name) = text.strip_prefix("event.") else { return false };
     matches!(name, "id" | "received_at" | "path" | "route") || name.strip_prefix("query.").is_some_and(|name| names(name).is_some())
 }

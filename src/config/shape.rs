@@ -13,6 +13,7 @@ use super::decode::{Decoder, Layers};
 use super::doubts::Part;
 use super::finding::quoted;
 use super::forms;
+use super::lookalikes::{BeyondPath, beyond_path};
 use super::text::Text;
 use super::url;
 use super::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number};
@@ -136,7 +137,8 @@ impl Decoder<'_> {
         let is_of_element = self.scope.in_each && Selection::is_of_element(&path);
         if !is_of_element && !path.starts_with('$') {
             let message = format!("{} is not a path: it does not begin with `$`", quoted(&path));
-            self.report.error(node.span.clone(), message).hint(format!("write `$.{}`", path.trim_start_matches("@.")));
+            let bare = path.trim_start_matches("{{").trim_end_matches("}}").trim().trim_start_matches("payload.").trim_start_matches("@.");
+            self.report.error(node.span.clone(), message).hint(format!("write `$.{}`", bare.trim_start_matches('.')));
             return None;
         }
         match if is_of_element { Selection::parse_of_element(&path) } else { Selection::parse(&path) } {
@@ -146,7 +148,13 @@ impl Decoder<'_> {
                 Some(selection)
             }
             Err(error) => {
-                self.syntax_error(node, text, error);
+                match beyond_path(&path) {
+                    Some(BeyondPath { span, message, hint }) => {
+                        let range = text.offset_in_scalar(span.start)..text.offset_in_scalar(span.end);
+                        self.error_in(node, range, message).hint(hint);
+                    }
+                    None => self.syntax_error(node, text, error),
+                }
                 None
             }
         }

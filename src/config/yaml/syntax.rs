@@ -25,6 +25,11 @@ pub(super) fn explain(error: &ScanError, file: &str, at: usize) -> Explanation {
             place = first_tab(file, at);
             ("a tab in the indentation".into(), Some("YAML is indented with spaces".into()))
         }
+        // A plain value goes on in the next line, whose indentation is the tab.
+        _ if error.info().contains("found a tab") => {
+            place = tab_of_a_later_line(file, at).or_else(|| first_tab(file, at));
+            ("a tab in the indentation".into(), Some("YAML is indented with spaces".into()))
+        }
         ErrorKind::MappingValueNotAllowed => {
             ("`: ` cannot stand here".into(), Some("put a value that holds `: ` in quotes, or check this line's indentation".into()))
         }
@@ -120,6 +125,17 @@ fn first_tab(file: &str, at: usize) -> Option<usize> {
         let before = file.get(start..=at)?;
         before.rfind('\t').map(|tab| start + tab)
     })
+}
+
+/// The tab with which the first line after `at` begins that begins with one.
+fn tab_of_a_later_line(file: &str, at: usize) -> Option<usize> {
+    let rest = file.get(at..)?;
+    let line = rest.match_indices('\n').map(|(end, _)| end + 1).find(|start| {
+        let line = rest.get(*start..).unwrap_or_default();
+        line.trim_start_matches(' ').starts_with('\t')
+    })?;
+    let blanks = rest.get(line..)?.find('\t')?;
+    Some(at + line + blanks)
 }
 
 /// The first escape in the double-quoted scalar at `at` that YAML 1.2.2 (chapter 5.7) does not have.
