@@ -35,7 +35,7 @@ fn documents() -> Vec<String> {
 }
 
 /// Its files are short of a `source`; `tests/recipes.rs` completes and runs them.
-const RECIPES: &str = "docs/recipes.md";
+const RECIPES: &str = "docs/recipes";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,7 +54,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 #[test]
 fn every_routes_file_in_the_documents_is_valid_and_passes_its_tests() {
     let (mut checked, mut cases) = (0, 0);
-    for document in documents().into_iter().filter(|document| document != RECIPES) {
+    for document in documents().into_iter().filter(|document| !document.starts_with(RECIPES)) {
         // Helm's values are held against the chart.
         let mut blocks = blocks(&read(&document), "yaml");
         blocks.retain(|block| !block.starts_with("# values.yaml\n"));

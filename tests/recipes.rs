@@ -1,4 +1,4 @@
-//! docs/rules.md and docs/recipes.md are run: every row of their tables, every recipe with its tests.
+//! docs/rules.md and docs/recipes/ are run: every row of their tables, every recipe with its tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects by panicking")]
 
@@ -124,20 +124,36 @@ fn every_body_is_sent_as_the_table_says() {
     }
 }
 
+/// The pages of recipes, by their paths from the root.
+fn pages() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("docs/recipes")).unwrap();
+    let mut pages: Vec<String> = files.map(|file| format!("docs/recipes/{}", file.unwrap().file_name().display())).collect();
+    pages.sort();
+    pages
+}
+
+/// The first block of YAML in a text.
+fn block(text: &str) -> &str {
+    text.split("```").next().unwrap()
+}
+
 /// The recipes with their titles, as whole files.
 fn recipes() -> Vec<(String, String)> {
-    let page = read("docs/recipes.md");
-    let parts: Vec<&str> = page.split("```yaml\n").collect();
-    let block = |part: &str| part.split("```").next().unwrap().to_owned();
-    let frame = block(parts[1]);
-    assert!(frame.starts_with("source:") && frame.lines().count() == 1, "the first block is the source of all: {frame}");
-    let files = parts.windows(2).skip(1).map(|pair| {
-        let title = pair[0].rsplit("\n**").next().unwrap().split("**").next().unwrap().trim_end_matches('.').to_owned();
-        let block = block(pair[1]);
-        let file = if block.starts_with("source:") { block } else { format!("{frame}{block}") };
-        (title, file)
-    });
-    files.collect()
+    let index = read("docs/recipes.md");
+    let frame = block(index.split("```yaml\n").nth(1).unwrap());
+    assert!(frame.starts_with("source:") && frame.lines().count() == 1, "the index shows the source of all: {frame}");
+    let mut files = Vec::new();
+    for page in pages() {
+        let page = read(&page);
+        let parts: Vec<&str> = page.split("```yaml\n").collect();
+        files.extend(parts.windows(2).map(|pair| {
+            let title = pair[0].rsplit("\n**").next().unwrap().split("**").next().unwrap();
+            let block = block(pair[1]);
+            let file = if block.starts_with("source:") { block.to_owned() } else { format!("{frame}{block}") };
+            (title.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned(), file)
+        }));
+    }
+    files
 }
 
 fn body(case: &TestCase) -> Bytes {
@@ -160,6 +176,36 @@ fn every_recipe_passes_its_tests() {
             assert!(differences.is_empty(), "{title}: {}: {differences:?}", case.name);
         }
     }
+}
+
+/// The index has one list for each page, of its recipes in their order; and no page is too long to be read.
+#[test]
+fn the_index_names_every_page_and_recipe() {
+    let index = read("docs/recipes.md");
+    let sections: Vec<(&str, Vec<String>)> = index
+        .split("\n## [")
+        .skip(1)
+        .map(|section| {
+            let page = section.split("](").nth(1).unwrap().split(')').next().unwrap();
+            let titles = section.split("\n- ").skip(1).map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
+            (page, titles.collect())
+        })
+        .collect();
+    let listed: BTreeSet<String> = sections.iter().map(|(page, _)| format!("docs/{page}")).collect();
+    assert_eq!(listed, pages().into_iter().collect(), "the pages");
+    let mut titles = Vec::new();
+    for (page, listed) in &sections {
+        let text = read(&format!("docs/{page}"));
+        assert!(text.lines().count() <= 300, "{page} is too long");
+        for title in listed {
+            assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&format!("**{title}")), "{page} has no `{title}`");
+        }
+        titles.extend(listed.iter().cloned());
+    }
+    titles.sort();
+    let mut recipes: Vec<String> = recipes().into_iter().map(|(title, _)| title).collect();
+    recipes.sort();
+    assert_eq!(titles, recipes);
 }
 
 /// A recipe that is tested shows both what its rules take and what they leave: each condition holds in one of its tests
