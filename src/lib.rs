@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
@@ -63,6 +63,7 @@ pub mod json;
 pub mod listing;
 pub mod problem;
 pub mod reply_words;
+pub mod text;
 pub mod trace_context;
 pub mod visible;
 pub mod vitals;

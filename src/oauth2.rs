@@ -12,7 +12,7 @@ use serde::Deserialize;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::config::Secret;
+use crate::text::Secret;
 
 /// How long a token counts as good whose answer does not say. Short, because one that ended before costs a 401.
 pub const LIFETIME_UNSTATED: Duration = Duration::from_secs(5 * 60);

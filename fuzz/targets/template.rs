@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use wiza_relay::config::Text;
+use wiza_relay::text::Text;
 use wiza_relay::event::{Event, EventId};
 use wiza_relay::transform::{Escape, RENDERED_BYTES_MAX, RenderContext, Template, Templates};
 

@@ -24,9 +24,8 @@
 //! What surprises: `absent == null` is false, `absent != 5` is true, and a path alone tests for existence, so a `null`
 //! or a `false` that is there counts as true (RFC 9535, 2.3.5.2.2 and 2.3.5.1).
 //!
-//! Reading order: `lexer` and `strings` (text to tokens), `parser`, `call_parser` and `path_parser` (tokens to `ast`), `problems`
-//! (errors with their fix), `evaluate`, `compare` and `pattern` (meaning), `canonical`, `explain` and `paths` (printing), `index`
-//! (many conditions at once), `foresight`, `guarantees`, `pinned` and `surprises` (what is known before any event).
+//! Reading order: `syntax` (text to tokens to `ast`, and errors with their fix), `meaning` (evaluating), `printing`, `index` (many
+//! conditions at once), `foresight` (what is known before any event).
 
 use std::fmt;
 use std::ops::Range;
@@ -35,42 +34,27 @@ use std::sync::Arc;
 use serde_json::Value;
 
 mod ast;
-mod call_parser;
-mod canonical;
-mod compare;
-mod compared;
-mod dead_ends;
-mod evaluate;
-mod explain;
 mod foresight;
-mod guarantees;
 mod index;
-mod lexer;
-mod parser;
-mod path_parser;
-mod paths;
-mod pattern;
-mod pinned;
-mod problems;
-mod strings;
-mod surprises;
+mod meaning;
+mod printing;
+mod syntax;
 
-#[cfg(test)]
-mod compliance_tests;
-#[cfg(test)]
-mod error_tests;
-#[cfg(test)]
-mod property_tests;
 #[cfg(test)]
 mod tests;
 
-pub use compared::Compared;
-pub use dead_ends::{Shape, Shapes};
-pub use explain::{Finding, Found};
-pub use foresight::{Contradiction, Demands};
+pub use foresight::compared::Compared;
+pub use foresight::contradictions::{Contradiction, Demands};
+pub use foresight::dead_ends::{Shape, Shapes};
+pub use foresight::surprises::Surprise;
 pub use index::{Candidates, Index};
-pub use paths::{PathRoot, STEPS_MAX, Step, UsedPath};
-pub use surprises::Surprise;
+pub use printing::explain::{Finding, Found};
+pub use printing::paths::{PathRoot, STEPS_MAX, Step, UsedPath};
+
+use foresight::{compared, contradictions, dead_ends, guarantees, pinned, surprises};
+use meaning::evaluate;
+use printing::{canonical, explain, paths};
+use syntax::parser;
 
 /// The longest condition or query, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -136,13 +120,13 @@ impl Condition {
 
     /// Two terms because of which the condition, or an alternative of it, never holds.
     pub fn contradiction(&self) -> Option<Contradiction> {
-        foresight::contradiction(&self.0.logical)
+        contradictions::contradiction(&self.0.logical)
     }
 
     /// The alternatives of which one must hold: where all of another's demands are among those of each, it holds too.
     /// `None` where they are too long to be told.
     pub fn alternatives(&self) -> Option<Vec<Demands>> {
-        foresight::alternatives(&self.0.logical)
+        contradictions::alternatives(&self.0.logical)
     }
 
     /// Whether something that is not null is at a path of the payload in every event for which the condition holds. The

@@ -1,51 +1,21 @@
 //! routes.yaml: from its text to a validated [`Config`], or to everything that is wrong with it.
 //!
 //! The text becomes a tree in which every value knows its place (`yaml`); one file per section takes from it what it
-//! knows and reports everything else (`decode`, `report`); strings keep apart what came from outside (`text`). Only
-//! `${file:...}` reads anything but the text.
+//! knows and reports everything else (`reading`); strings keep apart what came from outside ([`crate::text`]). Only
+//! `${file:...}` reads anything but the text (`outside`).
+//!
+//! A new key has its place in `intake`, `destinations`, `routes` or `limits`, whichever section of the file it stands in, and
+//! in `schema`. A new warning about what is allowed has its place in `doubts`.
 
-mod api_keys;
-mod attributes;
-mod auth;
-mod batch;
-mod condition;
-mod decode;
-mod destination;
+mod destinations;
 mod doubts;
-mod egress;
-mod event_sources;
-mod files;
-mod finding;
-mod flaw;
-mod forms;
-mod guard;
-mod include;
-mod interpolate;
-mod kinds;
-mod known_paths;
-mod known_values;
-mod lookalikes;
-mod members;
-mod names;
-mod own_events;
-mod pattern;
-mod preset;
-mod readers;
-mod report;
-mod retention;
-mod retry;
-mod route;
+mod intake;
+mod limits;
+mod outside;
+mod reading;
+mod routes;
 pub mod schema;
-mod secrets;
-mod shape;
-mod source;
-mod stops;
 mod test_case;
-pub mod text;
-mod tls;
-mod tried;
-mod units;
-mod url;
 mod yaml;
 
 #[cfg(test)]
@@ -58,29 +28,34 @@ use crate::egress::Egress;
 use crate::own_events::Limits;
 use crate::transform::Templates;
 
-pub use auth::Auth;
-pub use batch::Batch;
-pub(crate) use decode::{listed, near};
-pub use destination::{Circuit, Destination, RateLimit, Retry};
-pub use files::{BYTES_MAX, INCLUDED_MAX, RuleFile, RuleFiles, Trouble};
-pub use finding::{Finding, Severity};
-pub use include::includes;
-pub use interpolate::{Lookup, Values};
-pub use pattern::{Pattern, Step, TESTS_ENDING};
-pub use preset::{PRESETS, Preset};
-pub use retention::Retention;
-pub use route::{Place, Route, Target};
-pub use secrets::{MASKED_BYTES_MIN, Secrets};
-pub use shape::Shape;
-pub use source::{Dedupe, Source};
+pub use destinations::auth::Auth;
+pub use destinations::batch::Batch;
+pub use destinations::destination::{Circuit, Destination, RateLimit, Retry};
+pub use destinations::preset::{PRESETS, Preset};
+pub use destinations::shape::Shape;
+pub use destinations::tls::Tls;
+pub use intake::source::{Dedupe, Source};
+pub use limits::retention::Retention;
+pub use outside::interpolate::{Lookup, Values};
+pub use outside::secrets::{MASKED_BYTES_MIN, Secrets};
+pub(crate) use reading::decode::{listed, near};
+pub use reading::files::{BYTES_MAX, INCLUDED_MAX, RuleFile, RuleFiles, Trouble};
+pub use reading::finding::{Finding, Severity};
+pub use reading::include::includes;
+pub use reading::pattern::{Pattern, Step, TESTS_ENDING};
+pub use routes::route::{Place, Route, Target};
 pub use test_case::{Expectation, Facts, Payload, TestCase};
-pub use text::{Part, Secret, Text};
-pub use tls::Tls;
 pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
 
-use decode::{Accounts, Decoder};
-use interpolate::Missing;
-use report::{Joined, Report};
+use destinations::destination;
+use doubts::readers;
+use intake::source;
+use limits::{egress, own_events, retention};
+use outside::interpolate::Missing;
+use reading::decode::{Accounts, Decoder};
+use reading::report::{Joined, Report};
+use reading::{include, units};
+use routes::{guard, route};
 
 /// Reads a size as routes.yaml has them: `512KiB`, `1MiB`.
 ///

@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 use crate::event::EventSource;
 use crate::own_events;
 
-use super::decode::{Decoder, listed};
-use super::destination::METHODS;
-use super::finding::quoted;
-use super::route::Place;
-use super::shape::optional;
 use super::yaml::{Content, Kind, Node, Scalar};
+use crate::config::destinations::destination::METHODS;
+use crate::config::destinations::shape::optional;
+use crate::config::reading::decode::{Decoder, listed};
+use crate::config::reading::finding::quoted;
+use crate::config::routes::route::Place;
 
 /// One entry of `tests`.
 #[derive(Clone, Debug)]

@@ -8,11 +8,9 @@
 //!   payload goes out byte for byte as `application/json`, unless the headers say otherwise. GET and HEAD send no body
 //!   unless one is given; DELETE sends the payload as other methods do.
 //!
-//! No error tells a value of the payload or a secret. Reading order: `context` (the names) with `view`, `template` with `source`,
-//! `origin`, `lexer`, `expression`, `vocabulary`, `methods`, `foreign`, `syntax`, `reads`, `asks`, `hazards` and `assurance` (for `check`); what templates may do with a null: `strict` with `kind`, `printing`,
-//! `comparing`, `questions`, `builtins`, `lists`, `conversions`, `functions`; `filters` (escaping, texts, dates);
-//! then `scope` (which names a template knows), `selection`, `body`, `batch`, `declared` (texts that should be JSON), `address` and
-//! `header` (what may be sent), `failure`.
+//! No error tells a value of the payload or a secret. Reading order: `names` (what a template sees), `templates` with
+//! `expression` (a text as a template), `semantics` (what templates may do with a null), `filters` (escaping, texts, dates),
+//! `request` (selections, bodies, URLs, headers, batches), `foresight` (for `check`).
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -24,79 +22,39 @@ use url::Url;
 
 use crate::config::{Destination, Shape};
 
-mod address;
-mod asks;
-mod assurance;
-mod batch;
-mod body;
-mod builtins;
-mod comparing;
-mod context;
-mod conversions;
-mod declared;
-mod digits;
 mod errors;
 mod expression;
-mod failure;
 mod filters;
-mod foreign;
-mod functions;
-mod hazards;
-mod header;
-mod kind;
-mod lexer;
-mod limits;
-mod lists;
-mod marks;
-mod methods;
-mod origin;
-mod printing;
-mod prints;
-mod questions;
-mod reads;
-mod scope;
-mod selection;
-mod source;
-mod strict;
-mod syntax;
-mod template;
-mod view;
-mod vocabulary;
+mod foresight;
+mod names;
+mod request;
+mod semantics;
+mod templates;
 
-#[cfg(test)]
-mod compliance_tests;
-#[cfg(test)]
-mod forms_tests;
-#[cfg(test)]
-mod hazard_tests;
-#[cfg(test)]
-mod property_tests;
-#[cfg(test)]
-mod strict_tests;
-#[cfg(test)]
-mod table_tests;
-#[cfg(test)]
-mod template_tests;
 #[cfg(test)]
 mod tests;
 
-pub use address::URL_BYTES_MAX;
-pub(crate) use address::{as_written, dot_segments};
-pub(crate) use batch::is_json;
-pub use batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch};
-pub use body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
-pub use context::RenderContext;
-pub(crate) use declared::{are_lines, declares_json};
-use errors::Failures;
 pub use errors::{FAILURES_TOLD_MAX, Failure, RenderError, TemplateError};
-pub(crate) use foreign::hint as foreign_hint;
-pub use header::HEADER_BYTES_MAX;
-pub use limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
-pub use prints::{Format, Print, is_plain};
-pub use reads::ReadPath;
-pub use scope::Scope;
-pub use selection::{Selected, Selection};
-pub use template::{Escape, Template, Templates};
+pub use foresight::prints::{Format, Print, is_plain};
+pub use foresight::reads::ReadPath;
+pub use names::context::RenderContext;
+pub use names::scope::Scope;
+pub use request::address::URL_BYTES_MAX;
+pub(crate) use request::address::{as_written, dot_segments};
+pub(crate) use request::batch::is_json;
+pub use request::batch::{BATCH_BYTES_MAX, BatchError, Member, RenderedBatch, render_batch};
+pub use request::body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each, Tree};
+pub(crate) use request::declared::{are_lines, declares_json};
+pub use request::header::HEADER_BYTES_MAX;
+pub use request::selection::{Selected, Selection};
+pub(crate) use templates::foreign::hint as foreign_hint;
+pub use templates::limits::{
+    BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX,
+};
+pub use templates::template::{Escape, Template, Templates};
+
+use errors::Failures;
+use request::{body, declared};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

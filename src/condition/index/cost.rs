@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::super::TEXT_BYTES_MAX;
 use super::super::ast::{Logical, Operand, Path, Pattern, Segment, Selector, Term, Test};
-use super::super::compare::STRING_BYTES_PER_STEP;
-use super::super::evaluate::{PATTERN_STEPS, SEARCHED_PRODUCT_PER_STEP, VISIT_DEPTH_MAX};
-use super::super::pattern::COMPILED_BYTES_MAX;
+use crate::condition::meaning::compare::STRING_BYTES_PER_STEP;
+use crate::condition::meaning::evaluate::{PATTERN_STEPS, SEARCHED_PRODUCT_PER_STEP, VISIT_DEPTH_MAX};
+use crate::condition::meaning::pattern::COMPILED_BYTES_MAX;
 
 /// More than is ever allowed.
 const ENDLESS: u64 = u64::MAX;
@@ -111,7 +111,7 @@ fn has_visits(logical: &Logical) -> bool {
     match logical {
         Logical::Any(conditions) | Logical::All(conditions) => conditions.iter().any(has_visits),
         Logical::Not(condition) => has_visits(condition),
-        Logical::Term(term) => super::super::explain::paths_of(term).iter().any(|path| !path.is_singular()),
+        Logical::Term(term) => crate::condition::printing::explain::paths_of(term).iter().any(|path| !path.is_singular()),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::Scope;
 use super::super::ast::{Key, Path, Root};
-use super::super::evaluate::child;
+use crate::condition::meaning::evaluate::child;
 use crate::json::{Exact, NumberKey};
 
 /// An equality: the same path (from the same root) and the same value have the same id.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::auth::SIGNING_SECRETS_MAX;
+use crate::config::destinations::auth::SIGNING_SECRETS_MAX;
 
 use super::kind::{self, Schema, object};
 

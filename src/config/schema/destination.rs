@@ -3,15 +3,15 @@
 use serde_json::json;
 
 use crate::config::PRESETS;
-use crate::config::batch;
-use crate::config::destination::{
+use crate::config::destinations::batch;
+use crate::config::destinations::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
     MILLISECOND, OFF, REFUSALS_MAX, REPLIES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
-use crate::config::forms::{DO, EACH, VALUE};
-use crate::config::retry::RETRIED_STATUSES;
-use crate::config::shape::RESERVED_HEADERS;
-use crate::config::units::shown_duration;
+use crate::config::destinations::forms::{DO, EACH, VALUE};
+use crate::config::destinations::retry::RETRIED_STATUSES;
+use crate::config::destinations::shape::RESERVED_HEADERS;
+use crate::config::reading::units::shown_duration;
 
 use super::kind::{self, Entry, NO_VALUE, RATE, Schema, duration, integer, integer_or, number, object, rate, short_or_long};
 use super::{auth, headers};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::egress::ENTRIES_MAX;
+use crate::config::limits::egress::ENTRIES_MAX;
 
 use super::kind::{self, Schema, list, object};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::units::{shown_duration, shown_size};
+use crate::config::reading::units::{shown_duration, shown_size};
 
 /// A schema that is being built: its keywords, in the order in which they are printed.
 #[derive(Debug, Clone)]

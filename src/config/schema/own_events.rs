@@ -1,10 +1,10 @@
 //! `own_events`.
 
-use crate::config::own_events::{TIME_MAX, TIME_MIN};
+use crate::config::limits::own_events::{TIME_MAX, TIME_MIN};
 use crate::own_events::Limits;
 
 use super::kind::{Schema, duration, object};
-use crate::config::units::shown_duration;
+use crate::config::reading::units::shown_duration;
 
 pub(super) fn own_events() -> Schema {
     let default = Limits::default();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::route::NAME_CHARACTERS_MAX;
+use crate::config::routes::route::NAME_CHARACTERS_MAX;
 
 use super::destination;
 use super::kind::{self, NO_VALUE, Schema, boolean, object};

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use crate::config::api_keys::API_KEYS_MAX;
-use crate::config::retention::{self, Retention};
-use crate::config::source::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX, BODY_BYTES_MIN, PATH_BYTES_MAX, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN};
-use crate::config::units::{shown_duration, shown_size};
+use crate::config::intake::api_keys::API_KEYS_MAX;
+use crate::config::intake::source::{
+    BODY_BYTES_DEFAULT, BODY_BYTES_MAX, BODY_BYTES_MIN, PATH_BYTES_MAX, WINDOW_DEFAULT, WINDOW_MAX, WINDOW_MIN,
+};
+use crate::config::limits::retention::{self, Retention};
+use crate::config::reading::units::{shown_duration, shown_size};
 
 use super::destination::NAME;
 use super::kind::{self, Schema, duration, list, object, size};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::destination::METHODS;
+use crate::config::destinations::destination::METHODS;
 use crate::event::EventSource;
 
 use super::kind::{self, NO_VALUE, Schema, anything, list, map, object};

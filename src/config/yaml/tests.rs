@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::finding::Finding;
-use super::super::report::Report;
 use super::*;
+use crate::config::reading::finding::Finding;
+use crate::config::reading::report::Report;
 
 fn tree(file: &str) -> (Option<Arc<Node>>, Vec<Finding>) {
     let mut report = Report::new("f", file);

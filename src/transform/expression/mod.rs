@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::lexer::Token;
+use crate::transform::templates::lexer::Token;
 
 mod parser;
 mod statements;

@@ -4,7 +4,7 @@ use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, State, Value};
 use url::form_urlencoded;
 
-use crate::transform::printing::text_of;
+use crate::transform::semantics::printing::text_of;
 
 use super::{arguments, flag};
 

@@ -10,7 +10,7 @@ use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, State, Value};
 
 use crate::event::rfc3339_milliseconds;
-use crate::transform::printing::text_of;
+use crate::transform::semantics::printing::text_of;
 
 use super::{arguments, says, text};
 

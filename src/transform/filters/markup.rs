@@ -2,7 +2,7 @@
 
 use minijinja::{Error, State, Value};
 
-use crate::transform::printing::text_of;
+use crate::transform::semantics::printing::text_of;
 
 /// Stands between `@` and a word that would call people together. It takes no room where it is shown.
 const ZERO_WIDTH_SPACE: char = '\u{200b}';

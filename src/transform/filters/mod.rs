@@ -4,8 +4,8 @@
 use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::lexer::{Kind, Token};
-use super::marks::SAYS;
+use crate::transform::templates::lexer::{Kind, Token};
+use crate::transform::templates::marks::SAYS;
 
 mod cells;
 mod dates;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use quick_xml::events::Event as Xml;
 use serde_json::json;
 
-use crate::transform::template_tests::{context_of, text};
+use crate::transform::tests::templates::{context_of, text};
 use crate::transform::{Escape, Template, Templates};
 
 fn rendered(written: &str, value: &str) -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::transform::template_tests::{context_of, text};
+use crate::transform::tests::templates::{context_of, text};
 use crate::transform::{Escape, Template, TemplateError, Templates};
 
 /// What `{{ expression }}` gives where `x` is this value.

@@ -8,7 +8,7 @@ use minijinja::{Error, State, Value};
 use minijinja_contrib::filters as contrib;
 use regex::Regex;
 
-use crate::transform::printing::text_of;
+use crate::transform::semantics::printing::text_of;
 
 use super::{arguments, flag, length, says, text};
 

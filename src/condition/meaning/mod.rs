@@ -1,0 +1,5 @@
+//! What a condition means on a payload.
+
+pub(in crate::condition) mod compare;
+pub(in crate::condition) mod evaluate;
+pub(in crate::condition) mod pattern;

@@ -1,0 +1,186 @@
+//! `tls` of a destination: whom it trusts, and by which certificate the relay is known.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretSlice};
+
+use crate::tls::{Authorities, Culprit, Identity};
+
+use crate::config::reading::decode::Decoder;
+use crate::config::reading::finding::quoted;
+use crate::config::yaml::Node;
+
+/// What a file of certificates may hold. The authorities of a whole system are a quarter of it.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How connections to a destination are secured, beyond what holds for all.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// In place of the system's authorities.
+    pub authorities: Option<Authorities>,
+    /// The relay's own certificate.
+    pub identity: Option<Identity>,
+    files: Vec<PemFile>,
+}
+
+/// Equal where connections would be the same: it does not matter in which files it stands.
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.authorities == other.authorities && self.identity == other.identity
+    }
+}
+
+impl Tls {
+    /// Whether one of the files holds something else now, or cannot be read any more.
+    pub fn files_changed(&self) -> bool {
+        let unchanged = |file: &PemFile| read(&file.path).is_ok_and(|now| now.expose_secret() == file.content.expose_secret());
+        !self.files.iter().all(unchanged)
+    }
+
+    /// Trusts the authorities of this file, in place of the system's.
+    ///
+    /// # Errors
+    /// What is wrong, as what follows the file's name.
+    pub fn trust(&mut self, path: &Path) -> Result<(), String> {
+        let pem = read(path).map_err(|reason| format!("cannot be read: {reason}"))?;
+        self.authorities = Some(Authorities::from_pem(pem.expose_secret())?);
+        Ok(())
+    }
+
+    /// Makes the relay known by this certificate.
+    ///
+    /// # Errors
+    /// Which file is wrong, and what is.
+    pub fn identify(&mut self, certificate: &Path, key: &Path) -> Result<(), String> {
+        let of = |path: &Path, reason: String| format!("`{}` {reason}", path.display());
+        let chain = read(certificate).map_err(|reason| of(certificate, format!("cannot be read: {reason}")))?;
+        let secret = read(key).map_err(|reason| of(key, format!("cannot be read: {reason}")))?;
+        let identity = Identity::from_pem(chain.expose_secret(), secret.expose_secret());
+        let wrong = |(culprit, reason)| of(if culprit == Culprit::Key { key } else { certificate }, reason);
+        self.identity = Some(identity.map_err(wrong)?);
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct PemFile {
+    path: PathBuf,
+    content: SecretSlice<u8>,
+}
+
+/// `tls`; without a key, the system's authorities and no certificate.
+pub(in crate::config) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tls> {
+    let mut table = decoder.table(node, "`tls`")?;
+    let ca = table.take("ca");
+    let cert = table.take("cert");
+    let key = table.take("key");
+    let misspelt = table.finish(decoder);
+    for (one, name, other, other_name) in [(cert, "cert", key, "key"), (key, "key", cert, "cert")] {
+        if let (Some(one), None) = (one, other)
+            && !misspelt.contains(&other_name)
+        {
+            let message = format!("`tls` has `{name}` and no `{other_name}`");
+            decoder.report.error(one.span.clone(), message).hint("a client certificate needs both");
+        }
+    }
+    let ca_file = ca.map(|node| decode_file(decoder, node, "the authorities' file"));
+    let cert_file = cert.map(|node| decode_file(decoder, node, "the certificate's file"));
+    let key_file = key.map(|node| decode_file(decoder, node, "the key's file"));
+
+    let mut tls = Tls::default();
+    let mut complete = cert.is_some() == key.is_some();
+    if let Some((node, file)) = ca.zip(ca_file) {
+        match file {
+            None => complete = false,
+            Some(None) => {}
+            Some(Some(file)) => match Authorities::from_pem(file.content.expose_secret()) {
+                Ok(authorities) => {
+                    tls.authorities = Some(authorities);
+                    tls.files.push(file);
+                }
+                Err(reason) => {
+                    report(decoder, node, &reason);
+                    complete = false;
+                }
+            },
+        }
+    }
+    if let (Some((cert, cert_file)), Some((key, key_file))) = (cert.zip(cert_file), key.zip(key_file)) {
+        match (cert_file, key_file) {
+            (Some(Some(cert_file)), Some(Some(key_file))) => {
+                match Identity::from_pem(cert_file.content.expose_secret(), key_file.content.expose_secret()) {
+                    Ok(identity) => {
+                        tls.identity = Some(identity);
+                        tls.files.extend([cert_file, key_file]);
+                    }
+                    Err((culprit, reason)) => {
+                        report(decoder, if culprit == Culprit::Key { key } else { cert }, &reason);
+                        complete = false;
+                    }
+                }
+            }
+            (Some(_), Some(_)) => {}
+            _ => complete = false,
+        }
+    }
+    complete.then_some(tls)
+}
+
+fn report(decoder: &mut Decoder<'_>, node: &Node, reason: &str) {
+    let shown = decoder.text(node, "a file").map(|text| quoted(&text.masked())).unwrap_or_default();
+    let hint = if reason.contains("encrypted") {
+        "the relay cannot ask for a passphrase: `openssl pkey -in old.pem -out new.pem`"
+    } else if reason.contains("key of another") {
+        "`key` must be the private key of the first certificate in `cert`"
+    } else {
+        "PEM: text that begins with `-----BEGIN ...-----`"
+    };
+    decoder.report.error(node.span.clone(), format!("{shown} {reason}")).hint(hint);
+}
+
+/// A file's content; `None` inside where nothing is sent and the file may be somewhere else.
+fn decode_file(decoder: &mut Decoder<'_>, node: &Node, what: &str) -> Option<Option<PemFile>> {
+    let text = decoder.text(node, what)?;
+    if decoder.is_stood_in_for(&text) {
+        return Some(None);
+    }
+    let path = text.expose();
+    let shown = quoted(&text.masked());
+    if !path.starts_with('/') {
+        let (message, hint) = if path.contains("-----BEGIN") {
+            (format!("{what} is given by its path, and this is its content"), "write the file and give its path")
+        } else {
+            (format!("{shown} is not an absolute path"), "write the whole path: `/etc/wiza-relay/ca.pem`")
+        };
+        decoder.report.error(node.span.clone(), message).hint(hint);
+        return None;
+    }
+    if decoder.sends_nothing() {
+        return Some(None);
+    }
+    let path = PathBuf::from(path);
+    match read(&path) {
+        Ok(content) => Some(Some(PemFile { path, content })),
+        Err(reason) => {
+            let finding = decoder.report.error(node.span.clone(), format!("cannot read {shown}: {reason}"));
+            finding.hint("the relay needs the file, readable, when it loads the rules");
+            None
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<SecretSlice<u8>, String> {
+    // Opening a named pipe would wait for a writer, for ever.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it is larger than {} KiB", FILE_BYTES_MAX / 1024));
+    }
+    Ok(SecretSlice::from(content))
+}

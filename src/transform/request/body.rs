@@ -1,0 +1,221 @@
+//! Bodies of requests, written straight into bytes.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::selection::{Found, Selection};
+use crate::transform::errors::{Failures, RenderError};
+use crate::transform::names::context::ElementNames;
+use crate::transform::names::view;
+use crate::transform::templates::template::{Template, Templates};
+
+/// The longest body that is sent, in bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How deep the maps and lists of a body may nest.
+pub const BODY_DEPTH_MAX: usize = 64;
+/// How many elements all `$each` of a body may make together: those of the largest batch, several of each.
+pub const ELEMENTS_MAX: usize = 10_000;
+
+/// The body of a request, as a file describes it.
+#[derive(Debug)]
+pub enum Body {
+    /// Sent as JSON.
+    Tree(Tree),
+    /// Sent as plain text.
+    Text(Template),
+}
+
+/// A JSON value with gaps to fill in.
+#[derive(Debug)]
+pub enum Tree {
+    /// An object. A key whose selection finds nothing is left out.
+    Map(Vec<(String, Tree)>),
+    /// An array. An item whose selection finds nothing is left out.
+    List(Vec<Tree>),
+    /// Values of the payload, with their types; an array where the query can find many.
+    Select(Selection),
+    /// A string.
+    Template(Template),
+    /// The value of a template's `{{ }}`, with its type: `$value`.
+    Value(Template),
+    /// `$each`.
+    Each(Box<Each>),
+    /// A value as it stands.
+    Literal(Value),
+}
+
+/// A list made of another: `$each` and `$do`. As an item of a list it gives its elements to that list.
+#[derive(Debug)]
+pub struct Each {
+    /// Finds the elements: many, or one list.
+    pub list: Selection,
+    /// What each of them becomes. Where it selects nothing, the element is left out.
+    pub element: Tree,
+}
+
+/// Where the values of a body come from.
+pub(in crate::transform) struct Source<'s> {
+    /// What `$` finds.
+    pub(in crate::transform) root: &'s dyn Fn() -> &'s Value,
+    /// The same as JSON, where it is at hand: then `$` alone copies it.
+    pub(in crate::transform) text: Option<&'s [u8]>,
+    /// The names that templates see, made on first use.
+    pub(in crate::transform) names: &'s dyn Fn() -> minijinja::Value,
+}
+
+/// Writes trees; holds what all their leaves need.
+pub(in crate::transform) struct Writer<'t, 's> {
+    templates: &'t Templates,
+    source: Source<'s>,
+    bytes_max: usize,
+    elements_left: Cell<usize>,
+}
+
+/// What `$each` adds to the names and paths inside of it.
+#[derive(Clone, Copy)]
+struct Inside<'i> {
+    /// `@`; outside of all `$each` the root.
+    element: Option<&'i Value>,
+    names: &'i dyn Fn() -> minijinja::Value,
+}
+
+impl<'t, 's> Writer<'t, 's> {
+    /// A writer of one body of at most so many bytes.
+    pub(in crate::transform) fn new(templates: &'t Templates, source: Source<'s>, bytes_max: usize) -> Self {
+        Self { templates, source, bytes_max, elements_left: Cell::new(ELEMENTS_MAX) }
+    }
+
+    /// The tree as JSON.
+    pub(in crate::transform) fn json(&self, tree: &Tree) -> Result<Vec<u8>, RenderError> {
+        let mut bytes = Vec::with_capacity(256);
+        if self.write(tree, &mut bytes, 0, Inside { element: None, names: self.source.names })? {
+            Ok(bytes)
+        } else {
+            Err(RenderError::new("the path finds nothing in this event, so there is no body to send"))
+        }
+    }
+
+    /// Writes a tree behind what is in `bytes`; `false`, and nothing written, where its selection finds nothing.
+    fn write(&self, tree: &Tree, bytes: &mut Vec<u8>, depth: usize, inside: Inside<'_>) -> Result<bool, RenderError> {
+        if depth > BODY_DEPTH_MAX {
+            return Err(RenderError::limit(format!("the body nests deeper than {BODY_DEPTH_MAX} levels")));
+        }
+        match tree {
+            Tree::Map(entries) => {
+                bytes.push(b'{');
+                let first = bytes.len();
+                let mut failures = Failures::default();
+                for (key, tree) in entries {
+                    let before = bytes.len();
+                    if before > first {
+                        bytes.push(b',');
+                    }
+                    json(key, bytes)?;
+                    bytes.push(b':');
+                    let written = self.write(tree, bytes, depth + 1, inside).map_err(|error| error.under_key(key));
+                    if failures.take(written)? != Some(true) {
+                        bytes.truncate(before);
+                    }
+                }
+                failures.end()?;
+                bytes.push(b'}');
+            }
+            Tree::List(items) => {
+                bytes.push(b'[');
+                let first = bytes.len();
+                let mut failures = Failures::default();
+                for (index, tree) in items.iter().enumerate() {
+                    let before = bytes.len();
+                    let written = self.item(tree, bytes, first, depth + 1, inside).map_err(|error| error.under_index(index));
+                    if failures.take(written)?.is_none() {
+                        bytes.truncate(before);
+                    }
+                }
+                failures.end()?;
+                bytes.push(b']');
+            }
+            Tree::Each(each) => {
+                bytes.push(b'[');
+                let first = bytes.len();
+                self.each(each, bytes, first, depth + 1, inside)?;
+                bytes.push(b']');
+            }
+            Tree::Select(selection) => match self.source.text.filter(|_| selection.is_whole() && inside.element.is_none()) {
+                Some(text) => bytes.extend_from_slice(text),
+                None => match self.find(selection, inside)? {
+                    Found::One(None) => return Ok(false),
+                    Found::One(Some(value)) => json(value, bytes)?,
+                    Found::Many(values) => json(&values, bytes)?,
+                },
+            },
+            Tree::Template(template) => json(&template.text(self.templates, inside.names)?, bytes)?,
+            Tree::Value(template) => bytes.extend_from_slice(template.text(self.templates, inside.names)?.trim().as_bytes()),
+            Tree::Literal(value) => json(value, bytes)?,
+        }
+        if bytes.len() > self.bytes_max {
+            return Err(RenderError::limit(format!("the body would be longer than {} bytes", self.bytes_max)));
+        }
+        Ok(true)
+    }
+
+    /// Writes an item of a list that begins at `first`; of a `$each` all that it makes.
+    fn item(&self, tree: &Tree, bytes: &mut Vec<u8>, first: usize, depth: usize, inside: Inside<'_>) -> Result<(), RenderError> {
+        if let Tree::Each(each) = tree {
+            return self.each(each, bytes, first, depth, inside);
+        }
+        let before = bytes.len();
+        if before > first {
+            bytes.push(b',');
+        }
+        if !self.write(tree, bytes, depth, inside)? {
+            bytes.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// Writes what a `$each` makes as items of the list that begins at `first`.
+    fn each(&self, each: &Each, bytes: &mut Vec<u8>, first: usize, depth: usize, inside: Inside<'_>) -> Result<(), RenderError> {
+        let elements: Vec<&Value> = match self.find(&each.list, inside)? {
+            Found::Many(values) => values,
+            Found::One(None | Some(Value::Null)) => Vec::new(),
+            Found::One(Some(Value::Array(values))) => values.iter().collect(),
+            Found::One(Some(_)) => {
+                return Err(RenderError::new("what the path finds is not a list, so there is nothing to take `$each` of"));
+            }
+        };
+        let length = elements.len();
+        let mut failures = Failures::default();
+        for (index, element) in elements.into_iter().enumerate() {
+            let Some(left) = self.elements_left.get().checked_sub(1) else {
+                return Err(RenderError::limit(format!("`$each` makes more than {ELEMENTS_MAX} elements of this body")));
+            };
+            self.elements_left.set(left);
+            let names = || {
+                let item = view::of(Arc::new(element.clone()));
+                minijinja::Value::from_object(ElementNames { outer: (inside.names)(), item, index, length })
+            };
+            let inside = Inside { element: Some(element), names: &names };
+            let before = bytes.len();
+            let written = self.item(&each.element, bytes, first, depth, inside).map_err(|error| error.under_index(index));
+            if failures.take(written)?.is_none() {
+                bytes.truncate(before);
+            }
+        }
+        failures.end()
+    }
+
+    fn find<'v>(&'v self, selection: &Selection, inside: Inside<'v>) -> Result<Found<'v>, RenderError> {
+        let root = (self.source.root)();
+        selection
+            .find_from(root, inside.element.unwrap_or(root))
+            .map_err(|_| RenderError::new("the path takes too many steps through this event"))
+    }
+}
+
+fn json(value: &(impl Serialize + ?Sized), bytes: &mut Vec<u8>) -> Result<(), RenderError> {
+    // Strings and JSON values always serialize, into memory always writes.
+    serde_json::to_writer(bytes, value).map_err(|_| RenderError::new("the value cannot be written as JSON"))
+}

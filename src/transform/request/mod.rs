@@ -1,0 +1,8 @@
+//! The parts of a request: URL, headers, bodies, batches.
+
+pub(in crate::transform) mod address;
+pub(in crate::transform) mod batch;
+pub(in crate::transform) mod body;
+pub(in crate::transform) mod declared;
+pub(in crate::transform) mod header;
+pub(in crate::transform) mod selection;
