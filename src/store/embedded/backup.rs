@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::NamedTempFile;
 
-use super::Embedded;
 use super::disk::{connection, errors, files};
+use super::engine::Embedded;
 use super::read::{audit, readers};
 use crate::store::{Audit, StoreError};
 

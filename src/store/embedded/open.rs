@@ -1,37 +1,44 @@
 //! Opening a store: the lock, the tables, what memory needs to know, and the threads.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 
+use super::backup;
+use super::changes::Changes;
+use super::claim::Claims;
 use super::disk::connection::{BUSY_TIMEOUT, prepare};
 use super::disk::errors::plain_words;
 use super::disk::files::{FILE_NAME, INDEX_NAME, LOG_NAME};
 use super::disk::lock::lock;
 use super::disk::{private, wal};
+use super::engine::{APPENDS_WAITING_MAX, Embedded};
+use super::failures::Failures;
 use super::read::audit;
-use super::read::backlog::Backlog;
-use super::read::listing::follow::COMMITS_BEHIND_MAX;
 use super::read::readers::{LOOKERS_MAX, READERS_MAX, Readers, reader};
 use super::rows::destinations::{self, FIGURES, figures};
 use super::rows::salt::Salt;
 use super::rows::schema;
-use super::upkeep::checkpoint;
+use super::upkeep::Upkeep;
+use super::upkeep::believed::Believed;
+use super::upkeep::checkpoint::Pacer;
 use super::upkeep::clock::Clock;
+use super::upkeep::expiry::Expiry;
 use super::upkeep::leftovers::Leftovers;
 use super::upkeep::retention::Sweep;
-use super::window::Queue;
+use super::window::queue::Queue;
+use super::window::queues::Queues;
 use super::write::dedupe::{self, Dedupe};
+use super::write::handover::Handover;
 use super::write::line;
-use super::write::writer::{Beside, Writer};
-use super::{APPENDS_WAITING_MAX, CommitObserver, Embedded, SETTLEMENTS_WAITING_MAX, Shared, backup};
+use super::write::session::Session;
+use super::writer::{CommitObserver, Writer};
+use crate::clock;
 use crate::delivery::DestinationKey;
-use crate::store::{Audit, Health, StoreError};
+use crate::store::{Audit, StoreError};
 use crate::vitals::{Part, Vitals};
 
 /// Tasks, flushes and notices of settlements that may wait beside appends.
@@ -89,45 +96,52 @@ impl Embedded {
         let background = Connection::open(&path).map_err(engine)?;
         background.busy_timeout(BUSY_TIMEOUT).map_err(engine)?;
 
-        let shared = Arc::new(Shared {
-            queues: RwLock::new(Arc::new(queues)),
-            health: ArcSwap::from_pointee(Health::Good),
-            settle_permits: Semaphore::new(SETTLEMENTS_WAITING_MAX),
-            settlements: Mutex::default(),
-            holds: Mutex::default(),
-            backlog: Backlog::default(),
-            changes: broadcast::Sender::new(COMMITS_BEHIND_MAX),
-            waiting: AtomicU64::new(0),
-            closing: AtomicBool::new(false),
-            observe_commit: options.observe_commit,
-            vitals: options.vitals,
-            failed_commits: AtomicU64::new(0),
-            failed_reads: AtomicU64::new(0),
-            limit_bytes: AtomicU64::new(0),
-        });
-        let leftovers = Leftovers::start(&connection, folder, is_new, &shared).map_err(refuse)?;
-        let checkpoint = checkpoint::Pacer::start(&mut connection, background, &leftovers, Arc::clone(&shared)).map_err(refuse)?;
-        let retention = Sweep::open(&connection).map_err(engine)?;
-        let beside = Beside { retention, checkpoint, clock, leftovers };
+        let queues = Arc::new(Queues::new(queues));
+        let failures = Arc::new(Failures::new(options.vitals));
+        let changes = Arc::new(Changes::new());
+        let handover = Arc::new(Handover::new());
+        let leftovers = Leftovers::start(&connection, folder, is_new, &failures).map_err(refuse)?;
+        let checkpoint = Pacer::start(&mut connection, background, leftovers.observer(), Arc::clone(&failures)).map_err(refuse)?;
+        let believed = Believed::open(&connection, clock::wall().as_millisecond()).map_err(engine)?;
+        let upkeep = Upkeep { believed, retention: Sweep::new(), expiry: Expiry::default(), checkpoint, clock, leftovers };
+        let session = Session {
+            connection,
+            queues: Arc::clone(&queues),
+            changes: Arc::clone(&changes),
+            failures: Arc::clone(&failures),
+            dedupe,
+            next_sequence: last + 1,
+        };
         let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
-        let writer = Writer::new(connection, Arc::clone(&shared), dedupe, last + 1, beside, inbox);
+        let writer = Writer::new(session, upkeep, Arc::clone(&handover), inbox, options.observe_commit);
+        let watching = Arc::clone(&failures);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || {
-                let shared = Arc::clone(&writer.shared);
-                shared.watch(Part::StoreWriter, || writer.run());
-            })
+            .spawn(move || watching.watch(Part::StoreWriter, || writer.run()))
             .map_err(|error| refuse(error.to_string()))?;
+        let readers = Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&failures)));
         Ok(Self {
-            readers: Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&shared))),
-            lookers: Arc::new(Readers::new(path, LOOKERS_MAX, Arc::clone(&shared))),
-            shared,
+            claims: Claims {
+                queues: Arc::clone(&queues),
+                failures: Arc::clone(&failures),
+                readers: Arc::clone(&readers),
+                backlog: Arc::default(),
+                handover: Arc::clone(&handover),
+                commands: commands.clone(),
+            },
+            readers,
+            lookers: Arc::new(Readers::new(path, LOOKERS_MAX, Arc::clone(&failures))),
+            queues,
+            failures,
+            changes,
+            handover,
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             salt,
             thread: Mutex::new(Some(thread)),
             folder: folder.to_owned(),
             backlog_max: options.backlog_max,
+            limit_bytes: Arc::default(),
             _lock: lock,
         })
     }

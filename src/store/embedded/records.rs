@@ -1,24 +1,22 @@
 //! The operator's verbs. They read on connections of their own, so that no lane waits for a listing.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use rusqlite::Connection;
 
-use super::Embedded;
-use super::read::histories;
+use super::engine::Embedded;
 use super::read::listing::{deliveries, details, events, follow};
+use super::read::{histories, redrivable};
 use super::write::{redrive, release, standing};
 use crate::circuit::CircuitState;
-use crate::clock;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::store::{Audit, Carried, DestinationHistory, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
-use crate::{fault, vitals};
+use crate::{clock, fault, vitals};
 
 impl Records for Embedded {
     fn events(&self, status: Option<EventStatus>, filter: Filter, paging: Paging) -> BoxFuture<'_, Result<Page<Event>, StoreError>> {
@@ -59,11 +57,11 @@ impl Records for Embedded {
     }
 
     fn follow_events(&self, status: Option<EventStatus>, filter: Filter) -> BoxStream<'static, Followed<Event>> {
-        follow::events(self.shared.changes.subscribe(), Arc::clone(&self.lookers), status, filter)
+        follow::events(self.changes.follow(), Arc::clone(&self.lookers), status, filter)
     }
 
     fn follow_deliveries(&self, status: Option<DeliveryStatus>, filter: Filter) -> BoxStream<'static, Followed<Delivery>> {
-        follow::deliveries(self.shared.changes.subscribe(), Arc::clone(&self.lookers), status, filter)
+        follow::deliveries(self.changes.follow(), Arc::clone(&self.lookers), status, filter)
     }
 
     fn route_names(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
@@ -77,14 +75,15 @@ impl Records for Embedded {
     fn redrive(&self, redrive: Redrive) -> BoxFuture<'_, Result<Redriven, StoreError>> {
         async move {
             let (from, per_second, dry_run) = (redrive.from, redrive.per_second, redrive.dry_run);
-            let chosen = self.lookers.read("looking for dead deliveries", move |connection| redrive::choose(connection, &redrive)).await?;
+            let chosen =
+                self.lookers.read("looking for dead deliveries", move |connection| redrivable::choose(connection, &redrive)).await?;
             let (cursor, not_dead) = (chosen.cursor.clone(), chosen.not_dead.clone());
             let (counts, next_due) = if dry_run {
-                (redrive::count(&chosen), from)
+                (redrivable::count(&chosen), from)
             } else {
-                self.run_task("redriving", move |writer| redrive::take_up(writer, &chosen, from, per_second)).await?
+                self.run_task("redriving", move |session, _| redrive::take_up(session, &chosen.deliveries, from, per_second)).await?
             };
-            Ok(Redriven { not_dead, ..redrive::told(&self.shared.queues(), counts, next_due, cursor) })
+            Ok(Redriven { not_dead, ..redrive::told(&self.queues.all(), counts, next_due, cursor) })
         }
         .boxed()
     }
@@ -94,7 +93,7 @@ impl Records for Embedded {
     }
 
     fn release_event(&self, id: EventId, release: Release) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.run_task("releasing an event from quarantine", move |writer| release::release(writer, id, &release)).boxed()
+        self.run_task("releasing an event from quarantine", move |session, _| release::release(session, id, &release)).boxed()
     }
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
@@ -107,9 +106,7 @@ impl Records for Embedded {
         async move {
             let stopping = || Err(StoreError::Engine { doing: "checking the books", error: "the relay is stopping".to_owned() });
             let audit = walk.await.unwrap_or_else(stopping);
-            audit.inspect_err(|_| {
-                self.shared.failed_reads.fetch_add(1, Ordering::Relaxed);
-            })
+            audit.inspect_err(|_| self.failures.count_read())
         }
         .boxed()
     }
@@ -119,7 +116,7 @@ impl Records for Embedded {
             let mut histories = self.lookers.read("looking at the destinations", histories::histories).await?;
             let now = clock::wall().as_millisecond();
             for (key, history) in &mut histories {
-                history.ended_per_second = self.shared.queue(*key).and_then(|queue| queue.ended_per_second(now));
+                history.ended_per_second = self.queues.get(*key).and_then(|queue| queue.ended_per_second(now));
             }
             Ok(histories)
         }
@@ -127,6 +124,6 @@ impl Records for Embedded {
     }
 
     fn set_circuit(&self, destination: DestinationKey, circuit: CircuitState, by: String) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run_task("setting a circuit breaker", move |writer| standing::set(writer, destination, circuit, &by)).boxed()
+        self.run_task("setting a circuit breaker", move |session, _| standing::set(session, destination, circuit, &by)).boxed()
     }
 }

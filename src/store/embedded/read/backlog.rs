@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::Event;
 use crate::store::embedded::rows::{events, plan};
-use crate::store::embedded::window::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
+use crate::store::embedded::window::entries::{Fresh, Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX, Wanted};
 
 /// Stretches kept: those that were read last. With what is made of the bodies about 20 MiB of full reveals.
 const STRETCHES_MAX: usize = 4;
@@ -35,22 +35,6 @@ struct Place {
 /// The stretches that were read last.
 #[derive(Default)]
 pub struct Backlog(Mutex<VecDeque<Arc<Stretch>>>);
-
-/// What one queue wants: fresh deliveries after an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    pub destination: DestinationKey,
-    pub after: i64,
-    /// Up to this event there may be deliveries that have an outcome already: from before the start, or from before
-    /// the destination was parked.
-    pub settled_up_to: i64,
-}
-
-/// What was found, and how far it was looked.
-pub struct Fresh {
-    pub found: Vec<Ready>,
-    pub looked_at: i64,
-}
 
 impl Backlog {
     /// Deliveries without an outcome, in the order of acceptance; at most a window of them.

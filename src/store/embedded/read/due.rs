@@ -9,13 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::delivery::{DestinationKey, RouteKey};
 use crate::store::embedded::rows::deliveries::{self, batches, state_is};
 use crate::store::embedded::rows::events::event;
-use crate::store::embedded::window::{Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
-
-/// What a read of due retries found, and when the first is due that it left.
-pub struct Retries {
-    pub found: Vec<Ready>,
-    pub next_due: Option<i64>,
-}
+use crate::store::embedded::window::entries::{Ready, Retries, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 
 /// Retries that are due at `now`, without those in `taken`, the longest overdue first.
 pub fn retries(connection: &Connection, destination: DestinationKey, now: i64, taken: &HashSet<i64>) -> rusqlite::Result<Retries> {

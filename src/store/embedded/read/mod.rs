@@ -7,3 +7,4 @@ pub mod export;
 pub mod histories;
 pub mod listing;
 pub mod readers;
+pub mod redrivable;

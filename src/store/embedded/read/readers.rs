@@ -1,17 +1,16 @@
 //! Reading back what a queue's window does not hold, on connections that never write.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::store::StoreError;
-use crate::store::embedded::Shared;
 use crate::store::embedded::disk::connection::{self, open_reader};
-use crate::store::embedded::disk::errors::{self, plain_words};
+use crate::store::embedded::disk::errors::plain_words;
 use crate::store::embedded::disk::private::database;
+use crate::store::embedded::failures::Failures;
 use crate::store::embedded::rows::schema;
 use crate::{fault, vitals};
 
@@ -24,15 +23,15 @@ pub const LOOKERS_MAX: usize = 2;
 pub struct Readers {
     path: PathBuf,
     /// Told where what was read shows that the file is damaged.
-    shared: Arc<Shared>,
+    failures: Arc<Failures>,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// At most `at_a_time` connections to the file at `path`.
-    pub fn new(path: PathBuf, at_a_time: usize, shared: Arc<Shared>) -> Self {
-        Self { path, shared, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
+    pub fn new(path: PathBuf, at_a_time: usize, failures: Arc<Failures>) -> Self {
+        Self { path, failures, idle: Mutex::new(Vec::new()), permits: Arc::new(Semaphore::new(at_a_time)) }
     }
 
     /// Runs `query` on a thread for blocking work.
@@ -57,11 +56,7 @@ impl Readers {
         };
         let result = vitals::blocking(read).await.ok_or_else(|| failed("the relay is stopping".to_owned()))?;
         result.map_err(|error| {
-            self.shared.failed_reads.fetch_add(1, Ordering::Relaxed);
-            // A damaged file takes nothing more, whoever found it out: the disk may lose what comes next as well.
-            if errors::is_final(&error) && !self.shared.has_failed() {
-                self.shared.commit_failed(&error);
-            }
+            self.failures.read_failed(&error);
             failed(error.to_string())
         })
     }

@@ -106,6 +106,22 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// The time to delete by, in Unix milliseconds.
+pub fn time(believed: &mut Believed, connection: &Connection) -> rusqlite::Result<i64> {
+    let steady = clock::steady();
+    let (time, news) = believed.look(clock::wall().as_millisecond(), steady);
+    match news {
+        News::None => {}
+        News::Ahead(by) => tracing::warn!(
+            by_s = by / 1_000,
+            "the clock is far ahead of where it should be; for a day nothing is deleted because of that: set the clock right, or wait"
+        ),
+        News::BelievedAfterAll => tracing::warn!("the clock has stayed ahead for a day; what is over its time by it is deleted now"),
+    }
+    believed.keep(connection, steady)?;
+    Ok(time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::leftovers::Leftovers;
-use crate::store::embedded::Shared;
 use crate::store::embedded::disk::connection::BUSY_TIMEOUT;
-use crate::store::embedded::write::writer::Writer;
+use crate::store::embedded::failures::Failures;
+use crate::store::embedded::write::session::Session;
 use crate::vitals::Part;
 
 /// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
@@ -53,10 +52,16 @@ pub enum Emptied {
 }
 
 impl Pacer {
-    /// Starts the background thread on a connection of its own, and counts the writer's pages.
-    pub fn start(writer: &mut Connection, background: Connection, leftovers: &Leftovers, shared: Arc<Shared>) -> Result<Self, String> {
+    /// Starts the background thread on a connection of its own, and counts the writer's pages. `observe` is told of the count
+    /// after every commit.
+    pub fn start(
+        writer: &mut Connection,
+        background: Connection,
+        observe: impl Fn(u32) + Send + 'static,
+        failures: Arc<Failures>,
+    ) -> Result<Self, String> {
         let pages = Arc::new(AtomicU32::new(0));
-        let (counted, observe) = (Arc::clone(&pages), leftovers.observer());
+        let counted = Arc::clone(&pages);
         writer
             .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
                 let count = u32::try_from(count).unwrap_or(0);
@@ -71,9 +76,9 @@ impl Pacer {
         std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
-                shared.watch(Part::StoreCheckpoint, || {
+                failures.watch(Part::StoreCheckpoint, || {
                     while inbox.recv().is_ok() {
-                        move_pages(&shared, &background, "PASSIVE");
+                        move_pages(&failures, &background, "PASSIVE");
                         done.store(false, Ordering::Release);
                     }
                 });
@@ -84,90 +89,90 @@ impl Pacer {
 }
 
 /// Called by the writer between two commits.
-pub fn step(writer: &mut Writer) {
-    let pages = writer.checkpoint.pages.load(Ordering::Relaxed);
+pub fn step(pacer: &mut Pacer, session: &Session) {
+    let pages = pacer.pages.load(Ordering::Relaxed);
     if pages < PAGES_DUE {
-        writer.checkpoint.asked = false;
-        writer.checkpoint.restart_at = PAGES_MAX;
+        pacer.asked = false;
+        pacer.restart_at = PAGES_MAX;
         return;
     }
-    if pages >= writer.checkpoint.restart_at {
-        restart(writer);
-        writer.checkpoint.restart_at = pages.saturating_add(PAGES_DUE);
+    if pages >= pacer.restart_at {
+        restart(session);
+        pacer.restart_at = pages.saturating_add(PAGES_DUE);
         return;
     }
-    if writer.checkpoint.working.load(Ordering::Acquire) {
+    if pacer.working.load(Ordering::Acquire) {
         return;
     }
-    if writer.checkpoint.asked {
+    if pacer.asked {
         // The bulk has been moved; what came since is little.
-        move_pages(&writer.shared, &writer.connection, "PASSIVE");
-        writer.checkpoint.asked = false;
-        writer.checkpoint.pages.store(0, Ordering::Relaxed);
+        move_pages(&session.failures, &session.connection, "PASSIVE");
+        pacer.asked = false;
+        pacer.pages.store(0, Ordering::Relaxed);
         return;
     }
-    ask(writer);
+    ask(pacer, session);
 }
 
 /// Has the bulk moved in the background.
-fn ask(writer: &mut Writer) {
-    writer.checkpoint.working.store(true, Ordering::Release);
-    match writer.checkpoint.requests.try_send(()) {
-        Ok(()) | Err(TrySendError::Full(())) => writer.checkpoint.asked = true,
+fn ask(pacer: &mut Pacer, session: &Session) {
+    pacer.working.store(true, Ordering::Release);
+    match pacer.requests.try_send(()) {
+        Ok(()) | Err(TrySendError::Full(())) => pacer.asked = true,
         Err(TrySendError::Disconnected(())) => {
-            writer.checkpoint.working.store(false, Ordering::Release);
-            move_pages(&writer.shared, &writer.connection, "PASSIVE");
+            pacer.working.store(false, Ordering::Release);
+            move_pages(&session.failures, &session.connection, "PASSIVE");
         }
     }
 }
 
 /// Moves all pages and cuts the log off, so that nothing of what is deleted stays in it. The bulk of a long log is moved in the
 /// background first, and whoever reads an older moment of the store is waited for only shortly: it is to be tried again.
-pub fn empty(writer: &mut Writer) -> rusqlite::Result<Emptied> {
-    if writer.checkpoint.working.load(Ordering::Acquire) {
+pub fn empty(pacer: &mut Pacer, session: &Session) -> rusqlite::Result<Emptied> {
+    if pacer.working.load(Ordering::Acquire) {
         return Ok(Emptied::Moving);
     }
-    if writer.checkpoint.pages.load(Ordering::Relaxed) > PAGES_MOVED_AT_ONCE && !writer.checkpoint.moved_to_empty {
-        ask(writer);
-        writer.checkpoint.moved_to_empty = true;
+    if pacer.pages.load(Ordering::Relaxed) > PAGES_MOVED_AT_ONCE && !pacer.moved_to_empty {
+        ask(pacer, session);
+        pacer.moved_to_empty = true;
         return Ok(Emptied::Moving);
     }
-    writer.checkpoint.moved_to_empty = false;
-    writer.connection.busy_timeout(RESTART_WAIT)?;
+    pacer.moved_to_empty = false;
+    session.connection.busy_timeout(RESTART_WAIT)?;
     // The pragma answers (busy, pages in the log, pages moved).
-    let busy = writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
-    writer.connection.busy_timeout(BUSY_TIMEOUT)?;
+    let busy = session.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    session.connection.busy_timeout(BUSY_TIMEOUT)?;
     if busy? {
         return Ok(Emptied::Busy);
     }
-    writer.checkpoint.asked = false;
-    writer.checkpoint.pages.store(0, Ordering::Relaxed);
+    pacer.asked = false;
+    pacer.pages.store(0, Ordering::Relaxed);
     Ok(Emptied::Yes)
 }
 
 /// Empties the log, so that the store is one file when the relay is not running.
-pub fn on_close(writer: &Writer) {
-    if !writer.shared.has_failed() {
-        move_pages(&writer.shared, &writer.connection, "TRUNCATE");
+pub fn on_close(session: &Session) {
+    if !session.failures.has_failed() {
+        move_pages(&session.failures, &session.connection, "TRUNCATE");
     }
 }
 
 /// Moves all pages, if nobody reads an older moment of the store for long.
-fn restart(writer: &Writer) {
+fn restart(session: &Session) {
     let wait = |time| {
-        if let Err(error) = writer.connection.busy_timeout(time) {
-            writer.shared.note_failure("setting how long the write-ahead log is waited for", &error);
+        if let Err(error) = session.connection.busy_timeout(time) {
+            session.failures.note("setting how long the write-ahead log is waited for", &error);
         }
     };
     wait(RESTART_WAIT);
-    move_pages(&writer.shared, &writer.connection, "RESTART");
+    move_pages(&session.failures, &session.connection, "RESTART");
     wait(BUSY_TIMEOUT);
 }
 
 /// Moves pages; what stays is moved the next time.
-fn move_pages(shared: &Shared, connection: &Connection, mode: &str) {
+fn move_pages(failures: &Failures, connection: &Connection, mode: &str) {
     // The pragma answers (busy, pages in the log, pages moved).
     if let Err(error) = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())) {
-        shared.note_failure("moving the write-ahead log into the file", &error);
+        failures.note("moving the write-ahead log into the file", &error);
     }
 }

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::delivery::state::{State, Transition};
 use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
-use crate::store::embedded::write::writer::Writer;
+use crate::store::embedded::write::session::Session;
 
 /// What the clocks may differ by without anything being done: clocks that are kept in step are never so far off.
 const TOLERANCE_MS: i64 = 60_000;
@@ -54,27 +54,27 @@ impl Clock {
 }
 
 /// Called by the writer between two commits.
-pub fn step(writer: &mut Writer) {
+pub fn step(clock: &mut Clock, session: &Session) {
     let now = clock::wall().as_millisecond();
-    if let Some(by) = writer.clock.set_back_by(now, clock::steady()) {
+    if let Some(by) = clock.set_back_by(now, clock::steady()) {
         tracing::warn!(by_s = by / 1000, "the clock was set back; what is to be tried again does not wait for the time to come again");
-        writer.clock.shift = Some(Shift { by, after: (-1, -1) });
+        clock.shift = Some(Shift { by, after: (-1, -1) });
     }
-    let Some(shift) = writer.clock.shift else { return };
-    match bring_forward(writer, shift, now) {
+    let Some(shift) = clock.shift else { return };
+    match bring_forward(&session.connection, shift, now) {
         Ok(next) => {
-            writer.clock.shift = next;
-            for queue in writer.shared.queues().iter() {
+            clock.shift = next;
+            for queue in session.queues.all().iter() {
                 queue.look_for_retries();
             }
         }
         // It is tried again after the next commit.
-        Err(error) => writer.shared.note_failure("bringing retries forward", &error),
+        Err(error) => session.failures.note("bringing retries forward", &error),
     }
 }
 
-fn bring_forward(writer: &Writer, shift: Shift, now: i64) -> rusqlite::Result<Option<Shift>> {
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+fn bring_forward(connection: &Connection, shift: Shift, now: i64) -> rusqlite::Result<Option<Shift>> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let found: Vec<(u32, i64, State)> = {
         let mut statement = transaction.prepare_cached(&format!(
             "SELECT d.destination, d.event, {STATE_COLUMNS} FROM deliveries d INDEXED BY deliveries_open

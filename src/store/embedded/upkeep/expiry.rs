@@ -11,15 +11,14 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::believed::{self, Believed};
 use super::give_up::{self, GivenUp};
-use super::retention;
-use crate::clock;
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
 use crate::store::embedded::rows::plan;
-use crate::store::embedded::window::Queue;
-use crate::store::embedded::write::writer::Writer;
-use crate::withhold;
+use crate::store::embedded::window::queue::Queue;
+use crate::store::embedded::write::session::Session;
+use crate::{clock, withhold};
 
 /// Rows and events of a destination that one step looks at, each.
 const STEP_LOOKED_AT_MAX: usize = 500;
@@ -67,42 +66,45 @@ struct Look {
 }
 
 /// Looks at each destination that has an `expire`, once a [`PAUSE`].
-pub fn step(writer: &mut Writer) {
-    let rests = writer.expiry.next_step_at.is_some_and(|at| clock::steady() < at);
-    if writer.expiry.destinations.is_empty() || rests {
+pub fn step(expiry: &mut Expiry, believed: &mut Believed, session: &Session) {
+    let rests = expiry.next_step_at.is_some_and(|at| clock::steady() < at);
+    if expiry.destinations.is_empty() || rests {
         return;
     }
-    let settings: Vec<_> = writer.expiry.destinations.iter().map(|(key, (expire, place))| (*key, *expire, *place)).collect();
     let mut ended = true;
-    for (key, expire, place) in settings {
-        match expire_some(writer, key, expire, place) {
-            Ok((place, all)) => {
+    for (key, (expire, place)) in &mut expiry.destinations {
+        match expire_some(believed, session, *key, *expire, *place) {
+            Ok((next, all)) => {
                 ended &= all;
-                if let Some((_, kept)) = writer.expiry.destinations.get_mut(&key) {
-                    *kept = place;
-                }
+                *place = next;
             }
-            Err(error) => writer.shared.note_failure("ending what has expired", &error),
+            Err(error) => session.failures.note("ending what has expired", &error),
         }
     }
-    writer.expiry.next_step_at = ended.then(|| clock::steady() + PAUSE);
+    expiry.next_step_at = ended.then(|| clock::steady() + PAUSE);
 }
 
 /// Ends what is over of one destination. Gives where the next look begins, and whether there was no more.
-fn expire_some(writer: &mut Writer, key: DestinationKey, expire: Duration, place: Place) -> rusqlite::Result<(Place, bool)> {
-    let Some(queue) = writer.shared.queue(key) else { return Ok((place, true)) };
+fn expire_some(
+    believed: &mut Believed,
+    session: &Session,
+    key: DestinationKey,
+    expire: Duration,
+    place: Place,
+) -> rusqlite::Result<(Place, bool)> {
+    let Some(queue) = session.queues.get(key) else { return Ok((place, true)) };
     // Never ahead of the clock that lanes go by, so what is over here is over for them too.
-    let now = retention::time(writer)?;
+    let now = believed::time(believed, &session.connection)?;
     let before = now.saturating_sub(i64::try_from(expire.as_millis()).unwrap_or(i64::MAX));
-    let look = look(&writer.connection, &queue, before, place)?;
+    let look = look(&session.connection, &queue, before, place)?;
     if look.over.is_empty() {
         return Ok((look.place, look.ended));
     }
     let wanted: Vec<(i64, i64)> = look.over.iter().map(|over| (over.sequence, over.leader)).collect();
     let kept = queue.keep_back(&wanted);
-    let mut given_up = GivenUp::of_expired(&writer.shared, now);
+    let mut given_up = GivenUp::of_expired(&session.queues, now);
     let written = (|| {
-        let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+        let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
         for over in look.over.iter().filter(|over| kept.contains(&over.sequence)) {
             // The row may have been written, and even settled, since the look.
             if !deliveries::find(&transaction, over.sequence, over.planned.destination)?.is_final() {
@@ -113,7 +115,7 @@ fn expire_some(writer: &mut Writer, key: DestinationKey, expire: Duration, place
         transaction.commit()
     })();
     if written.is_ok() {
-        given_up.committed();
+        given_up.committed(&session.changes);
     }
     queue.let_go(&kept, written.is_ok());
     written?;

@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::retention::Candidate;
 use crate::circuit::CircuitState;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, OrderKey, Planned};
-use crate::store::embedded::Shared;
-use crate::store::embedded::read::listing::follow::Changed;
+use crate::store::embedded::changes::{Changed, Changes};
 use crate::store::embedded::rows::deliveries::{self, state_is};
-use crate::store::embedded::window::Change;
+use crate::store::embedded::window::entries::Change;
+use crate::store::embedded::window::queues::Queues;
 
 /// What was given up in one transaction, to be told to the queues once it is committed.
 pub struct GivenUp {
-    shared: Arc<Shared>,
+    queues: Arc<Queues>,
     now: i64,
     /// Why the deliveries of a destination are given up; `None`: it is not held back. Found out once a transaction.
     held_back: HashMap<DestinationKey, Option<&'static str>>,
@@ -39,20 +38,20 @@ enum Place {
 }
 
 impl GivenUp {
-    pub fn new(shared: &Arc<Shared>, now: i64) -> Self {
-        let (shared, held_back) = (Arc::clone(shared), HashMap::new());
-        Self { shared, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default(), expired: false }
+    pub fn new(queues: &Arc<Queues>, now: i64) -> Self {
+        let (queues, held_back) = (Arc::clone(queues), HashMap::new());
+        Self { queues, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default(), expired: false }
     }
 
     /// The same for deliveries whose time is over.
-    pub fn of_expired(shared: &Arc<Shared>, now: i64) -> Self {
-        Self { expired: true, ..Self::new(shared, now) }
+    pub fn of_expired(queues: &Arc<Queues>, now: i64) -> Self {
+        Self { expired: true, ..Self::new(queues, now) }
     }
 
     fn reason(&mut self, destination: DestinationKey) -> Option<&'static str> {
-        let shared = &self.shared;
+        let queues = &self.queues;
         *self.held_back.entry(destination).or_insert_with(|| {
-            let queue = shared.queue(destination)?;
+            let queue = queues.get(destination)?;
             let reason = match queue.standing.borrow().circuit {
                 _ if queue.figures().disabled => "its destination is switched off",
                 _ if !queue.figures().active => "its destination is not in routes.yaml",
@@ -79,12 +78,12 @@ impl GivenUp {
     }
 
     /// Once the transaction has succeeded.
-    pub fn committed(self) {
+    pub fn committed(self, changes: &Changes) {
         if self.counts.is_empty() {
             return;
         }
         for (destination, order, place) in &self.lines {
-            if let Some(queue) = self.shared.queue(*destination) {
+            if let Some(queue) = self.queues.get(*destination) {
                 match place {
                     Place::First { released } => queue.line_moved_on(*order, released.then_some(self.now)),
                     Place::Behind => queue.leave_line(*order, true),
@@ -92,7 +91,7 @@ impl GivenUp {
             }
         }
         for (destination, dead) in &self.counts {
-            let Some(queue) = self.shared.queue(*destination) else { continue };
+            let Some(queue) = self.queues.get(*destination) else { continue };
             queue.apply(Change { dead: *dead, ..Change::default() }, self.now);
             queue.let_go_of_window(); // It may have been read again meanwhile.
             let destination = queue.figures().name;
@@ -106,8 +105,8 @@ impl GivenUp {
                 "deliveries were given up: their destination was held back for longer than retention.parked"
             );
         }
-        self.shared.count_waiting();
-        self.shared.publish(self.changed);
+        self.queues.count_waiting();
+        changes.publish(self.changed);
     }
 }
 
@@ -115,16 +114,16 @@ impl GivenUp {
 pub fn if_held_back(
     transaction: &Transaction<'_>,
     given_up: &mut GivenUp,
-    candidate: &Candidate,
+    (event, received_at): (i64, i64),
     planned: Planned,
     before: i64,
 ) -> rusqlite::Result<()> {
-    let (event, destination) = (candidate.sequence, planned.destination);
-    if candidate.received_at >= before {
+    let destination = planned.destination;
+    if received_at >= before {
         return Ok(());
     }
     let Some(why) = given_up.reason(destination) else { return Ok(()) };
-    if given_up.shared.queue(destination).is_none_or(|queue| queue.has_claimed(event)) {
+    if given_up.queues.get(destination).is_none_or(|queue| queue.has_claimed(event)) {
         return Ok(());
     }
     let since: Option<Option<i64>> = transaction

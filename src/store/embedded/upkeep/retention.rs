@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::believed::{Believed, News};
+use super::believed::{self, Believed};
 use super::give_up::{self, GivenUp};
 use crate::clock;
 use crate::config::Retention;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
 use crate::store::embedded::rows::{deliveries, plan, schema};
-use crate::store::embedded::write::writer::Writer;
+use crate::store::embedded::write::session::Session;
 
 /// Events looked at in one step.
 const STEP_EVENTS_MAX: usize = 200;
@@ -29,7 +29,6 @@ const PAUSE: Duration = Duration::from_secs(60);
 pub struct Sweep {
     /// As the rules say; `None` until the first ones are in effect.
     settings: Option<Retention>,
-    believed: Believed,
     /// The last event that was looked at in this pass.
     cursor: i64,
     next_step_at: Instant,
@@ -37,9 +36,8 @@ pub struct Sweep {
 
 impl Sweep {
     /// A sweep that waits for its settings.
-    pub fn open(connection: &Connection) -> rusqlite::Result<Self> {
-        let believed = Believed::open(connection, clock::wall().as_millisecond())?;
-        Ok(Self { settings: None, believed, cursor: 0, next_step_at: clock::steady() })
+    pub fn new() -> Self {
+        Self { settings: None, cursor: 0, next_step_at: clock::steady() }
     }
 
     /// Takes new settings and begins a new pass.
@@ -55,40 +53,47 @@ impl Sweep {
     }
 }
 
-/// Looks at the next few events and deletes those whose time is over.
-pub fn step(writer: &mut Writer) {
-    let Some(settings) = writer.retention.settings else { return };
-    if clock::steady() < writer.retention.next_step_at {
-        return;
+/// Looks at the next few events and deletes those whose time is over. Whether something was deleted.
+pub fn step(sweep: &mut Sweep, believed: &mut Believed, session: &Session) -> bool {
+    let Some(settings) = sweep.settings else { return false };
+    if clock::steady() < sweep.next_step_at {
+        return false;
     }
-    if let Err(error) = sweep(writer, settings) {
-        writer.shared.note_failure("deleting what is over its time", &error);
-        writer.retention.next_step_at = clock::steady() + PAUSE;
-    }
+    sweep_some(sweep, settings, believed, session).unwrap_or_else(|error| {
+        session.failures.note("deleting what is over its time", &error);
+        sweep.next_step_at = clock::steady() + PAUSE;
+        false
+    })
 }
 
-fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
-    let now = time(writer)?;
+fn sweep_some(sweep: &mut Sweep, settings: Retention, believed: &mut Believed, session: &Session) -> rusqlite::Result<bool> {
+    let now = believed::time(believed, &session.connection)?;
     // What has to go whatever its age; less with each event that goes.
-    let mut excess_bytes = bytes_in_use(&writer.connection)?.saturating_sub(settings.size);
+    let mut excess_bytes = bytes_in_use(&session.connection)?.saturating_sub(settings.size);
     let before = |kept: Duration| now.saturating_sub(milliseconds(kept));
     let ages =
         Ages { delivered_before: before(settings.delivered), dead_before: before(settings.dead), parked_before: before(settings.parked) };
-    let candidates = candidates(writer, if excess_bytes > 0 { i64::MAX } else { ages.latest() })?;
+    let candidates = candidates(sweep, session, if excess_bytes > 0 { i64::MAX } else { ages.latest() })?;
     let Some(last) = candidates.last().map(|candidate| candidate.sequence) else {
-        writer.retention.cursor = 0;
-        writer.retention.next_step_at = clock::steady() + PAUSE;
-        return Ok(());
+        sweep.cursor = 0;
+        sweep.next_step_at = clock::steady() + PAUSE;
+        return Ok(false);
     };
-    let mut given_up = GivenUp::new(&writer.shared, now);
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let mut given_up = GivenUp::new(&session.queues, now);
+    let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
     let mut dead_gone: HashMap<DestinationKey, u64> = HashMap::new();
     let mut deleted = false;
     for candidate in &candidates {
         let Some(ends) = ends(&transaction, candidate)? else { continue };
         if !ends.unfinished.is_empty() {
             for unfinished in ends.unfinished {
-                give_up::if_held_back(&transaction, &mut given_up, candidate, unfinished, ages.parked_before)?;
+                give_up::if_held_back(
+                    &transaction,
+                    &mut given_up,
+                    (candidate.sequence, candidate.received_at),
+                    unfinished,
+                    ages.parked_before,
+                )?;
             }
             continue; // It goes as a dead one with the next pass, if its time is over.
         }
@@ -115,32 +120,13 @@ fn sweep(writer: &mut Writer, settings: Retention) -> rusqlite::Result<()> {
     given_up.write_figures(&transaction)?;
     transaction.commit()?;
     for (destination, count) in dead_gone {
-        if let Some(queue) = writer.shared.queue(destination) {
+        if let Some(queue) = session.queues.get(destination) {
             queue.forget_dead(count);
         }
     }
-    given_up.committed();
-    if deleted {
-        writer.leftovers.note_deleted();
-    }
-    writer.retention.cursor = last;
-    Ok(())
-}
-
-/// The time to delete by, in Unix milliseconds.
-pub fn time(writer: &mut Writer) -> rusqlite::Result<i64> {
-    let steady = clock::steady();
-    let (time, news) = writer.retention.believed.look(clock::wall().as_millisecond(), steady);
-    match news {
-        News::None => {}
-        News::Ahead(by) => tracing::warn!(
-            by_s = by / 1_000,
-            "the clock is far ahead of where it should be; for a day nothing is deleted because of that: set the clock right, or wait"
-        ),
-        News::BelievedAfterAll => tracing::warn!("the clock has stayed ahead for a day; what is over its time by it is deleted now"),
-    }
-    writer.retention.believed.keep(&writer.connection, steady)?;
-    Ok(time)
+    given_up.committed(&session.changes);
+    sweep.cursor = last;
+    Ok(deleted)
 }
 
 /// What was received before these times may go, by what became of it.
@@ -163,20 +149,20 @@ impl Ages {
 }
 
 /// An event that is old enough to be looked at.
-pub struct Candidate {
-    pub sequence: i64,
-    pub received_at: i64,
+struct Candidate {
+    sequence: i64,
+    received_at: i64,
     status: i64,
     plan: String,
     body_bytes: u64,
 }
 
-fn candidates(writer: &Writer, before: i64) -> rusqlite::Result<Vec<Candidate>> {
-    let mut statement = writer.connection.prepare_cached(
+fn candidates(sweep: &Sweep, session: &Session, before: i64) -> rusqlite::Result<Vec<Candidate>> {
+    let mut statement = session.connection.prepare_cached(
         "SELECT sequence, received_at, status, plan, length(body) FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
     )?;
     let limit = i64::try_from(STEP_EVENTS_MAX).unwrap_or(i64::MAX);
-    let mut rows = statement.query([writer.retention.cursor, limit])?;
+    let mut rows = statement.query([sweep.cursor, limit])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let received_at = row.get(1)?;

@@ -11,7 +11,7 @@ use crate::delivery::OrderKey;
 /// Keys that are known at a time, at most: 4 MiB. With more of them under way or waiting, new keys wait for room.
 pub(super) const KEYS_MAX: usize = 100_000;
 /// Deliveries that may be on their way to the writer to be held, at most: a window of them.
-pub(super) const HOLDS_UNWRITTEN_MAX: usize = super::WINDOW_DELIVERIES_MAX;
+pub(super) const HOLDS_UNWRITTEN_MAX: usize = super::entries::WINDOW_DELIVERIES_MAX;
 
 /// One key.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::ended::Ended;
+use super::entries::{Hold, Reading, Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use super::order::{Order, Turn};
-use super::{Hold, Reading, Ready, WINDOW_BYTES_MAX, WINDOW_DELIVERIES_MAX};
 use crate::delivery::DestinationKey;
 use crate::store::DestinationFigures;
 

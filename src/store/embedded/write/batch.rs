@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::writer::Writer;
+use super::session::Session;
 use crate::clock;
 use crate::delivery::state::{Refused, Transition};
 use crate::delivery::{AttemptResult, Claim, Member, Outcome, Settlement};
@@ -14,16 +14,16 @@ use crate::store::embedded::rows::deliveries;
 use crate::store::embedded::rows::deliveries::write::Told;
 
 /// Makes one claim of several. The batch is on stable storage when this returns.
-pub fn form(writer: &Writer, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
+pub fn form(session: &Session, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
     // In the order of acceptance, in which they are read back for every repetition.
     let mut claims = claims.to_vec();
     claims.sort_by_key(|claim| claim.sequence);
     let Some((first, others)) = claims.split_first() else { return Ok(None) };
-    let Some(queue) = writer.shared.queue(first.destination) else { return Ok(None) };
+    let Some(queue) = session.queues.get(first.destination) else { return Ok(None) };
     let now = clock::wall().as_millisecond();
     // Before the commit: the leader's row is due from then on, and a read may find it at once.
     let was_taken = queue.begin_batch(first.sequence);
-    let written = write(&writer.connection, first, others, now);
+    let written = write(&session.connection, first, others, now);
     if written.is_err() && !was_taken {
         queue.cancel_batch(first.sequence);
     }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::line::Moves;
+use super::session::Session;
 use super::standing::Seen;
-use super::writer::Writer;
 use super::{batch, dedupe};
 use crate::clock;
 use crate::delivery::state::Transition;
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
 use crate::event::EventId;
-use crate::store::embedded::read::listing::follow::Changed;
+use crate::store::embedded::changes::Changed;
 use crate::store::embedded::rows::checksum::{self, Covered};
 use crate::store::embedded::rows::deliveries::write::Told;
 use crate::store::embedded::rows::{deliveries, plan, schema};
-use crate::store::embedded::window::{Change, Hold, Ready};
+use crate::store::embedded::window::entries::{Change, Hold, Ready};
 use crate::store::{Appended, DedupeKey, Disposition, NewEvent};
 
 /// Attempts kept of one delivery: the last ones.
@@ -48,20 +48,20 @@ pub struct Stored {
 }
 
 /// Writes the batch.
-pub fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committed> {
+pub fn write(session: &mut Session, batch: Batch<'_>) -> rusqlite::Result<Committed> {
     let now = clock::wall().as_millisecond();
     let mut answers = Vec::with_capacity(batch.events.len());
     let mut stored: Vec<Stored> = Vec::with_capacity(batch.events.len());
     let mut keys: HashMap<DedupeKey, EventId> = HashMap::new();
     let mut changes: HashMap<DestinationKey, Change> = HashMap::new();
-    let mut next_sequence = writer.next_sequence;
+    let mut next_sequence = session.next_sequence;
 
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
     let mut expired = 0;
     let mut moves = Moves::at(now);
     let mut seen: HashMap<DestinationKey, Seen<'_>> = HashMap::new();
     for new in batch.events {
-        let known = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| writer.dedupe.get(&key, now)));
+        let known = new.dedupe.and_then(|key| keys.get(&key).copied().or_else(|| session.dedupe.get(&key, now)));
         if let Some(id) = known {
             answers.push(Appended::Duplicate(id));
             continue;
@@ -80,8 +80,8 @@ pub fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committe
         answers.push(Appended::Accepted(new.event.id));
         stored.push(Stored { sequence, event: new });
     }
-    if next_sequence > writer.next_sequence {
-        expired = writer.dedupe.expire(&transaction, now)?;
+    if next_sequence > session.next_sequence {
+        expired = session.dedupe.expire(&transaction, now)?;
         let entries: Vec<_> = keys.iter().map(|(key, id)| (*key, *id)).collect();
         dedupe::log(&transaction, next_sequence - 1, now, &entries)?;
     }
@@ -90,7 +90,7 @@ pub fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committe
             continue;
         }
         let others = batch::settle(&transaction, settlement, now)?;
-        moves.settle(&transaction, &writer.shared, settlement)?;
+        moves.settle(&transaction, &session.queues, settlement)?;
         seen.entry(settlement.claim.destination).or_default().settled(settlement);
         let change = changes.entry(settlement.claim.destination).or_default();
         change.delivered += others.delivered;
@@ -103,27 +103,27 @@ pub fn write(writer: &mut Writer, batch: Batch<'_>) -> rusqlite::Result<Committe
         }
     }
     for hold in batch.holds {
-        moves.hold(&transaction, &writer.shared, hold)?;
+        moves.hold(&transaction, &session.queues, hold)?;
     }
     for (key, change) in &changes {
-        write_figures(&transaction, writer, *key, *change)?;
+        write_figures(&transaction, session, *key, *change)?;
     }
     for (key, seen) in &seen {
         seen.write(&transaction, *key, now)?;
     }
     transaction.commit()?;
 
-    writer.next_sequence = next_sequence;
-    writer.dedupe.expired(expired);
+    session.next_sequence = next_sequence;
+    session.dedupe.expired(expired);
     for (key, id) in keys {
-        writer.dedupe.insert(key, id);
+        session.dedupe.insert(key, id);
     }
     for (key, change) in &changes {
-        if let Some(queue) = writer.shared.queue(*key) {
+        if let Some(queue) = session.queues.get(*key) {
             queue.apply(*change, now);
         }
     }
-    writer.shared.count_waiting();
+    session.queues.count_waiting();
     Ok(Committed { answers, stored, moves })
 }
 
@@ -136,8 +136,8 @@ pub fn rewrite_header(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Tells followers what the commit touched; without any it costs nothing.
-pub fn publish(writer: &Writer, stored: &[Stored], settlements: &[Settlement]) {
-    if writer.shared.changes.receiver_count() == 0 {
+pub fn publish(session: &Session, stored: &[Stored], settlements: &[Settlement]) {
+    if !session.changes.are_followed() {
         return;
     }
     let planned = stored.iter().filter_map(|stored| match &stored.event.disposition {
@@ -150,13 +150,13 @@ pub fn publish(writer: &Writer, stored: &[Stored], settlements: &[Settlement]) {
         std::iter::once(claim.sequence).chain(others).map(|sequence| (sequence, claim.destination))
     });
     let events = stored.iter().map(|stored| stored.sequence).collect();
-    writer.shared.publish(Changed { events, deliveries: planned.flatten().chain(settled).collect() });
+    session.changes.publish(Changed { events, deliveries: planned.flatten().chain(settled).collect() });
 }
 
 /// Tells the queues what the commit has made true.
-pub fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement], holds: &[Hold], moves: &Moves) {
+pub fn hand_over(session: &Session, stored: Vec<Stored>, settlements: &[Settlement], holds: &[Hold], moves: &Moves) {
     for settlement in settlements {
-        if let Some(queue) = writer.shared.queue(settlement.claim.destination) {
+        if let Some(queue) = session.queues.get(settlement.claim.destination) {
             let retry_at = match &settlement.outcome {
                 Outcome::Retry(at) => Some(at.as_millisecond()),
                 Outcome::Delivered | Outcome::Dead(_) => None,
@@ -165,7 +165,7 @@ pub fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement
         }
     }
     for hold in holds {
-        if let Some(queue) = writer.shared.queue(hold.destination) {
+        if let Some(queue) = session.queues.get(hold.destination) {
             queue.hold_written(hold, moves.due(hold));
         }
     }
@@ -173,7 +173,7 @@ pub fn hand_over(writer: &Writer, stored: Vec<Stored>, settlements: &[Settlement
         let Disposition::Route { plan: Plan { deliveries, .. }, .. } = event.disposition else { continue };
         let event = Arc::new(event.event);
         for planned in deliveries {
-            if let Some(queue) = writer.shared.queue(planned.destination) {
+            if let Some(queue) = session.queues.get(planned.destination) {
                 let since = event.received_at;
                 queue.offer(Ready {
                     sequence,
@@ -293,8 +293,8 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     Ok(true)
 }
 
-pub fn write_figures(transaction: &Transaction<'_>, writer: &Writer, key: DestinationKey, change: Change) -> rusqlite::Result<()> {
-    let Some(queue) = writer.shared.queue(key) else { return Ok(()) };
+pub fn write_figures(transaction: &Transaction<'_>, session: &Session, key: DestinationKey, change: Change) -> rusqlite::Result<()> {
+    let Some(queue) = session.queues.get(key) else { return Ok(()) };
     let figures = queue.figures_after(change);
     transaction
         .prepare_cached("UPDATE destinations SET planned = ?, delivered = ?, dead = ?, dead_kept = ?, frontier = ? WHERE key = ?")?

@@ -7,9 +7,10 @@ use rusqlite::{Connection, Transaction};
 use crate::clock;
 use crate::delivery::state::Transition;
 use crate::delivery::{DestinationKey, OrderKey, Outcome, Planned, Settlement};
-use crate::store::embedded::Shared;
 use crate::store::embedded::rows::deliveries::{lines, write};
-use crate::store::embedded::window::{Hold, Queue};
+use crate::store::embedded::window::entries::Hold;
+use crate::store::embedded::window::queue::Queue;
+use crate::store::embedded::window::queues::Queues;
 
 /// What one transaction does to the lines.
 #[derive(Debug, Default)]
@@ -29,12 +30,12 @@ impl Moves {
     }
 
     /// A delivery has its final outcome in this transaction: the next in line may go.
-    pub fn settle(&mut self, transaction: &Transaction<'_>, shared: &Shared, settlement: &Settlement) -> rusqlite::Result<()> {
+    pub fn settle(&mut self, transaction: &Transaction<'_>, queues: &Queues, settlement: &Settlement) -> rusqlite::Result<()> {
         let (destination, Some(order)) = (settlement.claim.destination, settlement.claim.order) else { return Ok(()) };
         if matches!(settlement.outcome, Outcome::Retry(_)) {
             return Ok(());
         }
-        let waits = shared.queue(destination).is_some_and(|queue| queue.in_line(order).1);
+        let waits = queues.get(destination).is_some_and(|queue| queue.in_line(order).1);
         if waits && write::release_first(transaction, destination, order, self.now)? {
             self.released.insert((destination, order));
         } else {
@@ -44,9 +45,9 @@ impl Moves {
     }
 
     /// Gives a delivery its row; with a due time if what it was to wait for has ended meanwhile.
-    pub fn hold(&mut self, transaction: &Transaction<'_>, shared: &Shared, hold: &Hold) -> rusqlite::Result<()> {
+    pub fn hold(&mut self, transaction: &Transaction<'_>, queues: &Queues, hold: &Hold) -> rusqlite::Result<()> {
         let line = (hold.destination, hold.order);
-        let under_way = shared.queue(hold.destination).is_some_and(|queue| queue.in_line(hold.order).0);
+        let under_way = queues.get(hold.destination).is_some_and(|queue| queue.in_line(hold.order).0);
         let is_next = self.idle.remove(&line) || (!under_way && !self.headed.contains_key(&line));
         if is_next {
             self.headed.insert(line, hold.sequence);

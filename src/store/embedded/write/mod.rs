@@ -2,10 +2,10 @@
 
 pub mod batch;
 pub mod commit;
-pub mod configure;
 pub mod dedupe;
+pub mod handover;
 pub mod line;
 pub mod redrive;
 pub mod release;
+pub mod session;
 pub mod standing;
-pub mod writer;

@@ -5,66 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::writer::Writer;
+use super::session::Session;
 use crate::clock;
 use crate::delivery::state::{State, Transition};
-use crate::delivery::{DeliveryId, DestinationKey, OrderKey};
-use crate::store::embedded::Shared;
-use crate::store::embedded::read::listing::deliveries::{self as listing, Rows};
-use crate::store::embedded::read::listing::follow::Changed;
+use crate::delivery::{DestinationKey, OrderKey};
+use crate::store::Redriven;
+use crate::store::embedded::changes::Changed;
 use crate::store::embedded::rows::deliveries;
-use crate::store::embedded::window::Queue;
-use crate::store::{Redrive, Redriven};
-
-/// Deliveries in one step: short enough that no webhook waits for it.
-const STEP_DELIVERIES: usize = 250;
-
-/// Dead deliveries, and where the next step begins.
-pub struct Chosen {
-    pub deliveries: Vec<(i64, DestinationKey)>,
-    pub cursor: Option<String>,
-    /// Ids that were asked for and are not dead.
-    pub not_dead: Vec<DeliveryId>,
-}
-
-/// Finds the next dead deliveries that are meant.
-pub fn choose(connection: &Connection, redrive: &Redrive) -> rusqlite::Result<Chosen> {
-    if redrive.ids.is_empty() {
-        let (found, cursor) = listing::by_rows(connection, Rows::Dead, &redrive.filter, redrive.cursor.as_deref(), STEP_DELIVERIES)?;
-        let deliveries = found.iter().map(|found| (found.sequence, found.destination)).collect();
-        return Ok(Chosen { deliveries, cursor, not_dead: Vec::new() });
-    }
-    let done: usize = redrive.cursor.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let mut chosen = Chosen { deliveries: Vec::new(), cursor: None, not_dead: Vec::new() };
-    for id in redrive.ids.iter().skip(done).take(STEP_DELIVERIES) {
-        match listing::find_dead(connection, id.event, &id.destination)? {
-            Some(dead) => chosen.deliveries.push(dead),
-            None => chosen.not_dead.push(id.clone()),
-        }
-    }
-    let next = done + STEP_DELIVERIES;
-    chosen.cursor = (next < redrive.ids.len()).then(|| next.to_string());
-    // Twice the same id is one delivery.
-    chosen.deliveries.sort_unstable();
-    chosen.deliveries.dedup();
-    Ok(chosen)
-}
-
-/// Only counts what was chosen.
-pub fn count(chosen: &Chosen) -> BTreeMap<DestinationKey, u64> {
-    let mut counts = BTreeMap::new();
-    for (_, destination) in &chosen.deliveries {
-        *counts.entry(*destination).or_default() += 1;
-    }
-    counts
-}
+use crate::store::embedded::window::queue::Queue;
+use crate::store::embedded::window::queues::Queues;
 
 /// Takes up what was chosen, as far as it is still dead.
 pub fn take_up(
-    writer: &mut Writer,
-    chosen: &Chosen,
+    session: &mut Session,
+    chosen: &[(i64, DestinationKey)],
     from: Timestamp,
     per_second: u32,
 ) -> rusqlite::Result<(BTreeMap<DestinationKey, u64>, Timestamp)> {
@@ -72,9 +28,9 @@ pub fn take_up(
     let mut counts: BTreeMap<DestinationKey, u64> = BTreeMap::new();
     let mut changed = Changed::default();
     let mut due = from;
-    let mut entered = Entered::new(&writer.shared);
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-    for (event, destination) in &chosen.deliveries {
+    let mut entered = Entered::new(&session.queues);
+    let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
+    for (event, destination) in chosen {
         let Some((dead, order)) = deliveries::find_in_line(&transaction, *event, *destination)? else { continue };
         if !matches!(dead, State::Dead { .. }) {
             continue;
@@ -95,24 +51,24 @@ pub fn take_up(
     transaction.commit()?;
     entered.stay();
     for (destination, count) in &counts {
-        if let Some(queue) = writer.shared.queue(*destination) {
+        if let Some(queue) = session.queues.get(*destination) {
             queue.redriven(*count, from.as_millisecond());
         }
     }
-    writer.shared.count_waiting();
-    writer.shared.publish(changed);
+    session.queues.count_waiting();
+    session.changes.publish(changed);
     Ok((counts, due))
 }
 
 /// Deliveries that were put in line; taken out again if the transaction does not succeed.
 pub struct Entered {
-    shared: Arc<Shared>,
+    queues: Arc<Queues>,
     lines: Vec<(DestinationKey, OrderKey, bool)>,
 }
 
 impl Entered {
-    pub fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), lines: Vec::new() }
+    pub fn new(queues: &Arc<Queues>) -> Self {
+        Self { queues: Arc::clone(queues), lines: Vec::new() }
     }
 
     /// The transaction has succeeded: they stay in line.
@@ -122,7 +78,7 @@ impl Entered {
 
     /// Whether it has to wait for another of its key.
     pub fn enter(&mut self, destination: DestinationKey, order: OrderKey) -> bool {
-        let waits = self.shared.queue(destination).is_some_and(|queue| queue.enter_line(order));
+        let waits = self.queues.get(destination).is_some_and(|queue| queue.enter_line(order));
         self.lines.push((destination, order, waits));
         waits
     }
@@ -131,7 +87,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         for (destination, order, waits) in self.lines.drain(..).rev() {
-            if let Some(queue) = self.shared.queue(destination) {
+            if let Some(queue) = self.queues.get(destination) {
                 queue.leave_line(order, waits);
             }
         }

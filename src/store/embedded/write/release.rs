@@ -9,15 +9,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::commit;
 use super::redrive::Entered;
-use super::writer::Writer;
+use super::session::Session;
 use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::delivery::state::Transition;
 use crate::event::{Event, EventId};
-use crate::store::embedded::read::listing::follow::Changed;
+use crate::store::embedded::changes::Changed;
 use crate::store::embedded::rows::checksum::{self, Covered};
 use crate::store::embedded::rows::{deliveries, events, plan, schema};
-use crate::store::embedded::window::Change;
+use crate::store::embedded::window::entries::Change;
 use crate::store::{Held, Release};
 
 /// The columns that `events::event` reads.
@@ -34,19 +34,19 @@ pub fn held(connection: &Connection, id: EventId) -> rusqlite::Result<Option<Hel
 }
 
 /// Plans it; `false` where it is not in quarantine any more.
-pub fn release(writer: &mut Writer, id: EventId, release: &Release) -> rusqlite::Result<bool> {
+pub fn release(session: &mut Session, id: EventId, release: &Release) -> rusqlite::Result<bool> {
     let now = clock::wall().as_millisecond();
-    let Some((sequence, event)) = find(&writer.connection, id)? else { return Ok(false) };
+    let Some((sequence, event)) = find(&session.connection, id)? else { return Ok(false) };
     let planned = &release.plan.deliveries;
     // Before the rows can be seen: a queue that is behind must not take its delivery for a fresh one.
     for planned in planned {
-        if let Some(queue) = writer.shared.queue(planned.destination) {
+        if let Some(queue) = session.queues.get(planned.destination) {
             queue.expect_row(sequence);
         }
     }
     let mut changes: BTreeMap<DestinationKey, Change> = BTreeMap::new();
-    let mut entered = Entered::new(&writer.shared);
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+    let mut entered = Entered::new(&session.queues);
+    let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
     update(&transaction, sequence, &event, release)?;
     for planned in planned {
         let waits = planned.order.is_some_and(|order| entered.enter(planned.destination, order));
@@ -56,18 +56,18 @@ pub fn release(writer: &mut Writer, id: EventId, release: &Release) -> rusqlite:
         changes.entry(planned.destination).or_default().planned += 1;
     }
     for (key, change) in &changes {
-        commit::write_figures(&transaction, writer, *key, *change)?;
+        commit::write_figures(&transaction, session, *key, *change)?;
     }
     transaction.commit()?;
     entered.stay();
     for (key, change) in &changes {
-        if let Some(queue) = writer.shared.queue(*key) {
+        if let Some(queue) = session.queues.get(*key) {
             queue.released(*change, now);
         }
     }
-    writer.shared.count_waiting();
+    session.queues.count_waiting();
     let deliveries = planned.iter().map(|planned| (sequence, planned.destination)).collect();
-    writer.shared.publish(Changed { events: vec![sequence], deliveries });
+    session.changes.publish(Changed { events: vec![sequence], deliveries });
     Ok(true)
 }
 

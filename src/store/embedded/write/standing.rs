@@ -3,17 +3,17 @@
 
 use rusqlite::{Connection, params};
 
-use super::writer::Writer;
+use super::session::Session;
 use crate::circuit::{CircuitState, Standing};
 use crate::delivery::{DestinationKey, Outcome, Settlement};
 use crate::store::embedded::rows::destinations;
 
 /// Keeps what a lane found out. It may not know yet that somebody has paused the destination.
-pub fn note(writer: &Writer, destination: DestinationKey, standing: Standing) -> rusqlite::Result<()> {
-    let Some(queue) = writer.shared.queue(destination) else { return Ok(()) };
+pub fn note(session: &Session, destination: DestinationKey, standing: Standing) -> rusqlite::Result<()> {
+    let Some(queue) = session.queues.get(destination) else { return Ok(()) };
     let paused = queue.standing.borrow().circuit == CircuitState::Paused;
     let standing = if paused { Standing { circuit: CircuitState::Paused, ..standing } } else { standing };
-    destinations::set_standing(&writer.connection, destination, standing, None)?;
+    destinations::set_standing(&session.connection, destination, standing, None)?;
     queue.standing.send_if_modified(|kept| {
         *kept = standing;
         false // The lane knows it: it said so.
@@ -22,10 +22,10 @@ pub fn note(writer: &Writer, destination: DestinationKey, standing: Standing) ->
 }
 
 /// Sets the breaker by hand, and ends a hold. `by` says whose hand it was.
-pub fn set(writer: &Writer, destination: DestinationKey, circuit: CircuitState, by: &str) -> rusqlite::Result<()> {
-    let Some(queue) = writer.shared.queue(destination) else { return Ok(()) };
+pub fn set(session: &Session, destination: DestinationKey, circuit: CircuitState, by: &str) -> rusqlite::Result<()> {
+    let Some(queue) = session.queues.get(destination) else { return Ok(()) };
     let standing = Standing { circuit, hold_until: None };
-    destinations::set_standing(&writer.connection, destination, standing, Some(by))?;
+    destinations::set_standing(&session.connection, destination, standing, Some(by))?;
     queue.standing.send_replace(standing);
     Ok(())
 }

@@ -9,21 +9,9 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::{Matcher, Names, deliveries, events};
-use crate::delivery::DestinationKey;
 use crate::listing::{Delivery, DeliveryStatus, Event, EventStatus, Filter, Followed};
+use crate::store::embedded::changes::Changed;
 use crate::store::embedded::read::readers::Readers;
-
-/// Commits that a follower may be behind. One that is further behind is told how many it missed.
-pub const COMMITS_BEHIND_MAX: usize = 64;
-
-/// What a commit touched.
-#[derive(Debug, Clone, Default)]
-pub struct Changed {
-    /// New events, by their places in the order of acceptance.
-    pub events: Vec<i64>,
-    /// Deliveries whose row is new or another.
-    pub deliveries: Vec<(i64, DestinationKey)>,
-}
 
 /// Events as they are accepted.
 pub fn events(

@@ -5,12 +5,11 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{DeliveryRow, Destination, Names, delivery_id, status, time};
 use crate::circuit::{CircuitState, Standing};
-use crate::clock;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryStatus, WaitsFor};
-use crate::reply_words;
+use crate::{clock, reply_words};
 
 /// A delivery of the event with this place and this id.
 pub(super) fn shown(

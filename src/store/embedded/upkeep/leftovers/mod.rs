@@ -18,6 +18,9 @@ mod page;
 mod tests;
 
 use crate::store::embedded::disk::connection;
+use crate::store::embedded::failures::Failures;
+use crate::store::embedded::upkeep::checkpoint::Pacer;
+use crate::store::embedded::write::session::Session;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -29,10 +32,8 @@ use rusqlite::Connection;
 use self::changed::{Changed, Pages};
 use self::look::Form;
 use super::checkpoint::{self, Emptied};
-use crate::store::embedded::Shared;
 use crate::store::embedded::disk::files::{FILE_NAME, LOG_NAME};
 use crate::store::embedded::rows::meta;
-use crate::store::embedded::write::writer::Writer;
 use crate::vitals::Part;
 
 /// From the end of a pass to the beginning of the next: an hour holds several of them.
@@ -88,7 +89,7 @@ struct Looker {
 
 impl Leftovers {
     /// Starts the thread. `writer` is the writer's connection; a store that `is_new` has nothing to look at yet.
-    pub fn start(writer: &Connection, folder: &Path, is_new: bool, shared: &Arc<Shared>) -> Result<Self, String> {
+    pub fn start(writer: &Connection, folder: &Path, is_new: bool, failures: &Arc<Failures>) -> Result<Self, String> {
         let told = |error: rusqlite::Error| error.to_string();
         let form = Form::of(writer).map_err(told)?;
         let free_too = meta::get::<i64>(writer, meta::FREE_PAGES_CLEARED).map_err(told)?.is_none();
@@ -102,7 +103,7 @@ impl Leftovers {
         let now = Instant::now();
         Ok(Self {
             changed: Arc::new(Mutex::new(changed)),
-            looker: Looker::start(connection, Arc::clone(shared))?,
+            looker: Looker::start(connection, Arc::clone(failures))?,
             known: form.known,
             free_too,
             deleted: !is_new,
@@ -137,13 +138,13 @@ impl Leftovers {
 }
 
 impl Looker {
-    fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, String> {
+    fn start(connection: Connection, failures: Arc<Failures>) -> Result<Self, String> {
         let (requests, inbox) = sync_channel::<(Vec<u32>, bool)>(1);
         let (outbox, answers) = sync_channel(1);
         std::thread::Builder::new()
             .name("store-leftovers".to_owned())
             .spawn(move || {
-                shared.watch(Part::StoreRead, || {
+                failures.watch(Part::StoreRead, || {
                     while let Ok((pages, free_too)) = inbox.recv() {
                         if outbox.send(look::with_leftovers(&connection, &pages, free_too)).is_err() {
                             return;
@@ -156,28 +157,28 @@ impl Looker {
     }
 }
 
-/// Called by the writer between two commits.
-pub fn step(writer: &mut Writer) {
+/// Called by the writer between two commits. `rests`: retention has nothing more to delete for now.
+pub fn step(leftovers: &mut Leftovers, pacer: &mut Pacer, session: &Session, rests: bool) {
     let now = Instant::now();
-    if now < writer.leftovers.next_step_at {
+    if now < leftovers.next_step_at {
         return;
     }
-    let may_begin = writer.retention.rests() || now >= writer.leftovers.begin_anyway_at;
-    let Some(mut pass) = writer.leftovers.pass.take().or_else(|| if may_begin { begin(&mut writer.leftovers) } else { None }) else {
+    let may_begin = rests || now >= leftovers.begin_anyway_at;
+    let Some(mut pass) = leftovers.pass.take().or_else(|| if may_begin { begin(leftovers) } else { None }) else {
         return;
     };
-    let next = match go_on(writer, &mut pass) {
+    let next = match go_on(leftovers, pacer, session, &mut pass) {
         Ok(Next::Again(pause)) => Some(pause),
         Ok(Next::Over) => None,
         Err(error) => {
-            writer.shared.note_failure("clearing what deleted events left behind", &error);
+            session.failures.note("clearing what deleted events left behind", &error);
             Some(RETRY_PAUSE)
         }
     };
-    writer.leftovers.next_step_at = now + next.unwrap_or(PASS_PAUSE);
-    writer.leftovers.begin_anyway_at = writer.leftovers.next_step_at + PASS_PAUSE;
+    leftovers.next_step_at = now + next.unwrap_or(PASS_PAUSE);
+    leftovers.begin_anyway_at = leftovers.next_step_at + PASS_PAUSE;
     if next.is_some() {
-        writer.leftovers.pass = Some(pass);
+        leftovers.pass = Some(pass);
     }
 }
 
@@ -195,17 +196,16 @@ fn begin(leftovers: &mut Leftovers) -> Option<Pass> {
     Some(Pass { pages, looked_up_to: 0, asked_up_to: None, asked_at: None, found: VecDeque::new(), cleared: 0, emptying })
 }
 
-fn go_on(writer: &mut Writer, pass: &mut Pass) -> rusqlite::Result<Next> {
+fn go_on(leftovers: &mut Leftovers, pacer: &mut Pacer, session: &Session, pass: &mut Pass) -> rusqlite::Result<Next> {
     if pass.emptying.is_some() {
-        return empty(writer, pass);
+        return empty(leftovers, pacer, session, pass);
     }
     if !pass.found.is_empty() {
         let some: Vec<u32> = pass.found.iter().copied().take(CLEAR_PAGES).collect();
-        pass.cleared += look::clear(&writer.connection, &some, writer.leftovers.free_too)?;
+        pass.cleared += look::clear(&session.connection, &some, leftovers.free_too)?;
         pass.found.drain(..some.len());
         return Ok(Next::Again(Duration::ZERO));
     }
-    let leftovers = &mut writer.leftovers;
     if let Some(asked_up_to) = pass.asked_up_to {
         match leftovers.looker.answers.try_recv() {
             Ok(Ok(found)) => {
@@ -226,7 +226,7 @@ fn go_on(writer: &mut Writer, pass: &mut Pass) -> rusqlite::Result<Next> {
     {
         return Ok(Next::Again(wait));
     }
-    let last: u32 = writer.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let last: u32 = session.connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     let pages = pass.pages.after(pass.looked_up_to, last, LOOK_PAGES);
     match pages.last() {
         None => pass.emptying = Some(0),
@@ -241,13 +241,13 @@ fn go_on(writer: &mut Writer, pass: &mut Pass) -> rusqlite::Result<Next> {
 }
 
 /// The last step: the log still holds every page as it was.
-fn empty(writer: &mut Writer, pass: &mut Pass) -> rusqlite::Result<Next> {
-    if writer.leftovers.known && std::mem::take(&mut writer.leftovers.free_too) {
-        meta::set(&writer.connection, meta::FREE_PAGES_CLEARED, 1)?;
+fn empty(leftovers: &mut Leftovers, pacer: &mut Pacer, session: &Session, pass: &mut Pass) -> rusqlite::Result<Next> {
+    if leftovers.known && std::mem::take(&mut leftovers.free_too) {
+        meta::set(&session.connection, meta::FREE_PAGES_CLEARED, 1)?;
     }
-    match checkpoint::empty(writer)? {
+    match checkpoint::empty(pacer, session)? {
         Emptied::Yes => {
-            if std::mem::take(&mut writer.leftovers.is_first) {
+            if std::mem::take(&mut leftovers.is_first) {
                 tracing::info!(pages = pass.cleared, "the store was looked through: what deleted events left behind is cleared");
             }
             Ok(Next::Over)

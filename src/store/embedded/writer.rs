@@ -13,22 +13,19 @@
 //! - A failed fsync is final: after it nobody knows what the disk holds, so nothing is acknowledged any more.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::commit::{self, Batch, Committed};
-use super::dedupe::Dedupe;
-use crate::clock::steady;
+use super::upkeep::Upkeep;
+use super::window::entries::Hold;
+use super::write::commit::{self, Batch, Committed};
+use super::write::handover::Handover;
+use super::write::session::Session;
 use crate::delivery::Settlement;
-use crate::fault;
-use crate::store::embedded::Shared;
-use crate::store::embedded::upkeep::{checkpoint, clock, expiry, leftovers, retention};
-use crate::store::embedded::window::Hold;
 use crate::store::{Appended, Health, NewEvent, Unavailable};
+use crate::{clock, fault};
 
 /// How long a commit waits for more appends under load.
 const COMMIT_WINDOW: Duration = Duration::from_millis(1);
@@ -59,7 +56,7 @@ pub type AppendReply = oneshot::Sender<Result<Appended, Unavailable>>;
 pub enum Command {
     /// The permit is free again once the command is taken.
     Append(Box<NewEvent>, AppendReply, OwnedSemaphorePermit),
-    /// Settlements have begun to gather in [`Shared::settlements`].
+    /// Settlements have begun to gather in [`Handover`].
     SettlementsWait,
     /// Something rare that needs the connection, between two commits.
     Task(Task),
@@ -67,20 +64,19 @@ pub enum Command {
     Flush(oneshot::Sender<Result<(), Unavailable>>),
 }
 
-pub type Task = Box<dyn FnOnce(&mut Writer) + Send>;
+/// Something rare.
+pub type Task = Box<dyn FnOnce(&mut Session, &mut Upkeep) + Send>;
 
-/// The writer's own state. Nobody else writes to the file.
+/// Observes how long commits take, in seconds.
+pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// The writer's thread.
 pub struct Writer {
-    pub connection: Connection,
-    pub shared: Arc<Shared>,
-    pub dedupe: Dedupe,
-    pub next_sequence: i64,
-    pub retention: retention::Sweep,
-    pub expiry: expiry::Expiry,
-    pub checkpoint: checkpoint::Pacer,
-    pub clock: clock::Clock,
-    pub leftovers: leftovers::Leftovers,
+    session: Session,
+    upkeep: Upkeep,
+    handover: Arc<Handover>,
     commands: Receiver<Command>,
+    observe_commit: CommitObserver,
     /// Settlements of a commit that failed, to be tried again.
     unwritten: Vec<Settlement>,
     /// The same for deliveries that are to be held.
@@ -89,14 +85,6 @@ pub struct Writer {
     settlements_since: Option<Instant>,
     appends_in_last_batch: usize,
     closing: bool,
-}
-
-/// What the writer does between two commits.
-pub struct Beside {
-    pub retention: retention::Sweep,
-    pub checkpoint: checkpoint::Pacer,
-    pub clock: clock::Clock,
-    pub leftovers: leftovers::Leftovers,
 }
 
 #[derive(Default)]
@@ -111,7 +99,7 @@ impl Gathered {
         match command {
             Command::Append(event, reply, _permit) => self.appends.push((*event, reply)),
             Command::SettlementsWait => {
-                settlements_since.get_or_insert_with(steady);
+                settlements_since.get_or_insert_with(clock::steady);
             }
             Command::Flush(reply) => self.flushes.push(reply),
             Command::Task(task) => self.task = Some(task),
@@ -125,26 +113,20 @@ impl Gathered {
 }
 
 impl Writer {
+    /// A writer that has not begun.
     pub fn new(
-        connection: Connection,
-        shared: Arc<Shared>,
-        dedupe: Dedupe,
-        next_sequence: i64,
-        beside: Beside,
+        session: Session,
+        upkeep: Upkeep,
+        handover: Arc<Handover>,
         commands: Receiver<Command>,
+        observe_commit: CommitObserver,
     ) -> Self {
-        let Beside { retention, checkpoint, clock, leftovers } = beside;
         Self {
-            connection,
-            shared,
-            dedupe,
-            next_sequence,
-            retention,
-            expiry: expiry::Expiry::default(),
-            checkpoint,
-            clock,
-            leftovers,
+            session,
+            upkeep,
+            handover,
             commands,
+            observe_commit,
             unwritten: Vec::new(),
             unwritten_holds: Vec::new(),
             settlements_since: None,
@@ -160,40 +142,36 @@ impl Writer {
             let task = gathered.task.take();
             self.commit(gathered);
             if let Some(task) = task {
-                task(&mut self);
+                task(&mut self.session, &mut self.upkeep);
             }
-            if !self.shared.has_failed() {
-                checkpoint::step(&mut self);
-                retention::step(&mut self);
-                expiry::step(&mut self);
-                leftovers::step(&mut self);
-                clock::step(&mut self);
+            if !self.session.failures.has_failed() {
+                self.upkeep.step(&self.session);
             }
         }
         // What cannot be written now is attempted again after the next start.
-        while self.shared.has_settlements() && self.unwritten.is_empty() {
+        while self.handover.has_settlements() && self.unwritten.is_empty() {
             self.commit(Gathered::default());
         }
-        checkpoint::on_close(&self);
+        self.upkeep.close(&self.session);
     }
 
     /// Waits for something to write, then takes all that is there.
     fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
-        let tick = steady() + IDLE_TICK;
-        let idle_until = self.leftovers.next_step_at().map_or(tick, |due| tick.min(due));
+        let tick = clock::steady() + IDLE_TICK;
+        let idle_until = self.upkeep.next_step_at().map_or(tick, |due| tick.min(due));
         while !gathered.is_urgent() && !self.closing {
             let until = self.settlements_since.map_or(idle_until, |since| since + SETTLE_WINDOW);
-            match self.commands.recv_timeout(until.saturating_duration_since(steady())) {
+            match self.commands.recv_timeout(until.saturating_duration_since(clock::steady())) {
                 Ok(command) => gathered.take(command, &mut self.settlements_since),
                 Err(RecvTimeoutError::Timeout) => return gathered,
                 Err(RecvTimeoutError::Disconnected) => self.closing = true,
             }
-            self.closing |= self.shared.closing.load(Ordering::Relaxed);
+            self.closing |= self.handover.is_closing();
         }
         self.take_all(&mut gathered);
         // Where many wait already, they came during the last commit, and more will come during this one.
-        let behind = self.shared.waiting.load(Ordering::Relaxed) >= BEHIND;
+        let behind = self.session.queues.waiting() >= BEHIND;
         let (company, window) = if behind { (COMPANY_WHERE_BEHIND, COMMIT_WINDOW_WHERE_BEHIND) } else { (COMPANY, COMMIT_WINDOW) };
         let few = (1..company).contains(&gathered.appends.len());
         if few && self.appends_in_last_batch > 1 && gathered.task.is_none() && !self.closing {
@@ -218,9 +196,9 @@ impl Writer {
         fault::point("store_writer");
         self.appends_in_last_batch = gathered.appends.len();
         let mut settlements = std::mem::take(&mut self.unwritten);
-        self.shared.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
+        self.handover.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
         let mut holds = std::mem::take(&mut self.unwritten_holds);
-        self.shared.take_holds(&mut holds);
+        self.handover.take_holds(&mut holds);
         if gathered.appends.is_empty() && settlements.is_empty() && holds.is_empty() {
             self.settlements_since = None;
             for reply in gathered.flushes {
@@ -229,24 +207,24 @@ impl Writer {
             self.probe();
             return;
         }
-        if let Health::Failed(reason) = self.shared.health() {
+        if let Health::Failed(reason) = self.session.failures.health() {
             self.unwritten = settlements;
             self.unwritten_holds = holds;
             refuse(gathered, &Unavailable::Failed(reason));
             std::thread::sleep(FAILURE_PAUSE);
             return;
         }
-        let started = steady();
+        let started = clock::steady();
         let (events, replies): (Vec<_>, Vec<_>) = gathered.appends.into_iter().unzip();
-        match commit::write(self, Batch { events, settlements: &settlements, holds: &holds }) {
+        match commit::write(&mut self.session, Batch { events, settlements: &settlements, holds: &holds }) {
             Ok(Committed { answers, stored, moves }) => {
-                self.shared.commit_succeeded(started.elapsed());
-                self.settlements_since = self.shared.has_settlements().then_some(started);
-                self.shared.settle_permits.add_permits(settlements.len());
+                self.commit_succeeded(started.elapsed());
+                self.settlements_since = self.handover.has_settlements().then_some(started);
+                self.handover.settled(settlements.len());
                 // Before the answers: under load, whoever is answered sends the next webhook at once, and lanes that
                 // fall behind must read back from the disk what they could have had from memory.
-                commit::publish(self, &stored, &settlements);
-                commit::hand_over(self, stored, &settlements, &holds, &moves);
+                commit::publish(&self.session, &stored, &settlements);
+                commit::hand_over(&self.session, stored, &settlements, &holds, &moves);
                 for (reply, answer) in replies.into_iter().zip(answers) {
                     let _ = reply.send(Ok(answer));
                 }
@@ -255,8 +233,8 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let refusal = self.shared.commit_failed(&error);
-                self.settlements_since = (!settlements.is_empty() || !holds.is_empty()).then(steady);
+                let refusal = self.session.failures.commit_failed(&error);
+                self.settlements_since = (!settlements.is_empty() || !holds.is_empty()).then(clock::steady);
                 self.unwritten = settlements;
                 self.unwritten_holds = holds;
                 for reply in replies {
@@ -270,17 +248,22 @@ impl Writer {
         }
     }
 
+    fn commit_succeeded(&self, duration: Duration) {
+        (self.observe_commit)(duration);
+        self.session.failures.commit_succeeded();
+    }
+
     /// Finds out whether a disk that was full has room again. Nobody sends webhooks to a relay that is not ready, so
     /// without it a relay with nothing to write would never become ready.
     fn probe(&self) {
-        if self.closing || !matches!(self.shared.health(), Health::CannotWrite(_)) {
+        if self.closing || !self.session.failures.cannot_write() {
             return;
         }
-        let started = steady();
-        match commit::rewrite_header(&self.connection) {
-            Ok(()) => self.shared.commit_succeeded(started.elapsed()),
+        let started = clock::steady();
+        match commit::rewrite_header(&self.session.connection) {
+            Ok(()) => self.commit_succeeded(started.elapsed()),
             Err(error) => {
-                self.shared.commit_failed(&error);
+                self.session.failures.commit_failed(&error);
             }
         }
     }

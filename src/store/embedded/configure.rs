@@ -1,17 +1,17 @@
 //! Making a version of the rules the one in effect: names get their keys, destinations are parked or taken up again.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::writer::Writer;
+use super::rows::destinations;
+use super::upkeep::Upkeep;
+use super::window::queue::Queue;
+use super::write::session::Session;
 use crate::circuit::{CircuitState, Standing};
 use crate::clock;
 use crate::delivery::{DestinationKey, RouteKey};
-use crate::store::embedded::rows::destinations;
-use crate::store::embedded::window::Queue;
 use crate::store::{DestinationFigures, Keys, Names, RulesKey};
 
 /// As by `pause`.
@@ -21,8 +21,8 @@ const PAUSED: Standing = Standing { circuit: CircuitState::Paused, hold_until: N
 const BY_HOLD: &str = "serve --hold";
 
 /// Registers the names and sets which destinations are active. Changes nothing where it fails.
-pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
-    let transaction = Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+pub fn apply(session: &mut Session, upkeep: &mut Upkeep, names: &Names) -> rusqlite::Result<Keys> {
+    let transaction = Transaction::new_unchecked(&session.connection, TransactionBehavior::Immediate)?;
     transaction
         .prepare_cached("INSERT INTO rules (version, first_used_at) VALUES (?, ?) ON CONFLICT (version) DO NOTHING")?
         .execute(params![names.version, clock::wall().as_millisecond()])?;
@@ -39,12 +39,12 @@ pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
     let expire = |name: &String| names.expire.iter().find(|(known, _)| known == name).map(|(_, expire)| *expire);
     let expire = named().filter_map(|(key, name)| Some((key, expire(name)?))).collect();
 
-    let mut queues = Vec::clone(&writer.shared.queues());
+    let mut queues = Vec::clone(&session.queues.all());
     for (key, name) in destinations.iter().zip(&names.destinations) {
         // Keys are given in order, so a new one is the next place.
         if usize::try_from(key.0).is_ok_and(|place| place == queues.len()) {
             let figures = DestinationFigures { name: name.clone(), ..DestinationFigures::default() };
-            let last = writer.next_sequence - 1;
+            let last = session.next_sequence - 1;
             queues.push(Arc::new(Queue::new(*key, figures, last, last, Standing::default())));
         }
     }
@@ -71,12 +71,11 @@ pub fn apply(writer: &mut Writer, names: &Names) -> rusqlite::Result<Keys> {
             queue.standing.send_replace(PAUSED);
         }
     }
-    *writer.shared.queues.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(queues);
-    writer.shared.count_waiting();
-    writer.dedupe.set_window(names.dedupe_window);
-    writer.retention.configure(names.retention);
-    writer.expiry.configure(expire);
-    writer.shared.limit_bytes.store(names.retention.size, Ordering::Relaxed);
+    session.queues.replace(queues);
+    session.queues.count_waiting();
+    session.dedupe.set_window(names.dedupe_window);
+    upkeep.retention.configure(names.retention);
+    upkeep.expiry.configure(expire);
     Ok(Keys { destinations, routes, rules: RulesKey(rules) })
 }
 

@@ -1,5 +1,6 @@
 //! The races between commits, reads and claims, each played by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::delivery::{Attempt, AttemptResult, FailureReason, Outcome};
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 
 fn ready(sequence: i64) -> Ready {
     let now = Timestamp::now();
@@ -25,7 +26,7 @@ fn reopened(frontier: i64, last: i64) -> Queue {
     let queue = Queue::new(DestinationKey(0), figures, frontier, last, Standing::default());
     let Want::Retries { reading, taken } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else { panic!("the retries were not read") };
     assert!(taken.is_empty());
-    queue.add_retries(reading, due::Retries { found: Vec::new(), next_due: None });
+    queue.add_retries(reading, Retries { found: Vec::new(), next_due: None });
     queue
 }
 
@@ -113,7 +114,7 @@ fn what_is_settled_while_a_read_that_saw_it_unsettled_goes_on_is_not_claimed_aga
     queue.set_active(false, false); // The cursor goes back: 100 has no outcome.
     queue.set_active(true, false);
     let Want::Retries { reading, .. } = queue.take(1, 0, &mut Vec::new()).unwrap_err() else { panic!("the retries were not read") };
-    queue.add_retries(reading, due::Retries { found: Vec::new(), next_due: None });
+    queue.add_retries(reading, Retries { found: Vec::new(), next_due: None });
     let (reading, after, newest) = begin_read(&queue);
     assert_eq!(after, 99);
     settle(&queue, &claims[0]);
