@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
