@@ -9,9 +9,9 @@ use jiff::Timestamp;
 
 use crate::event::{Event, EventId, EventSource};
 use crate::metrics::{Metrics, OwnEventOutcome};
-use crate::own_events::{Beside, News, Queue, Reporter, Trouble};
+use crate::own_events::{Beside, Death, News, Queue, Reporter, Trouble};
 use crate::rules::{CurrentRules, Rules};
-use crate::store::{Disposition, Figures, Health, NewEvent, Store};
+use crate::store::{Disposition, Figures, GivenUp, Health, NewEvent, Store};
 
 /// How often it is looked for what is due: the time that news takes at most, beside what the ledger lets gather.
 const TICK: Duration = Duration::from_secs(1);
@@ -66,6 +66,7 @@ impl Announcer {
             }
             _ => None,
         };
+        self.note_given_up();
         let news = self.reporter.due(limits, queues.as_deref(), troubles.as_deref());
         for news in news {
             if self.pending.len() < PENDING_MAX {
@@ -77,6 +78,18 @@ impl Announcer {
         }
         if !self.pending.is_empty() {
             self.tell(&rules).await;
+        }
+    }
+
+    /// Lanes say themselves what they give up; what the store gives up is asked for.
+    fn note_given_up(&self) {
+        for GivenUp { destination, ending, reason, count, webhooks } in self.store.given_up() {
+            self.metrics.given_up(&destination, ending, count);
+            // What became of own events is told to nobody.
+            if let Some((count, first, last)) = webhooks {
+                let death = Death { events: (first, last), count, reason: ending.label(), detail: reason, status: None };
+                self.reporter.died(&destination, death);
+            }
         }
     }
 

@@ -11,7 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{Event, EventId};
 
+mod ending;
 pub mod state;
+
+pub use ending::Ending;
 
 /// A destination's number in the store: stable for as long as the store lives, also while the name is out of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -216,7 +219,7 @@ pub enum AttemptResult {
     NotRendered(String),
     /// No attempt was made, because none is to be made any more: the time is over, or the destination refuses the event. The text
     /// says why.
-    Withheld(String),
+    Withheld(Ending, String),
     /// A batch's request could not be made of its members together, though of each alone: nothing was sent, and each goes alone.
     NotTogether(String),
     /// The destination answered, and nothing of that is kept but the kind of what went wrong; `None` if it was delivered.
@@ -245,7 +248,7 @@ impl AttemptResult {
             | Self::Silent(_)
             | Self::Failed(..)
             | Self::NotRendered(_)
-            | Self::Withheld(_)
+            | Self::Withheld(..)
             | Self::NotTogether(_)
             | Self::Unkept(_) => None,
         }
@@ -260,7 +263,7 @@ impl AttemptResult {
             | Self::Silent(error)
             | Self::Failed(_, error)
             | Self::NotRendered(error)
-            | Self::Withheld(error)
+            | Self::Withheld(_, error)
             | Self::NotTogether(error) => Some(error),
             Self::Unkept(failure) => failure.map(FailureReason::label),
         }
@@ -281,14 +284,14 @@ impl AttemptResult {
             Self::Silent(_) => Some(FailureReason::Timeout),
             Self::Failed(reason, _) => Some(*reason),
             Self::NotRendered(_) | Self::NotTogether(_) => Some(FailureReason::Unrenderable),
-            Self::Withheld(_) => None,
+            Self::Withheld(..) => None,
             Self::Unkept(failure) => *failure,
         }
     }
 }
 
 /// Why an attempt did not deliver, coarsely enough to be a metric's label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// No answer in time.
     Timeout,
@@ -414,6 +417,15 @@ impl Settlement {
                 }
                 self.attempt.result = AttemptResult::Unkept(failure);
             }
+        }
+    }
+
+    /// Why its deliveries were given up, where they were. `failure` is the kind of what went wrong.
+    pub fn ending(&self, failure: Option<FailureReason>) -> Option<Ending> {
+        match (&self.outcome, &self.attempt.result) {
+            (Outcome::Delivered | Outcome::Retry(_), _) => None,
+            (Outcome::Dead(_), AttemptResult::Withheld(ending, _)) => Some(*ending),
+            (Outcome::Dead(_), _) => Some(Ending::Failed(failure.unwrap_or(FailureReason::Internal))),
         }
     }
 

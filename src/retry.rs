@@ -53,7 +53,7 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
         AttemptResult::NotTogether(_) => {
             Verdict { outcome: Outcome::Retry(progress.now), hold_until: None, signal: Signal::Nothing, counts: false, failure: None }
         }
-        AttemptResult::Withheld(reason) => Verdict { signal: Signal::Nothing, counts: false, ..case.dead(reason.clone()) },
+        AttemptResult::Withheld(_, reason) => Verdict { signal: Signal::Nothing, counts: false, ..case.dead(reason.clone()) },
         // It says nothing of the destination.
         AttemptResult::Failed(FailureReason::Internal, error) => case.again(None, error, Signal::Nothing),
         // The connection may be dead while the destination is well. The next attempt goes over a new one, and its timeout counts.

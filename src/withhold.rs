@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::condition::Scope;
 use crate::config::Destination;
+use crate::delivery::Ending;
 use crate::event::Event;
 
 /// Why a route's destination gets no delivery of an event: nothing is planned.
@@ -54,20 +55,20 @@ pub fn at_planning(destination: &Destination, scope: &Scope<'_>) -> Option<Withh
     }
 }
 
-/// Why a delivery that was planned is not to be attempted any more, in words that name nothing of the event. `since` is the event's
+/// Why a delivery that was planned is not to be attempted any more, in one word and in words that name nothing of the event. `since` is the event's
 /// receipt, or when the delivery was last taken up by hand. The guard is asked again: the rules may have changed since.
-pub fn at_delivery(destination: &Destination, event: &Event, since: Timestamp, now: Timestamp) -> Option<String> {
+pub fn at_delivery(destination: &Destination, event: &Event, since: Timestamp, now: Timestamp) -> Option<(Ending, String)> {
     if let Some(expire) = destination.expire
         && since.checked_add(expire).is_ok_and(|end| end <= now)
     {
-        return Some(expired(expire));
+        return Some((Ending::Expired, expired(expire)));
     }
     let facts = || event.facts();
     let never = destination.never.as_ref()?;
     match never.holds(&Scope { payload: event.payload(), event: &facts }) {
         Ok(false) => None,
-        Ok(true) => Some("refused: the destination's `never` holds on this event".to_owned()),
-        Err(_) => Some("refused: the destination's `never` takes too many steps on this event".to_owned()),
+        Ok(true) => Some((Ending::Never, "refused: the destination's `never` holds on this event".to_owned())),
+        Err(_) => Some((Ending::Never, "refused: the destination's `never` takes too many steps on this event".to_owned())),
     }
 }
 

@@ -17,7 +17,7 @@ use wiza_relay::metrics::Metrics;
 use wiza_relay::receive::Receiver;
 use wiza_relay::rules::FileStatus;
 use wiza_relay::rules::Rules;
-use wiza_relay::store::{Appended, Figures, Health, Keys, Names, NewEvent, RulesKey, Store, StoreError, Unavailable};
+use wiza_relay::store::{Appended, Figures, GivenUp, Health, Keys, Names, NewEvent, RulesKey, Store, StoreError, Unavailable};
 
 /// Takes every event and keeps none.
 struct Nothing;
@@ -55,6 +55,9 @@ impl Store for Nothing {
     }
     fn figures(&self) -> Figures {
         Figures::default()
+    }
+    fn given_up(&self) -> Vec<GivenUp> {
+        Vec::new()
     }
     fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>> {
         async { Ok(Vec::new()) }.boxed()

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::LaneSettings;
 use crate::clock;
 use crate::config::Shape;
-use crate::delivery::{Attempt, AttemptResult, Claim, DeliveryId, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement};
+use crate::delivery::{
+    Attempt, AttemptResult, Claim, DeliveryId, Ending, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement,
+};
 use crate::durations;
 use crate::event::{Event, EventId, rfc3339_milliseconds};
 use crate::fault;
@@ -39,8 +41,8 @@ pub(super) struct LeftOut {
     /// The name of the route that planned it.
     pub route: Arc<str>,
     pub reason: String,
-    /// Whether it is not to be sent any more, and not only cannot be.
-    pub is_withheld: bool,
+    /// Why it is not to be sent any more; `None` where it only cannot be.
+    pub withheld: Option<Ending>,
     /// Where its end stands in its own trace, if that is recorded.
     pub record: Option<Box<AttemptRecord>>,
 }
@@ -49,8 +51,10 @@ impl LeftOut {
     /// What became of it, as if it had been attempted alone.
     pub fn settlement(self, batch: &Settlement) -> Settlement {
         let claim = Claim { sequence: self.sequence, event: self.event, batch: None, ..batch.claim.clone() };
-        let make = if self.is_withheld { AttemptResult::Withheld } else { AttemptResult::NotRendered };
-        let result = make(self.reason.clone());
+        let result = match self.withheld {
+            Some(ending) => AttemptResult::Withheld(ending, self.reason.clone()),
+            None => AttemptResult::NotRendered(self.reason.clone()),
+        };
         let attempt = Attempt { started_at: batch.attempt.started_at, latency: Duration::ZERO, result };
         Settlement::new(claim, attempt, Outcome::Dead(self.reason), batch.attempts)
     }
@@ -63,7 +67,7 @@ enum Unmade {
     /// It cannot be made of the members of a batch together, though of each alone.
     NotTogether(String),
     /// It is not to be sent any more.
-    Withheld(String),
+    Withheld(Ending, String),
 }
 
 impl From<BatchError> for Unmade {
@@ -128,7 +132,7 @@ async fn attempt(settings: LaneSettings, claim: Claim, traces: Traces) -> Attemp
         Err(unmade) => {
             let result = match unmade {
                 Unmade::NotRendered(error) => AttemptResult::NotRendered(error),
-                Unmade::Withheld(reason) => AttemptResult::Withheld(reason),
+                Unmade::Withheld(ending, reason) => AttemptResult::Withheld(ending, reason),
                 Unmade::NotTogether(error) => AttemptResult::NotTogether(format!("the members go one by one: {error}")),
             };
             Attempt { started_at: clock::wall(), latency: Duration::ZERO, result }
@@ -146,8 +150,8 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
     }
     let LaneSettings { rules, destination, .. } = settings;
     let (event, now) = (claim.event.for_a_while(), clock::wall());
-    if let Some(reason) = withhold::at_delivery(destination, &event, claim.since, now) {
-        return Err(Unmade::Withheld(reason));
+    if let Some((ending, reason)) = withhold::at_delivery(destination, &event, claim.since, now) {
+        return Err(Unmade::Withheld(ending, reason));
     }
     let context = RenderContext { event, route, now };
     let request = transform::render(&rules.config.templates, destination, shape, &context);
@@ -165,9 +169,9 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
     for (sequence, event, route, since) in all {
         let member = (sequence, event, route);
         if event.is_damaged() {
-            lost.push((member, DAMAGED.to_owned(), false));
-        } else if let Some(reason) = withhold::at_delivery(destination, &event.for_a_while(), since, now) {
-            lost.push((member, reason, true));
+            lost.push((member, DAMAGED.to_owned(), None));
+        } else if let Some((ending, reason)) = withhold::at_delivery(destination, &event.for_a_while(), since, now) {
+            lost.push((member, reason, Some(ending)));
         } else {
             sound.push(member);
         }
@@ -182,8 +186,8 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
     if members.is_empty() {
         // The first one's reason is said of all of them.
         return Err(match lost.into_iter().next() {
-            Some((_, reason, true)) => Unmade::Withheld(reason),
-            Some((_, reason, false)) => Unmade::NotRendered(reason),
+            Some((_, reason, Some(ending))) => Unmade::Withheld(ending, reason),
+            Some((_, reason, None)) => Unmade::NotRendered(reason),
             None => Unmade::NotRendered(DAMAGED.to_owned()),
         });
     }
@@ -191,13 +195,13 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
     let unrenderable = rendered
         .left_out
         .into_iter()
-        .filter_map(|(place, error)| sound.get(place).map(|member| (*member, format!("the request cannot be made: {error}"), false)));
+        .filter_map(|(place, error)| sound.get(place).map(|member| (*member, format!("the request cannot be made: {error}"), None)));
     let left_out: Vec<LeftOut> = lost
         .into_iter()
         .chain(unrenderable)
-        .map(|((sequence, event, route), reason, is_withheld)| {
+        .map(|((sequence, event, route), reason, withheld)| {
             let route = rules.target(route, *place).0.into();
-            LeftOut { sequence, event: Arc::clone(event), route, reason, is_withheld, record: None }
+            LeftOut { sequence, event: Arc::clone(event), route, reason, withheld, record: None }
         })
         .collect();
     let sent: Vec<EventId> = sound

@@ -198,7 +198,7 @@ impl Lane {
         record: Option<Box<AttemptRecord>>,
     ) {
         let Settlement { attempt, outcome, .. } = settlement;
-        if let (AttemptResult::Withheld(reason), Outcome::Dead(_)) = (&attempt.result, outcome) {
+        if let (AttemptResult::Withheld(_, reason), Outcome::Dead(_)) = (&attempt.result, outcome) {
             tracing::warn!(event_id = %event, destination, route, reason, "a delivery was given up without another attempt");
             return; // Nothing was attempted.
         }
@@ -242,12 +242,17 @@ impl Lane {
             let (event, route, record) = (one.event.id, Arc::clone(&one.route), one.record.take());
             let of = Arc::clone(&one.event);
             let settlement = one.settlement(&settlement);
-            if let Outcome::Dead(reason) = &settlement.outcome {
-                self.news.died(&destination.name, &of, settlement.attempt.result.failure(), reason, None);
+            let failure = settlement.attempt.result.failure();
+            if let (Outcome::Dead(reason), Some(ending)) = (&settlement.outcome, settlement.ending(failure)) {
+                self.metrics.given_up(ending, 1);
+                self.news.died(&destination.name, &of, ending, reason, None);
             }
-            self.tell(&destination.name, &route, event, &settlement, settlement.attempt.result.failure(), record);
+            self.tell(&destination.name, &route, event, &settlement, failure, record);
         }
         self.tell(&destination.name, &route, event, &settlement, failure, record);
+        if let Some(ending) = settlement.ending(failure) {
+            self.metrics.given_up(ending, settlement.events().count());
+        }
         settlement.keep(destination.replies, failure);
         self.news.concluded(&destination.name, &settlement, &Concluded { failure, signal, circuit });
         self.store.settle(settlement).await;

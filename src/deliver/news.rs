@@ -2,7 +2,7 @@
 
 use crate::circuit::{CircuitState, OpenedBy, Signal};
 use crate::clock;
-use crate::delivery::{FailureReason, Outcome, Settlement};
+use crate::delivery::{Ending, FailureReason, Outcome, Settlement};
 use crate::event::{Event, EventSource};
 use crate::own_events::{CircuitWatch, Death, Opening, Reporter, Turn};
 
@@ -42,9 +42,9 @@ impl LaneNews {
     pub fn concluded(&mut self, destination: &str, settlement: &Settlement, concluded: &Concluded) {
         let Concluded { failure, signal, circuit } = concluded;
         let status = settlement.attempt.result.status();
-        if let Outcome::Dead(reason) = &settlement.outcome {
+        if let (Outcome::Dead(reason), Some(ending)) = (&settlement.outcome, settlement.ending(*failure)) {
             for event in settlement.events() {
-                self.died(destination, event, *failure, reason, status);
+                self.died(destination, event, ending, reason, status);
             }
         }
         let is_own = settlement.events().all(|event| event.source() == EventSource::Relay);
@@ -57,9 +57,9 @@ impl LaneNews {
     }
 
     /// A delivery was given up.
-    pub fn died(&self, destination: &str, event: &Event, failure: Option<FailureReason>, reason: &str, status: Option<u16>) {
+    pub fn died(&self, destination: &str, event: &Event, ending: Ending, reason: &str, status: Option<u16>) {
         if event.source() == EventSource::Wiza {
-            let death = Death { event: event.id, reason: label(failure), detail: reason.to_owned(), status };
+            let death = Death { events: (event.id, event.id), count: 1, reason: ending.label(), detail: reason.to_owned(), status };
             self.reporter.died(destination, death);
         }
     }

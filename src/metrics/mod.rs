@@ -5,6 +5,7 @@ mod families;
 mod labels;
 mod scrape;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use self::families::{Family, families};
 pub use self::labels::{AdminRefusal, ClosedFor, NAMELESS_ACCOUNT, OwnEventOutcome, Port, SpanOutcome, WebhookOutcome};
 pub use self::scrape::Snapshot;
 use crate::circuit::{CircuitState, OpenedBy};
-use crate::delivery::{FailureReason, Outcome};
+use crate::delivery::{Ending, FailureReason, Outcome};
 use crate::own_events::OwnKind;
 use crate::vitals::Vitals;
 use crate::withhold::Withheld;
@@ -58,6 +59,8 @@ families! {
         attempts_total: IntCounterVec["destination", "result"],
         /// Attempts that did not deliver, by what was wrong.
         attempt_failures_total: IntCounterVec["destination", "reason"],
+        /// Deliveries that were given up, by why.
+        given_up_total: IntCounterVec["destination", "reason"],
         /// Attempts under way.
         in_flight: IntGaugeVec["destination"],
         /// Seconds that an attempt took.
@@ -102,6 +105,7 @@ pub struct DestinationMetrics {
     retried: IntCounter,
     dead: IntCounter,
     failures: [IntCounter; FailureReason::ALL.len()],
+    given_up: HashMap<Ending, IntCounter>,
     in_flight: IntGauge,
     attempt_seconds: Histogram,
     delivery_seconds: Histogram,
@@ -124,6 +128,13 @@ impl DestinationMetrics {
         }
         if let Some(reason) = failure {
             self.failures[reason as usize].inc();
+        }
+    }
+
+    /// Counts deliveries that were given up.
+    pub fn given_up(&self, ending: Ending, count: usize) {
+        if let Some(counter) = self.given_up.get(&ending) {
+            counter.inc_by(count as u64);
         }
     }
 
@@ -232,6 +243,9 @@ impl Metrics {
             retried: attempts("retried"),
             dead: attempts("dead"),
             failures: FailureReason::ALL.map(|reason| self.counted.attempt_failures_total.with_label_values(&[name, reason.label()])),
+            given_up: Ending::all()
+                .map(|ending| (ending, self.counted.given_up_total.with_label_values(&[name, ending.label()])))
+                .collect(),
             in_flight: self.counted.in_flight.with_label_values(&[name]),
             attempt_seconds: self.counted.attempt_seconds.with_label_values(&[name]),
             delivery_seconds: self.counted.delivery_seconds.with_label_values(&[name]),
@@ -261,6 +275,11 @@ impl Metrics {
     /// Counts a delivery that a route asks for and that was not planned.
     pub fn not_planned(&self, destination: &str, why: Withheld) {
         self.counted.not_planned_total.with_label_values(&[destination, why.label()]).inc();
+    }
+
+    /// Counts deliveries that were given up without an attempt, by the store.
+    pub fn given_up(&self, destination: &str, ending: Ending, count: u64) {
+        self.counted.given_up_total.with_label_values(&[destination, ending.label()]).inc_by(count);
     }
 
     /// Counts an own event.

@@ -24,11 +24,13 @@ pub const GATHER: Duration = Duration::from_secs(2);
 /// Destinations, or destinations with their reasons, that are known at a time. What is new beyond that is not told.
 const ENTRIES_MAX: usize = 1024;
 
-/// A delivery of a webhook that was given up.
+/// Deliveries of webhooks that were given up for one reason; most often one.
 #[derive(Debug, Clone)]
 pub struct Death {
-    /// The event.
-    pub event: EventId,
+    /// The events of the first and the last one.
+    pub events: (EventId, EventId),
+    /// How many.
+    pub count: u64,
     /// The kind of what went wrong.
     pub reason: &'static str,
     /// Why, in words. Quotes neither payload nor secrets.
@@ -152,16 +154,16 @@ impl Ledger {
         self.limits = limits;
     }
 
-    /// Notes that a delivery to `destination` was given up.
+    /// Notes that deliveries to `destination` were given up.
     pub fn died(&mut self, destination: &str, death: Death, now: Instant, clock: Timestamp) {
         let Some((_, group)) = entry(&mut self.dead, (destination.to_owned(), death.reason)) else { return };
         match group {
             Some(group) => {
-                group.last = death.event;
-                group.count += 1;
+                group.last = death.events.1;
+                group.count = group.count.saturating_add(death.count);
                 group.span.1 = clock;
             }
-            None => *group = Some(Group { last: death.event, first: death, count: 1, span: (clock, clock), since: now }),
+            None => *group = Some(Group { last: death.events.1, count: death.count, first: death, span: (clock, clock), since: now }),
         }
     }
 
@@ -250,7 +252,7 @@ impl Ledger {
             let is_due = |group: &mut Group| now.saturating_duration_since(group.since) >= GATHER && told.may(now, every);
             if let Some(Group { first, last, count, span, .. }) = group.take_if(is_due) {
                 told.at = Some(now);
-                let (destination, events) = (destination.clone(), (first.event, last));
+                let (destination, events) = (destination.clone(), (first.events.0, last));
                 news.push(News::DeadLetters { destination, reason, detail: first.detail, status: first.status, count, events, span });
             }
         }

@@ -40,7 +40,7 @@ pub enum News {
     DeadLetters {
         /// The destination.
         destination: String,
-        /// The kind of what went wrong, as in `attempt_failures_total{reason}`.
+        /// Why, in one word, as in `given_up_total{reason}`.
         reason: &'static str,
         /// Why the first of them was given up, in words.
         detail: String,
@@ -188,7 +188,9 @@ impl News {
             }
             Self::DeadLetters { destination, reason, detail, count, .. } => {
                 let given_up = if *count == 1 { "1 delivery was given up".to_owned() } else { format!("{count} deliveries were given up") };
-                format!("{destination}: {given_up} ({reason}): {detail}. To send again: wiza-relay redrive --destination {destination}")
+                // `expired: it was not delivered within 2h` has said it.
+                let word = if detail.starts_with(reason) { String::new() } else { format!(" ({reason})") };
+                format!("{destination}: {given_up}{word}: {detail}. To send again: wiza-relay redrive --destination {destination}")
             }
             Self::QueueOld { destination, oldest, at, circuit, .. } => {
                 format!("{destination}: the oldest delivery has waited for {} (circuit: {circuit}). {wait}.", lasted(*oldest, *at))

@@ -18,7 +18,7 @@ impl Reporter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the delivery of a webhook was given up.
+    /// Notes that deliveries of webhooks were given up.
     pub fn died(&self, destination: &str, death: Death) {
         self.ledger().died(destination, death, Instant::now(), Timestamp::now());
     }

@@ -12,6 +12,7 @@
 mod contract_tests;
 pub mod embedded;
 mod figures;
+mod given_up;
 #[cfg(test)]
 mod model_tests;
 mod records;
@@ -28,6 +29,7 @@ use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
 use crate::event::{Event, EventId};
 
 pub use figures::{DestinationFigures, DestinationHistory, Figures, LastFailure};
+pub use given_up::GivenUp;
 pub use records::{Account, Audit, Carried, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
 
 /// A webhook ready to be stored.
@@ -203,6 +205,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// The terms of the conservation equation and the store's size, from memory.
     fn figures(&self) -> Figures;
+
+    /// Takes what the store has given up by itself since this was called last, because its time was over or its destination was held
+    /// back for too long: one entry for each destination and reason. Not kept over a restart.
+    fn given_up(&self) -> Vec<GivenUp>;
 
     /// The receipt time of each destination's oldest delivery without a final outcome.
     fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>>;

@@ -147,6 +147,75 @@ async fn dead_letters_are_told_in_groups_and_all_of_them() {
     relay.finish().await;
 }
 
+/// What lanes never came to: behind an open circuit, the store ends it; and what a lane does not send any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_that_were_never_attempted_are_told_with_why() {
+    let [crm, warehouse, ops] = [Receiver::always(Answer::status(503)).await, Receiver::start().await, Receiver::start().await];
+    let broken = "expire: 1s, circuit: { failures: 1, cooldown: 1h }, retry: { first: 1h, max: 1h }";
+    let mut relay = Setup::new(rules(&crm, &warehouse, &ops, broken)).seen_by(&warehouse).seen_by(&ops).start().await;
+    let mut ids = vec![relay.webhook(reveal(1)).accepted().await];
+    relay.wait_for_metric("circuit_open", &[CRM], 1).await;
+    for number in 2..5 {
+        ids.push(relay.webhook(reveal(number)).accepted().await);
+    }
+    let dead = |told: Vec<(String, Value)>| -> Vec<Value> {
+        told.into_iter().filter(|(kind, _)| kind == "relay.dead_letters").map(|(_, body)| body["data"].clone()).collect()
+    };
+    let counted = |dead: &[Value]| -> u64 { dead.iter().map(|data| data["count"].as_u64().unwrap()).sum() };
+    eventually("all four are told", async || (counted(&dead(told(&ops))) == 4).then_some(())).await;
+    let told_of = dead(told(&ops));
+    for data in &told_of {
+        assert_eq!((&data["destination"], &data["reason"], &data["status"]), (&"crm".into(), &"expired".into(), &Value::Null), "{data}");
+        assert_eq!(data["detail"], "expired: it was not delivered within 1s");
+        let summary = data["summary"].as_str().unwrap();
+        assert!(summary.contains("given up: expired: it was not delivered within 1s. To send again"), "{summary}");
+    }
+    assert_eq!(told_of[0]["first_event_id"], ids[0].as_str());
+    assert_eq!(told_of.last().unwrap()["last_event_id"], ids[3].as_str());
+    relay.wait_for_metric("given_up_total", &[CRM, ("reason", "expired")], 4).await;
+    assert_eq!(relay.metric("deliveries_total", &[CRM, ("outcome", "dead")]).await, 4);
+    relay.metrics().await.assert_conserved();
+
+    // A guard that came later refuses what was planned before.
+    assert_eq!(relay.ask(&["pause", "crm"]).await.code, Some(0));
+    relay.webhook(reveal(9)).accepted().await;
+    relay.write_rules(rules(&crm, &warehouse, &ops, "never: data.id == 9"));
+    relay.reloaded().await;
+    assert_eq!(relay.ask(&["resume", "crm"]).await.code, Some(0));
+    eventually("the guard is told of", async || (counted(&dead(told(&ops))) == 5).then_some(())).await;
+    assert_eq!(dead(told(&ops)).last().unwrap()["reason"], "never");
+    assert_eq!(relay.metric("given_up_total", &[CRM, ("reason", "never")]).await, 1);
+    relay.kill_quietly();
+}
+
+/// An own event that the store gives up is dead like others, and counted; nobody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_events_that_the_store_gives_up_are_told_to_nobody() {
+    let [crm, slack, mail] =
+        [Receiver::always(Answer::status(422)).await, Receiver::always(Answer::status(503)).await, Receiver::start().await];
+    let routes = format!(
+        "destinations:
+  crm: {{ url: '{}' }}
+  slack-ops: {{ url: '{}', expire: 1s, retry: {{ first: 1h, max: 1h }}, circuit: {{ failures: 1, cooldown: 1h }} }}
+  mail-ops: {{ url: '{}' }}
+own_events: {{ every: 1s }}
+routes:
+  - {{ name: own, when: event.source == \"relay\", to: [slack-ops, mail-ops] }}
+  - {{ name: everything, to: [crm] }}
+",
+        crm.url("/"),
+        slack.url("/"),
+        mail.url("/")
+    );
+    let mut relay = Setup::new(routes).seen_by(&crm).seen_by(&mail).start().await;
+    relay.webhook(reveal(1)).accepted().await;
+    wait_for_types(&mail, &["relay.dead_letters"]).await;
+    relay.wait_for_metric("given_up_total", &[("destination", "slack-ops"), ("reason", "expired")], 1).await;
+    tell_one_more(&mut relay, &mail).await;
+    assert_eq!(types(&mail), ["relay.dead_letters", "relay.rules_refused"]);
+    relay.kill_quietly();
+}
+
 /// Two destinations get own events, one of them is broken in every way. Whatever happens to its deliveries is told to nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_delivery_of_an_own_event_is_never_the_cause_of_another() {

@@ -184,6 +184,10 @@ async fn parked_and_paused_deliveries_die_after_a_limit_of_their_own() {
         let of = [("destination", name)];
         assert_eq!((metrics.get("waiting", &of), metrics.get("parked", &of), metrics.get("dead_letters", &of)), (0, 0, 4), "{name}");
     }
+    // Counted by the task that tells, a moment later.
+    for name in ["crm", "left", "line", "group"] {
+        relay.wait_for_metric("given_up_total", &[("destination", name), ("reason", "parked")], 4).await;
+    }
     relay.assert_balanced().await;
     let told = |name: &str| relay.stored().planned(&ids[0]).into_iter().find(|delivery| delivery.destination == name).unwrap().last_error;
     assert_eq!(told("left").as_deref(), Some("given up after retention.parked: its destination is not in routes.yaml"));

@@ -34,8 +34,8 @@ impl Story {
     }
 
     fn die(&mut self, destination: &str, reason: &'static str) {
-        let death =
-            Death { event: EventId::new(self.clock()), reason, detail: "status 422: not worth repeating".to_owned(), status: Some(422) };
+        let id = EventId::new(self.clock());
+        let death = Death { events: (id, id), count: 1, reason, detail: "status 422: not worth repeating".to_owned(), status: Some(422) };
         let (now, clock) = (self.now(), self.clock());
         self.ledger.died(destination, death, now, clock);
     }

@@ -1,10 +1,11 @@
-//! What each commit touched, for whoever follows.
+//! What each commit touched, for whoever follows, and what was given up, for whoever asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::broadcast;
 
 use crate::delivery::DestinationKey;
+use crate::store::GivenUp;
 
 /// Commits that a follower may be behind. One that is further behind is told how many it missed.
 pub const COMMITS_BEHIND_MAX: usize = 64;
@@ -20,28 +21,48 @@ pub struct Changed {
 
 /// Tells followers what each commit touched.
 #[derive(Debug)]
-pub struct Changes(broadcast::Sender<Arc<Changed>>);
+pub struct Changes {
+    followed: broadcast::Sender<Arc<Changed>>,
+    /// What was given up here and nobody was told yet: one entry for each destination and reason.
+    given_up: Mutex<Vec<GivenUp>>,
+}
 
 impl Changes {
     /// Nobody follows yet.
     pub fn new() -> Self {
-        Self(broadcast::Sender::new(COMMITS_BEHIND_MAX))
+        Self { followed: broadcast::Sender::new(COMMITS_BEHIND_MAX), given_up: Mutex::default() }
     }
 
     /// From here on.
     pub fn follow(&self) -> broadcast::Receiver<Arc<Changed>> {
-        self.0.subscribe()
+        self.followed.subscribe()
     }
 
     /// Whether anybody does. Nobody does most of the time.
     pub fn are_followed(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.followed.receiver_count() > 0
     }
 
     /// Tells whoever follows.
     pub fn publish(&self, changed: Changed) {
         if self.are_followed() {
-            let _ = self.0.send(Arc::new(changed));
+            let _ = self.followed.send(Arc::new(changed));
         }
+    }
+
+    /// Keeps what was given up until somebody asks.
+    pub fn note_given_up(&self, all: impl Iterator<Item = GivenUp>) {
+        let mut kept = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        for new in all {
+            match kept.iter_mut().find(|old| old.destination == new.destination && old.ending == new.ending) {
+                Some(old) => old.add(new),
+                None => kept.push(new),
+            }
+        }
+    }
+
+    /// What was given up since this was called last.
+    pub fn take_given_up(&self) -> Vec<GivenUp> {
+        std::mem::take(&mut *self.given_up.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

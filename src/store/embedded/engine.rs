@@ -28,7 +28,7 @@ use super::write::{batch, standing};
 use super::writer::{Command, Task};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
-use crate::store::{Appended, Figures, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
+use crate::store::{Appended, Figures, GivenUp, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
 use crate::vitals::Part;
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -193,6 +193,10 @@ impl Store for Embedded {
             failed_writes: self.failures.commits(),
             failed_reads: self.failures.reads(),
         }
+    }
+
+    fn given_up(&self) -> Vec<GivenUp> {
+        self.changes.take_given_up()
     }
 
     fn oldest(&self) -> BoxFuture<'_, Result<Vec<(DestinationKey, Timestamp)>, StoreError>> {

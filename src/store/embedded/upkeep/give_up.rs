@@ -3,13 +3,16 @@
 //! the reason, so what was planned still adds up; as dead letters they are kept for as long as those.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::circuit::CircuitState;
 use crate::delivery::state::State;
-use crate::delivery::{DestinationKey, OrderKey, Planned};
+use crate::delivery::{DestinationKey, Ending, OrderKey, Planned};
+use crate::event::{EventId, EventSource};
+use crate::store;
 use crate::store::embedded::changes::{Changed, Changes};
 use crate::store::embedded::rows::deliveries::{self, state_is};
 use crate::store::embedded::window::entries::Change;
@@ -22,6 +25,7 @@ pub struct GivenUp {
     /// Why the deliveries of a destination are given up; `None`: it is not held back. Found out once a transaction.
     held_back: HashMap<DestinationKey, Option<&'static str>>,
     counts: HashMap<DestinationKey, u64>,
+    told: HashMap<DestinationKey, store::GivenUp>,
     lines: Vec<(DestinationKey, OrderKey, Place)>,
     changed: Changed,
     /// Given up because of `expire`, and not of `retention.parked`.
@@ -40,7 +44,8 @@ enum Place {
 impl GivenUp {
     pub fn new(queues: &Arc<Queues>, now: i64) -> Self {
         let (queues, held_back) = (Arc::clone(queues), HashMap::new());
-        Self { queues, now, held_back, counts: HashMap::new(), lines: Vec::new(), changed: Changed::default(), expired: false }
+        let (counts, told) = (HashMap::new(), HashMap::new());
+        Self { queues, now, held_back, counts, told, lines: Vec::new(), changed: Changed::default(), expired: false }
     }
 
     /// The same for deliveries whose time is over.
@@ -64,6 +69,25 @@ impl GivenUp {
             queue.let_go_of_window();
             Some(reason)
         })
+    }
+
+    /// Counts one, for whoever is to be told.
+    fn count(&mut self, destination: DestinationKey, event: EventId, reason: &str) {
+        *self.counts.entry(destination).or_default() += 1;
+        let Some(queue) = self.queues.get(destination) else { return };
+        let one = store::GivenUp {
+            destination: queue.figures().name,
+            ending: if self.expired { Ending::Expired } else { Ending::Parked },
+            reason: reason.to_owned(),
+            count: 1,
+            webhooks: (event.source() == EventSource::Wiza).then_some((1, event, event)),
+        };
+        match self.told.entry(destination) {
+            Entry::Occupied(mut told) => told.get_mut().add(one),
+            Entry::Vacant(vacant) => {
+                vacant.insert(one);
+            }
+        }
     }
 
     /// Part of the transaction.
@@ -107,6 +131,7 @@ impl GivenUp {
         }
         self.queues.count_waiting();
         changes.publish(self.changed);
+        changes.note_given_up(self.told.into_values());
     }
 }
 
@@ -152,7 +177,8 @@ pub fn bury(transaction: &Transaction<'_>, given_up: &mut GivenUp, event: i64, p
         (State::Held, Some(order)) => given_up.lines.push((destination, order, Place::Behind)),
         _ => {}
     }
-    *given_up.counts.entry(destination).or_default() += 1;
+    let id = transaction.prepare_cached("SELECT id FROM events WHERE sequence = ?")?.query_row([event], |row| row.get(0))?;
+    given_up.count(destination, EventId::from_bytes(id), reason);
     given_up.changed.deliveries.push((event, destination));
     Ok(())
 }

@@ -243,7 +243,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         | AttemptResult::Silent(_)
         | AttemptResult::Failed(..)
         | AttemptResult::NotRendered(_)
-        | AttemptResult::Withheld(_)
+        | AttemptResult::Withheld(..)
         | AttemptResult::NotTogether(_)
         | AttemptResult::Unkept(_) => (None, None),
     };
@@ -263,7 +263,7 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
         }
         return Ok(false);
     }
-    if *outcome == Outcome::Delivered || matches!(attempt.result, AttemptResult::Withheld(_)) {
+    if *outcome == Outcome::Delivered || matches!(attempt.result, AttemptResult::Withheld(..)) {
         return Ok(true); // A delivery's own row says all that there is to say.
     }
     // Not the count of attempts: those that do not count (a wrong token) and those before a redrive have a number too.
