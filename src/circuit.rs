@@ -4,16 +4,32 @@
 //! argument.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::Circuit;
 use crate::event::EventId;
 
 /// A run of refusals has so many requests at least. A batch is refused as a whole for one bad member, so one request alone says
 /// nothing of the others.
 const REFUSED_REQUESTS_MIN: u32 = 2;
+
+/// When a destination is left alone for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// Different events in a row that it refuses for good; 0: these never open it.
+    pub refusals: u32,
+    /// From opening until the one probe.
+    pub cooldown: Duration,
+}
+
+impl Default for Circuit {
+    fn default() -> Self {
+        Self { failures: 10, refusals: 20, cooldown: Duration::from_secs(30) }
+    }
+}
 
 /// What an attempt says of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +230,7 @@ impl Breaker {
             CircuitState::Closed => State::Closed { failures: 0 },
             CircuitState::Open { until, by } => {
                 let left = until.duration_since(clock).unsigned_abs();
-                let left = if until > clock { left.min(self.settings.cooldown) } else { std::time::Duration::ZERO };
+                let left = if until > clock { left.min(self.settings.cooldown) } else { Duration::ZERO };
                 State::Open { until: now.checked_add(left).unwrap_or(now), by: self.allowed(by) }
             }
             CircuitState::Gone => State::Gone,

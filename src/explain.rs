@@ -169,10 +169,10 @@ pub fn request(
 ) -> Result<Request, RenderError> {
     let first = members.first().ok_or_else(|| RenderError::new("it carries no event"))?;
     let (mut request, left_out) = if as_batch {
-        let rendered = transform::render_batch(&config.templates, destination, members).map_err(BatchError::into_inner)?;
+        let rendered = transform::render_batch(&config.templates, destination.outline(), members).map_err(BatchError::into_inner)?;
         (rendered.request, rendered.left_out)
     } else {
-        let request = transform::render(&config.templates, destination, first.shape, &first.context)?;
+        let request = transform::render(&config.templates, destination.outline(), first.shape, &first.context)?;
         (request, Vec::new())
     };
     let is_sent = |place: &usize| left_out.iter().all(|(left, _)| left != place);

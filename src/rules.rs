@@ -7,11 +7,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::config::{Config, Shape};
+use crate::config::Config;
 use crate::delivery::{DestinationKey, OrderKey, Plan, Planned, RouteKey};
 use crate::event::{Event, rfc3339_milliseconds};
 use crate::route::{self, Decision};
 use crate::store::{Keys, Names, RulesKey};
+use crate::transform::Shape;
 
 /// Where the rules in effect are read: one load gives one version for a whole event.
 pub type CurrentRules = Arc<ArcSwap<Rules>>;

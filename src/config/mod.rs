@@ -26,13 +26,12 @@ use std::sync::Arc;
 use crate::condition::Index;
 use crate::egress::Egress;
 use crate::own_events::Limits;
-use crate::transform::Templates;
+use crate::transform::{Shape, Templates};
 
 pub use destinations::auth::Auth;
 pub use destinations::batch::Batch;
-pub use destinations::destination::{Circuit, Destination, RateLimit, Retry};
+pub use destinations::destination::{Destination, RateLimit, Retry};
 pub use destinations::preset::{PRESETS, Preset};
-pub use destinations::shape::Shape;
 pub use destinations::tls::Tls;
 pub use intake::source::{Dedupe, Source};
 pub use limits::retention::Retention;

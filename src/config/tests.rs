@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use http::Method;
 use proptest::prelude::*;
 use serde_json::json;
-
-use crate::transform::{Body, Tree};
-
 use sha2::{Digest, Sha256};
+
+use crate::circuit::Circuit;
+use crate::transform::{Body, Tree};
 
 use super::*;
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use super::LaneSettings;
 use crate::clock;
-use crate::config::Shape;
 use crate::delivery::{
     Attempt, AttemptResult, Claim, DeliveryId, Ending, FailureReason, Member, MessageId, Outcome, REPLY_BYTES_KEPT, Settlement,
 };
@@ -16,7 +15,7 @@ use crate::event::{Event, EventId, rfc3339_milliseconds};
 use crate::fault;
 use crate::trace_context::Span;
 use crate::traces::{AttemptRecord, Traces};
-use crate::transform::{self, BatchError, RenderContext, Request};
+use crate::transform::{self, BatchError, RenderContext, Request, Shape};
 use crate::vitals::{Part, Vitals};
 use crate::withhold;
 
@@ -154,7 +153,7 @@ fn single(settings: &LaneSettings, claim: &Claim, route: Arc<str>, shape: Option
         return Err(Unmade::Withheld(ending, reason));
     }
     let context = RenderContext { event, route, now };
-    let request = transform::render(&rules.config.templates, destination, shape, &context);
+    let request = transform::render(&rules.config.templates, destination.outline(), shape, &context);
     let request = request.map_err(|error| Unmade::NotRendered(error.to_string()))?;
     let id = DeliveryId { event: claim.event.id, destination: destination.name.as_str().into() };
     Ok(Rendered { request, id: MessageId::from(&id), members: Vec::new(), left_out: Vec::new() })
@@ -191,7 +190,7 @@ fn batch(settings: &LaneSettings, claim: &Claim, others: &[Member]) -> Result<Re
             None => Unmade::NotRendered(DAMAGED.to_owned()),
         });
     }
-    let rendered = transform::render_batch(&rules.config.templates, destination, &members)?;
+    let rendered = transform::render_batch(&rules.config.templates, destination.outline(), &members)?;
     let unrenderable = rendered
         .left_out
         .into_iter()

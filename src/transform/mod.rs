@@ -20,8 +20,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
-use crate::config::{Destination, Shape};
-
 mod errors;
 mod expression;
 mod filters;
@@ -47,6 +45,7 @@ pub use request::body::{BODY_BYTES_MAX, BODY_DEPTH_MAX, Body, ELEMENTS_MAX, Each
 pub(crate) use request::declared::{are_lines, declares_json};
 pub use request::header::HEADER_BYTES_MAX;
 pub use request::selection::{Selected, Selection};
+pub use request::shape::{Outline, Shape};
 pub(crate) use templates::foreign::hint as foreign_hint;
 pub use templates::limits::{
     BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX,
@@ -95,7 +94,7 @@ impl fmt::Debug for Request {
 /// The parts that cannot be rendered, in the order url, headers, body.
 pub fn render(
     templates: &Templates,
-    destination: &Destination,
+    destination: Outline<'_>,
     target_shape: Option<&Shape>,
     context: &RenderContext,
 ) -> Result<Request, RenderError> {
@@ -121,11 +120,11 @@ pub fn render(
 /// Renders URL and headers.
 fn head(
     templates: &Templates,
-    destination: &Destination,
+    destination: Outline<'_>,
     target_shape: Option<&Shape>,
     names: &impl Fn() -> minijinja::Value,
 ) -> Result<(Url, HeaderMap), RenderError> {
-    let shape = &destination.shape;
+    let shape = destination.shape;
     let url = target_shape.and_then(|shape| shape.url.as_ref()).or(shape.url.as_ref());
     let url = url.ok_or_else(|| RenderError::new("the destination has no url")).and_then(|url| url.url(templates, names));
     let mut failures = Failures::default();
@@ -175,7 +174,7 @@ impl Content {
 /// Renders the body of one delivery.
 fn content(
     templates: &Templates,
-    destination: &Destination,
+    destination: Outline<'_>,
     target_shape: Option<&Shape>,
     context: &RenderContext,
     names: &impl Fn() -> minijinja::Value,
@@ -183,7 +182,7 @@ fn content(
     let root = || context.event.payload();
     match target_shape.and_then(|shape| shape.body.as_ref()).or(destination.shape.body.as_ref()) {
         Some(body) => filled(body, templates, body::Source { root: &root, text: None, names }, BODY_BYTES_MAX),
-        None if matches!(destination.method, Method::GET | Method::HEAD) => Ok(Content::Nothing),
+        None if matches!(*destination.method, Method::GET | Method::HEAD) => Ok(Content::Nothing),
         None => Ok(Content::Json(context.event.body.clone())),
     }
     .map_err(|error| error.under("body"))

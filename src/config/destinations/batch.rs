@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::transform::{Body, is_json};
+use crate::transform::{Body, Shape, is_json};
 
 use super::destination::{Destination, MILLISECOND};
-use super::shape::{self, Shape, optional};
+use super::shape::{self, optional};
 use crate::config::doubts::members::SCOPE;
 use crate::config::reading::decode::{Decoder, Layers};
 use crate::config::yaml::Node;

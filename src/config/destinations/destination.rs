@@ -7,16 +7,17 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
+use crate::circuit::Circuit;
 use crate::condition::Condition;
 use crate::delivery::Replies;
 use crate::signature::SigningKey;
-use crate::transform::Selection;
+use crate::transform::{Outline, Selection, Shape};
 
 use super::auth::{self, Auth};
 use super::batch::{self, Batch};
 use super::preset;
 use super::retry::decode_retry;
-use super::shape::{self, Shape, optional};
+use super::shape::{self, optional};
 use super::tls::{self, Tls};
 use crate::config::reading::decode::{Decoder, Layers, listed};
 use crate::config::reading::finding::quoted;
@@ -67,6 +68,14 @@ pub struct Destination {
     pub tls: Tls,
 }
 
+impl Destination {
+    /// What its requests look like.
+    pub fn outline(&self) -> Outline<'_> {
+        let batch_body = self.batch.as_ref().and_then(|batch| batch.body.as_deref());
+        Outline { method: &self.method, shape: &self.shape, batch_body }
+    }
+}
+
 /// At most `count` attempts in each `per`, evenly spaced but for `burst` at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
@@ -103,17 +112,6 @@ impl Retry {
     }
 }
 
-/// When a destination is left alone for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Circuit {
-    /// Failed attempts in a row.
-    pub failures: u32,
-    /// Different events in a row that it refuses for good; 0: these never open it.
-    pub refusals: u32,
-    /// From opening until the one probe.
-    pub cooldown: Duration,
-}
-
 impl Default for Retry {
     fn default() -> Self {
         Self {
@@ -124,12 +122,6 @@ impl Default for Retry {
             deadline: Duration::from_secs(3 * 24 * 60 * 60),
             on: Vec::new(),
         }
-    }
-}
-
-impl Default for Circuit {
-    fn default() -> Self {
-        Self { failures: 10, refusals: 20, cooldown: Duration::from_secs(30) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::Value;
 
-use crate::transform::{Body, Escape, ReadPath, Selection, Template, TemplateError, Tree};
+use crate::transform::{Body, Escape, ReadPath, Selection, Shape, Template, TemplateError, Tree};
 
 use super::forms;
 use crate::config::doubts::lookalikes::{BeyondPath, beyond_path};
@@ -17,18 +17,6 @@ use crate::config::reading::decode::{Decoder, Layers};
 use crate::config::reading::finding::quoted;
 use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number};
 use crate::text::Text;
-
-/// What a request looks like. A route's shape overrides its destination's, key by key; headers are merged by name,
-/// and the route's win.
-#[derive(Debug, Default)]
-pub struct Shape {
-    /// Where the request goes.
-    pub url: Option<Template>,
-    /// Headers beside those that delivery adds.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// None: the payload, byte for byte as received.
-    pub body: Option<Body>,
-}
 
 /// Headers that the relay sets itself.
 pub(in crate::config) const RESERVED_HEADERS: [&str; 8] = [

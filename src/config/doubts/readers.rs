@@ -7,13 +7,12 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method};
 
-use crate::transform::{Body, Format, Print, Scope, Selection, Template, Tree, is_plain};
+use crate::transform::{Body, Format, Print, Scope, Selection, Shape, Template, Tree, is_plain};
 
 use super::members::{self, Members};
 use super::tried;
 use crate::config::destinations::destination::Destination;
 use crate::config::destinations::forms;
-use crate::config::destinations::shape::Shape;
 use crate::config::reading::decode::Decoder;
 use crate::config::reading::finding::quoted;
 use crate::config::routes::route::{Route, Target};

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::{Event, EventId};
-use crate::transform::{BatchError, Member, RenderContext, RenderError, declares_json, render, render_batch};
+use crate::transform::{BatchError, Member, RenderContext, RenderError, Shape, declares_json, render, render_batch};
 
 use crate::config::destinations::destination::Destination;
-use crate::config::destinations::shape::Shape;
 use crate::config::reading::decode::Decoder;
 use crate::config::yaml::Node;
 
@@ -41,7 +40,7 @@ pub(in crate::config) fn warn(decoder: &mut Decoder<'_>, destination: &Destinati
 
 fn failure(decoder: &Decoder<'_>, destination: &Destination, shape: Option<&Shape>, context: RenderContext) -> Option<RenderError> {
     if destination.batch.is_none() {
-        return render(&decoder.templates, destination, shape, &context).err();
+        return render(&decoder.templates, destination.outline(), shape, &context).err();
     }
-    render_batch(&decoder.templates, destination, &[Member { context, shape }]).err().map(BatchError::into_inner)
+    render_batch(&decoder.templates, destination.outline(), &[Member { context, shape }]).err().map(BatchError::into_inner)
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::condition::Condition;
 use crate::event::EventSource;
+use crate::transform::Shape;
 
 use super::condition;
 use super::stops::Stops;
 use crate::config::destinations::batch;
-use crate::config::destinations::shape::{self, Shape, optional};
+use crate::config::destinations::shape::{self, optional};
 use crate::config::doubts::kinds::Kinds;
 use crate::config::reading::decode::{Decoder, Layers, listed};
 use crate::config::reading::finding::quoted;

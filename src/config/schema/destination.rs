@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use crate::circuit::Circuit;
 use crate::config::PRESETS;
 use crate::config::destinations::batch;
 use crate::config::destinations::destination::{
-    ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, Circuit, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
+    ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
     MILLISECOND, OFF, REFUSALS_MAX, REPLIES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
 use crate::config::destinations::forms::{DO, EACH, VALUE};

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::circuit::{Breaker, Permission};
-use crate::config::{Circuit, Retry};
+use crate::circuit::{Breaker, Circuit, Permission};
+use crate::config::Retry;
 use crate::delivery::{Attempt, AttemptResult, Outcome};
 use crate::retry::{self, Progress, Verdict};
 

@@ -10,13 +10,12 @@ use jiff::Timestamp;
 use minijinja::Value;
 use serde_json::Value as Json;
 
-use crate::config::{Destination, Shape};
 use crate::json;
 
 use super::{body, declared};
 use crate::transform::names::context::BatchNames;
 use crate::transform::names::view;
-use crate::transform::{Body, Content, JSON, RenderContext, RenderError, Request, Templates, content, filled, head};
+use crate::transform::{Body, Content, JSON, Outline, RenderContext, RenderError, Request, Shape, Templates, content, filled, head};
 
 /// The longest body of a batch, in bytes: what a hundred events of the largest usual size come to, several times over.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -69,7 +68,7 @@ impl std::error::Error for BatchError {}
 ///
 /// # Errors
 /// Where there is nobody left to send, or where only some of the members can go together.
-pub fn render_batch(templates: &Templates, destination: &Destination, members: &[Member<'_>]) -> Result<RenderedBatch, BatchError> {
+pub fn render_batch(templates: &Templates, destination: Outline<'_>, members: &[Member<'_>]) -> Result<RenderedBatch, BatchError> {
     let mut texts = Vec::new();
     let mut left_out = Vec::new();
     let mut length = 0;
@@ -124,7 +123,7 @@ fn nobody_left(left_out: Vec<(usize, RenderError)>) -> BatchError {
 
 impl Member<'_> {
     /// Its body as JSON. One that is a text stands in the list as that text.
-    fn text(&self, templates: &Templates, destination: &Destination) -> Result<Bytes, RenderError> {
+    fn text(&self, templates: &Templates, destination: Outline<'_>) -> Result<Bytes, RenderError> {
         let view = OnceCell::new();
         let names = || view.get_or_init(|| self.context.names()).clone();
         Ok(match content(templates, destination, self.shape, &self.context, &names)? {
@@ -138,7 +137,7 @@ impl Member<'_> {
 
 struct Batch<'b> {
     templates: &'b Templates,
-    destination: &'b Destination,
+    destination: Outline<'b>,
     now: Timestamp,
 }
 
@@ -163,7 +162,7 @@ impl Batch<'_> {
         let names = || Value::from_object(BatchNames { items: view::of(Arc::clone(items())), now });
         let (url, mut headers) = head(templates, destination, None, &names)?;
         let root = || &**items();
-        let content = match destination.batch.as_ref().and_then(|batch| batch.body.as_deref()) {
+        let content = match destination.batch_body {
             None => Content::Json(array.into()),
             Some(body) => {
                 let source = body::Source { root: &root, text: Some(&array), names: &names };

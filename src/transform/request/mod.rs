@@ -6,3 +6,4 @@ pub(in crate::transform) mod body;
 pub(in crate::transform) mod declared;
 pub(in crate::transform) mod header;
 pub(in crate::transform) mod selection;
+pub(in crate::transform) mod shape;

@@ -43,7 +43,7 @@ fn batch(lines: &str, payloads: &[Value]) -> Result<RenderedBatch, BatchError> {
     let config = rules(lines);
     let contexts = payloads.iter().map(|payload| RenderContext { event: event(payload), route: "all".into(), now: Timestamp::UNIX_EPOCH });
     let members: Vec<Member<'_>> = contexts.map(|context| Member { context, shape: None }).collect();
-    render_batch(&config.templates, &config.destinations[0], &members)
+    render_batch(&config.templates, config.destinations[0].outline(), &members)
 }
 
 fn text_of(batch: Result<RenderedBatch, BatchError>) -> String {

@@ -1,11 +1,8 @@
 //! Whole requests: what is sent, under which headers, and what may not be sent.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::templates::{SECRET, context, context_of, payload, text};
-use crate::config::{Circuit, Retry, Tls};
 use crate::transform::*;
 
 /// Builds a shape out of texts in the notation of [`text`]; a body's strings are read as routes.yaml's are.
@@ -43,31 +40,24 @@ impl Maker {
     }
 
     fn render(&self, method: Method, shape: Shape, own: Option<&Shape>) -> Result<Request, RenderError> {
-        render(&self.templates, &destination(method, shape), own, &context())
+        render(&self.templates, destination(method, shape).outline(), own, &context())
     }
 }
 
-pub(in crate::transform) fn destination(method: Method, shape: Shape) -> Destination {
-    Destination {
-        enabled: true,
-        expire: None,
-        never: None,
-        name: "crm".to_owned(),
-        shape,
-        method,
-        timeout: Duration::from_secs(10),
-        concurrency: 16,
-        rate_limit: None,
-        retry: Retry::default(),
-        replies: crate::delivery::Replies::default(),
-        circuit: Circuit::default(),
-        order_by: None,
-        batch: None,
-        success: None,
-        sign: Vec::new(),
-        auth: None,
-        tls: Tls::default(),
+/// What a destination says of its requests.
+pub(in crate::transform) struct Kept {
+    method: Method,
+    shape: Shape,
+}
+
+impl Kept {
+    pub(in crate::transform) fn outline(&self) -> Outline<'_> {
+        Outline { method: &self.method, shape: &self.shape, batch_body: None }
     }
+}
+
+pub(in crate::transform) fn destination(method: Method, shape: Shape) -> Kept {
+    Kept { method, shape }
 }
 
 fn post_json(body: &Value) -> Result<Value, RenderError> {
@@ -126,7 +116,7 @@ fn an_integer_keeps_its_digits_wherever_it_goes() {
             "indented": "{{ m | tojson(indent=1) }}", "upper": "{{ id | upper }}", "shadow": "{{ id ~ '!' }}",
         }));
         let shape = maker.shape(Some("https://h/{{ id }}"), &[("x-id", "{{ id }}")], body);
-        let request = render(&maker.templates, &destination(Method::POST, shape), None, &context_of(&payload)).unwrap();
+        let request = render(&maker.templates, destination(Method::POST, shape).outline(), None, &context_of(&payload)).unwrap();
         let all = format!(r#"{{"id":{digits},"list":[{digits},1.5],"m":{{"k":{digits}}}}}"#);
         let expected = format!(
             r#"{{"one":{digits},"many":[{digits},1.5],"all":{all},"text":"{digits}","json":"{}","joined":"{digits}/1.5","indented":"{{\n \"k\": {digits}\n}}","upper":"{digits}","shadow":"{digits}!"}}"#,
@@ -228,7 +218,7 @@ fn without_a_body_the_payload_goes_out_byte_for_byte() {
     let context = RenderContext { event: std::sync::Arc::new(event), route: "r".into(), now: jiff::Timestamp::UNIX_EPOCH };
     let mut maker = Maker::new();
     let shape = maker.shape(Some("https://h/"), &[], None);
-    assert_eq!(render(&maker.templates, &destination(Method::POST, shape), None, &context).unwrap().body, received);
+    assert_eq!(render(&maker.templates, destination(Method::POST, shape).outline(), None, &context).unwrap().body, received);
 }
 
 #[test]
@@ -269,7 +259,7 @@ fn headers_cannot_be_injected() {
         hostile["data"]["name"] = value.into();
         let mut maker = Maker::new();
         let shape = maker.shape(Some("https://h/"), &[("x-name", "{{ data.name }}")], None);
-        let outcome = render(&maker.templates, &destination(Method::POST, shape), None, &context_of(&hostile));
+        let outcome = render(&maker.templates, destination(Method::POST, shape).outline(), None, &context_of(&hostile));
         match expected {
             Some(text) => assert_eq!(outcome.unwrap().headers["x-name"].as_bytes(), text.as_bytes()),
             None => {
@@ -399,7 +389,7 @@ fn bodies_have_limits() {
     let mut maker = Maker::new();
     let body = maker.json_body(&json!(items));
     let shape = maker.shape(Some("https://h/"), &[], body);
-    let error = render(&maker.templates, &destination(Method::POST, shape), None, &context_of(&large)).unwrap_err();
+    let error = render(&maker.templates, destination(Method::POST, shape).outline(), None, &context_of(&large)).unwrap_err();
     assert_eq!(error.to_string(), "body[15]: the body would be longer than 16777216 bytes");
 
     let quadratic = json!((0..2000).collect::<Vec<u32>>());

@@ -133,7 +133,7 @@ fn no_url_leads_to_a_record_called_none() {
             if payload["data"]["name"].is_array() && !written.contains("int") {
                 continue;
             }
-            let error = render(&templates, &destination, None, &context_of(&payload)).expect_err(written);
+            let error = render(&templates, destination.outline(), None, &context_of(&payload)).expect_err(written);
             assert_eq!(error.place, "url", "{written}");
         }
     }
