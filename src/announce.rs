@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use crate::event::{Event, EventId, EventSource};
 use crate::metrics::{Metrics, OwnEventOutcome};
 use crate::own_events::{Beside, Death, News, Queue, Reporter, Trouble};
+use crate::problem::backlog_full;
 use crate::rules::{CurrentRules, Rules};
-use crate::store::{Disposition, Figures, GivenUp, Health, NewEvent, Store};
+use crate::store::{Backlog, Disposition, Figures, GivenUp, Health, NewEvent, Store};
 
 /// How often it is looked for what is due: the time that news takes at most, beside what the ledger lets gather.
 const TICK: Duration = Duration::from_secs(1);
@@ -150,7 +151,7 @@ fn troubles(health: &Health, figures: &Figures) -> Vec<Trouble> {
     let mute = |sort, reason: &str| Trouble { sort, detail: reason.to_owned(), is_mute: true };
     let mut troubles: Vec<Trouble> = match health {
         Health::CannotWrite(reason) => vec![mute("cannot_write", reason)],
-        Health::Full(reason) => vec![mute("backlog_full", reason)],
+        Health::Full(Backlog { waiting, limit }) => vec![mute("backlog_full", &backlog_full(*waiting, *limit))],
         // It takes nothing before a restart, so nobody can be told; the log and /healthz say it.
         Health::Good | Health::Failed(_) => Vec::new(),
     };

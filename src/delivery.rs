@@ -121,6 +121,10 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// What an engine writes on a claim, and reads again when the claim comes back. Everybody else hands it on as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt(pub u64);
+
 /// A delivery taken from the queue: whoever holds it attempts it once and settles it.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -138,8 +142,8 @@ pub struct Claim {
     pub attempts_made: u32,
     /// From when the deadline counts: the event's receipt, or when the delivery was last taken up by hand.
     pub since: Timestamp,
-    /// Whether the store had a row for it, from an earlier attempt or a redrive. For the store's own book-keeping.
-    pub requeued: bool,
+    /// What the store's engine wrote on it for itself; it comes back with the settlement.
+    pub receipt: Receipt,
     /// The others, where this delivery leads a batch: one request for all of them. May be empty: a batch of one.
     pub batch: Option<Arc<[Member]>>,
 }

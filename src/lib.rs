@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`names`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
@@ -61,6 +61,7 @@ pub mod fault;
 pub mod guesses;
 pub mod json;
 pub mod listing;
+pub mod names;
 pub mod problem;
 pub mod reply_words;
 pub mod text;

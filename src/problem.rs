@@ -4,6 +4,11 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
+/// What is said on both ports where so many deliveries wait that no event is accepted. The store knows the limit, and not how it is set.
+pub fn backlog_full(waiting: u64, limit: u64) -> String {
+    format!("{waiting} deliveries are waiting, and --max-backlog is {limit}")
+}
+
 /// An answer that says no, and why; `members` stand beside those that every problem has.
 pub fn problem(status: StatusCode, detail: &str, members: Vec<(&'static str, Value)>) -> Response {
     let title = status.canonical_reason().unwrap_or_default();

@@ -19,10 +19,11 @@ use crate::deliver::Lanes;
 use crate::event::rfc3339_milliseconds;
 use crate::fault;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::rules::{self, CurrentRules, CurrentStatus, FileStatus, Refused, Rules};
 use crate::rules_file::{RulesFile, Watch};
 use crate::service_manager;
-use crate::store::{Names, Store};
+use crate::store::Store;
 use crate::vitals::{self, Part};
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
@@ -50,6 +51,9 @@ pub struct Reloader {
     status: CurrentStatus,
 }
 
+/// Who pauses every destination at the start, as listings name whoever did.
+const BY_HOLD: &str = "serve --hold";
+
 impl Reloader {
     /// Makes the first rules take effect. With `hold` every destination is paused before anything is sent, those too that the store
     /// knows and the rules do not name: they may come back with a later version. A destination that is new with a later version has
@@ -59,7 +63,7 @@ impl Reloader {
     /// Where they cannot.
     pub async fn start(config: Config, store: Arc<dyn Store>, metrics: Arc<Metrics>, mut lanes: Lanes, hold: bool) -> Result<Self, String> {
         let version = config.version.clone();
-        let names = Names { hold, ..rules::names(&config) };
+        let names = Names { held_by: hold.then(|| BY_HOLD.to_owned()), ..rules::names(&config) };
         let rules = take_effect(config, names, &*store, &metrics, &mut lanes).await?;
         if hold {
             tracing::warn!("started with --hold: every destination is paused; `wiza-relay resume NAME` lets one go");

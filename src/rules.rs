@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::delivery::{DestinationKey, OrderKey, Plan, Planned, RouteKey};
 use crate::event::{Event, rfc3339_milliseconds};
+use crate::names::{Keys, Names, RulesKey};
 use crate::route::{self, Decision};
-use crate::store::{Keys, Names, RulesKey};
 use crate::transform::Shape;
 
 /// Where the rules in effect are read: one load gives one version for a whole event.
@@ -63,7 +63,7 @@ impl fmt::Display for FileStatus {
 /// Where the file's status is read.
 pub type CurrentStatus = Arc<ArcSwap<FileStatus>>;
 
-/// The names that the store must know before `config` can take effect.
+/// The names that must have keys before `config` can take effect.
 pub fn names(config: &Config) -> Names {
     Names {
         destinations: config.destinations.iter().map(|destination| destination.name.clone()).collect(),
@@ -78,7 +78,7 @@ pub fn names(config: &Config) -> Names {
         version: config.version.clone(),
         dedupe_window: config.source.dedupe.window,
         retention: config.retention,
-        hold: false,
+        held_by: None,
     }
 }
 

@@ -14,10 +14,11 @@ use wiza_relay::circuit::Standing;
 use wiza_relay::delivery::{Claim, DestinationKey, RouteKey, Settlement};
 use wiza_relay::listen::{self, Limits};
 use wiza_relay::metrics::Metrics;
+use wiza_relay::names::{Keys, Names, RulesKey};
 use wiza_relay::receive::Receiver;
 use wiza_relay::rules::FileStatus;
 use wiza_relay::rules::Rules;
-use wiza_relay::store::{Appended, Figures, GivenUp, Health, Keys, Names, NewEvent, RulesKey, Store, StoreError, Unavailable};
+use wiza_relay::store::{Appended, Figures, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
 
 /// Takes every event and keeps none.
 struct Nothing;

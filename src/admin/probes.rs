@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, Snapshot};
+use crate::problem::backlog_full;
 use crate::rules::CurrentStatus;
-use crate::store::{Health, Store};
+use crate::store::{Backlog, Health, Store};
 use crate::vitals::{Part, Vitals};
 
 /// How long a scrape waits for the store: a fifth of the time that Prometheus gives it by default.
@@ -51,7 +52,7 @@ impl Probes {
             _ if self.draining.is_cancelled() => Some("the relay is stopping".to_owned()),
             _ if self.metrics.vitals.has_panicked(Part::Listener) => self.metrics.vitals.failure(),
             Health::Good => None,
-            Health::Full(reason) => Some(reason),
+            Health::Full(Backlog { waiting, limit }) => Some(backlog_full(waiting, limit)),
             Health::CannotWrite(reason) => Some(format!("the store cannot write: {reason}")),
             Health::Failed(reason) => Some(failed(&reason)),
         }

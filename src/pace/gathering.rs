@@ -127,7 +127,7 @@ mod tests {
             order: None,
             attempts_made: 0,
             since: now,
-            requeued: false,
+            receipt: crate::delivery::Receipt::default(),
             batch: None,
         }
     }

@@ -266,7 +266,7 @@ fn claim(sequence: i64, attempts_made: u32, now: Timestamp) -> Claim {
         order: None,
         attempts_made,
         since: now,
-        requeued: false,
+        receipt: crate::delivery::Receipt::default(),
         batch: None,
     }
 }

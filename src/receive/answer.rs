@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::event::EventId;
 use crate::metrics::WebhookOutcome;
-use crate::problem::problem;
-use crate::store::Unavailable;
+use crate::problem::{backlog_full, problem};
+use crate::store::{Backlog, Unavailable};
 
 /// Seconds after which a sender that got 503 should come again.
 const RETRY_AFTER_UNAVAILABLE: u64 = 5;
@@ -93,7 +93,11 @@ impl IntoResponse for Answer {
             Self::TooLarge(limit) => refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is over {limit} bytes (source.max_body)")),
             Self::TooSlow(limit) => refusal(StatusCode::REQUEST_TIMEOUT, &format!("the body did not arrive within {} s", limit.as_secs())),
             Self::Unavailable(reason) => {
-                retry_after(refusal(StatusCode::SERVICE_UNAVAILABLE, &reason.to_string()), RETRY_AFTER_UNAVAILABLE)
+                let detail = match reason {
+                    Unavailable::Backlog(Backlog { waiting, limit }) => backlog_full(waiting, limit),
+                    other => other.to_string(),
+                };
+                retry_after(refusal(StatusCode::SERVICE_UNAVAILABLE, &detail), RETRY_AFTER_UNAVAILABLE)
             }
             Self::NoMemory(limit) => {
                 let detail =

@@ -13,6 +13,7 @@ use super::embedded::{Embedded, Options};
 use super::*;
 use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
 use crate::listing::EventStatus;
+use crate::names::Retention;
 
 pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
     Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
@@ -31,7 +32,7 @@ pub(super) fn names(destinations: &[&str]) -> Names {
         version: "v1".to_owned(),
         dedupe_window: Duration::from_secs(3600),
         retention: Retention::default(),
-        hold: false,
+        held_by: None,
     }
 }
 
@@ -409,7 +410,7 @@ async fn too_large_a_backlog_is_refused() {
     for body in ["one", "two"] {
         accept(&store, new_event(&keys, &[0], body)).await;
     }
-    assert!(matches!(store.append(new_event(&keys, &[0], "three")).await, Err(Unavailable::Backlog { waiting: 2, limit: 2 })));
+    assert!(matches!(store.append(new_event(&keys, &[0], "three")).await, Err(Unavailable::Backlog(Backlog { waiting: 2, limit: 2 }))));
     let claim = store.claim(keys.destinations[0], 1).await.remove(0);
     store.settle(settlement(claim, Outcome::Delivered)).await;
     store.flush().await.unwrap();

@@ -24,9 +24,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::circuit::Standing;
-use crate::config::Retention;
-use crate::delivery::{Claim, DestinationKey, Plan, RouteKey, Settlement};
+use crate::delivery::{Claim, DestinationKey, Plan, Settlement};
 use crate::event::{Event, EventId};
+use crate::names::{Keys, Names, RulesKey};
 
 pub use figures::{DestinationFigures, DestinationHistory, Figures, LastFailure};
 pub use given_up::GivenUp;
@@ -59,10 +59,6 @@ pub enum Disposition {
     Quarantine(String),
 }
 
-/// The key of a version of the rules, in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RulesKey(pub u32);
-
 /// The first 16 bytes of a SHA-256: enough that two of a billion events collide by chance once in 10^20 stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DedupeKey(pub [u8; 16]);
@@ -86,20 +82,24 @@ pub enum Unavailable {
     /// The store has failed for good until a restart, for example by a failed fsync.
     #[error("the store has failed and needs a restart: {0}")]
     Failed(String),
-    /// More events wait than `--max-backlog` allows.
-    #[error("{waiting} deliveries are waiting, and --max-backlog is {limit}")]
-    Backlog {
-        /// Deliveries waiting now.
-        waiting: u64,
-        /// The limit.
-        limit: u64,
-    },
+    /// As many deliveries wait as may.
+    #[error("{} deliveries are waiting, and the limit is {}", .0.waiting, .0.limit)]
+    Backlog(Backlog),
     /// The relay is stopping.
     #[error("the relay is stopping")]
     Closing,
     /// The commit took too long. The event may still be stored: then a repetition of it is a duplicate.
     #[error("the store did not answer within {0:?}")]
     TooSlow(Duration),
+}
+
+/// How many deliveries wait, and how many may. Whoever tells a person of it adds where the limit is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries waiting now.
+    pub waiting: u64,
+    /// From so many on nothing is accepted.
+    pub limit: u64,
 }
 
 /// Why a store could not be opened, or a verb other than `append` failed.
@@ -121,45 +121,13 @@ pub enum StoreError {
     },
 }
 
-/// The names of the rules that take effect, as [`Store::configure`] needs them.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    /// Every destination of the file.
-    pub destinations: Vec<String>,
-    /// Those of them that are switched off: their deliveries are parked.
-    pub disabled: Vec<String>,
-    /// Those of them whose deliveries end as dead so long after the event's receipt.
-    pub expire: Vec<(String, Duration)>,
-    /// Every route of the file.
-    pub routes: Vec<String>,
-    /// The rules' version.
-    pub version: String,
-    /// How long duplicates are recognised.
-    pub dedupe_window: Duration,
-    /// What is deleted, and when.
-    pub retention: Retention,
-    /// Pauses every destination, those too that are not among `destinations` now and may come back.
-    pub hold: bool,
-}
-
-/// The keys that go with [`Names`], in the same order.
-#[derive(Debug, Clone)]
-pub struct Keys {
-    /// One a destination.
-    pub destinations: Vec<DestinationKey>,
-    /// One a route.
-    pub routes: Vec<RouteKey>,
-    /// The rules' own.
-    pub rules: RulesKey,
-}
-
 /// Whether the store can take events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// The last commit succeeded.
     Good,
     /// So many deliveries wait that nothing more is accepted.
-    Full(String),
+    Full(Backlog),
     /// The last commit failed; the next may succeed.
     CannotWrite(String),
     /// Nothing succeeds any more before a restart.

@@ -7,11 +7,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
-use super::{DestinationFigures, DestinationHistory, RulesKey, Store, StoreError};
+use super::{DestinationFigures, DestinationHistory, Store, StoreError};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey, Plan, RouteKey};
 use crate::event::EventId;
 use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
+use crate::names::RulesKey;
 
 /// Items on one page at most.
 pub const PAGE_ITEMS_MAX: usize = 1000;

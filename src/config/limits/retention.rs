@@ -4,28 +4,7 @@ use std::time::Duration;
 
 use crate::config::reading::decode::Decoder;
 use crate::config::yaml::Node;
-
-/// How long the past is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Events all of whose deliveries arrived.
-    pub delivered: Duration,
-    /// Dead letters.
-    pub dead: Duration,
-    /// Deliveries that cannot be attempted, because their destination left the file, was paused, is gone or has an open circuit. After
-    /// this time they are dead.
-    pub parked: Duration,
-    /// Bytes of the store.
-    pub size: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        const DAY_SECONDS: u64 = 24 * 60 * 60;
-        let days = |count| Duration::from_secs(count * DAY_SECONDS);
-        Self { delivered: days(7), dead: days(30), parked: days(30), size: 10 << 30 }
-    }
-}
+pub use crate::names::Retention;
 
 pub(in crate::config) const KEPT_MIN: Duration = Duration::from_secs(60);
 /// Ten years: far from where arithmetic on times overflows.

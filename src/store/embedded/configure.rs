@@ -12,13 +12,11 @@ use super::write::session::Session;
 use crate::circuit::{CircuitState, Standing};
 use crate::clock;
 use crate::delivery::{DestinationKey, RouteKey};
-use crate::store::{DestinationFigures, Keys, Names, RulesKey};
+use crate::names::{Keys, Names, RulesKey};
+use crate::store::DestinationFigures;
 
 /// As by `pause`.
 const PAUSED: Standing = Standing { circuit: CircuitState::Paused, hold_until: None };
-
-/// Who did it.
-const BY_HOLD: &str = "serve --hold";
 
 /// Registers the names and sets which destinations are active. Changes nothing where it fails.
 pub fn apply(session: &mut Session, upkeep: &mut Upkeep, names: &Names) -> rusqlite::Result<Keys> {
@@ -54,8 +52,8 @@ pub fn apply(session: &mut Session, upkeep: &mut Upkeep, names: &Names) -> rusql
                 "UPDATE destinations SET active = ?1, removed_at = CASE WHEN ?1 THEN NULL WHEN active THEN ?2 ELSE removed_at END WHERE key = ?3",
             )?
             .execute(params![active.contains(&queue.key), clock::wall().as_millisecond(), queue.key.0])?;
-        if names.hold {
-            destinations::set_standing(&transaction, queue.key, PAUSED, Some(BY_HOLD))?;
+        if let Some(by) = &names.held_by {
+            destinations::set_standing(&transaction, queue.key, PAUSED, Some(by))?;
         }
     }
     transaction.commit()?;
@@ -67,7 +65,7 @@ pub fn apply(session: &mut Session, upkeep: &mut Upkeep, names: &Names) -> rusql
             queue.standing.send_modify(Standing::end_rest);
         }
         queue.set_active(active, disabled.contains(&queue.key));
-        if names.hold {
+        if names.held_by.is_some() {
             queue.standing.send_replace(PAUSED);
         }
     }

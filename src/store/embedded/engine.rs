@@ -28,7 +28,8 @@ use super::write::{batch, standing};
 use super::writer::{Command, Task};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
-use crate::store::{Appended, Figures, GivenUp, Health, Keys, Names, NewEvent, Store, StoreError, Unavailable};
+use crate::names::{Keys, Names};
+use crate::store::{Appended, Backlog, Figures, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
 use crate::vitals::Part;
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -90,13 +91,16 @@ impl Embedded {
         }
     }
 
-    fn backlog(&self) -> Result<(), Unavailable> {
-        let waiting = self.queues.waiting();
-        if waiting >= self.backlog_max { Err(Unavailable::Backlog { waiting, limit: self.backlog_max }) } else { Ok(()) }
+    /// What waits, where that is as much as may.
+    fn full(&self) -> Option<Backlog> {
+        let backlog = Backlog { waiting: self.queues.waiting(), limit: self.backlog_max };
+        (backlog.waiting >= backlog.limit).then_some(backlog)
     }
 
     async fn append_event(&self, mut new: NewEvent) -> Result<Appended, Unavailable> {
-        self.backlog()?;
+        if let Some(backlog) = self.full() {
+            return Err(Unavailable::Backlog(backlog));
+        }
         // Here and not by the writer, who has more to do.
         new.dedupe = new.dedupe.map(|key| self.salt.hash(&key));
         let wait = async {
@@ -222,8 +226,8 @@ impl Store for Embedded {
     }
 
     fn health(&self) -> Health {
-        match (self.failures.health(), self.backlog()) {
-            (Health::Good, Err(full)) => Health::Full(full.to_string()),
+        match (self.failures.health(), self.full()) {
+            (Health::Good, Some(backlog)) => Health::Full(backlog),
             (health, _) => health,
         }
     }

@@ -13,9 +13,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::believed::{self, Believed};
 use super::give_up::{self, GivenUp};
 use crate::clock;
-use crate::config::Retention;
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
+use crate::names::Retention;
 use crate::store::embedded::rows::{deliveries, plan, schema};
 use crate::store::embedded::write::session::Session;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::delivery::{Claim, DestinationKey, Member, OrderKey, RouteKey};
+use crate::delivery::{Claim, DestinationKey, Member, OrderKey, Receipt, RouteKey};
 use crate::event::Event;
 use crate::store::DestinationFigures;
 
@@ -27,8 +27,8 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// The claim of it. `requeued`: it has a row.
-    pub(super) fn claim(self, destination: DestinationKey, requeued: bool) -> Claim {
+    /// The claim of it.
+    pub(super) fn claim(self, destination: DestinationKey, receipt: Receipt) -> Claim {
         Claim {
             sequence: self.sequence,
             event: self.event,
@@ -38,7 +38,7 @@ impl Ready {
             attempts_made: self.attempts_made,
             since: self.since,
             batch: self.batch,
-            requeued,
+            receipt,
         }
     }
 }

@@ -5,4 +5,5 @@ pub mod entries;
 pub mod order;
 pub mod queue;
 pub mod queues;
+pub mod receipt;
 pub mod state;

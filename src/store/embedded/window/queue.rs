@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::ended::Ended;
 use super::entries::{Change, Fresh, Hold, Reading, Ready, Retries, Want, Wanted};
 use super::order::{self, Order, Turn};
+use super::receipt;
 use super::state::{State, earlier};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, OrderKey, Outcome, Settlement};
@@ -183,12 +184,12 @@ impl Queue {
             let from_retries = state.retries_first && !state.retries.is_empty();
             let fresh = if from_retries { None } else { state.pop_fresh(self.key, held) };
             state.retries_first = !state.retries_first;
-            let (ready, requeued) = match fresh {
-                Some(ready) => (Some(ready), false),
-                None => (state.retries.pop_front(), true),
+            let (ready, receipt) = match fresh {
+                Some(ready) => (Some(ready), receipt::FRESH),
+                None => (state.retries.pop_front(), receipt::HAS_ROW),
             };
             match ready {
-                Some(ready) => claims.push(ready.claim(self.key, requeued)),
+                Some(ready) => claims.push(ready.claim(self.key, receipt)),
                 None => break,
             }
         }
@@ -272,7 +273,7 @@ impl Queue {
     pub fn batch_written(&self, claims: &[Claim]) {
         let mut state = self.state();
         for (place, claim) in claims.iter().enumerate() {
-            if !claim.requeued {
+            if claim.receipt == receipt::FRESH {
                 state.let_go_of_fresh(claim.sequence);
             } else if place > 0 {
                 state.taken.remove(&claim.sequence);
@@ -285,7 +286,7 @@ impl Queue {
         let mut state = self.state();
         state.taken.remove(&claim.sequence);
         state.claimed_fresh.remove(&claim.sequence);
-        if !claim.requeued {
+        if claim.receipt == receipt::FRESH {
             state.cursor = state.cursor.min(claim.sequence - 1);
             if let Some(key) = claim.order {
                 state.order.leave(key, Turn::Go);
@@ -385,7 +386,7 @@ impl Queue {
     pub fn settled(&self, settlement: &Settlement, retry_at: Option<i64>, released: Option<i64>) {
         let mut state = self.state();
         let sequence = settlement.claim.sequence;
-        if settlement.claim.requeued {
+        if settlement.claim.receipt == receipt::HAS_ROW {
             state.taken.remove(&sequence);
         } else {
             state.let_go_of_fresh(sequence);

@@ -12,6 +12,7 @@ use crate::delivery::state::{Refused, Transition};
 use crate::delivery::{AttemptResult, Claim, Member, Outcome, Settlement};
 use crate::store::embedded::rows::deliveries;
 use crate::store::embedded::rows::deliveries::write::Told;
+use crate::store::embedded::window::receipt;
 
 /// Makes one claim of several. The batch is on stable storage when this returns.
 pub fn form(session: &Session, claims: &[Claim]) -> rusqlite::Result<Option<Claim>> {
@@ -35,7 +36,7 @@ pub fn form(session: &Session, claims: &[Claim]) -> rusqlite::Result<Option<Clai
         .collect();
     Ok(Some(Claim {
         attempts_made: claims.iter().map(|claim| claim.attempts_made).max().unwrap_or(0),
-        requeued: true,
+        receipt: receipt::HAS_ROW,
         batch: Some(members.into()),
         ..first.clone()
     }))

@@ -42,7 +42,7 @@ fn claim() -> Claim {
         order: Some(ORDER),
         attempts_made: 1,
         since: Timestamp::UNIX_EPOCH,
-        requeued: true,
+        receipt: crate::store::embedded::window::receipt::HAS_ROW,
         batch: None,
     }
 }
