@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::delivery::DestinationKey;
 use crate::event::{Event, EventId, EventSource};
 use crate::metrics::{Metrics, OwnEventOutcome};
 use crate::own_events::{Beside, Death, News, Queue, Reporter, Trouble};
 use crate::problem::backlog_full;
 use crate::rules::{CurrentRules, Rules};
-use crate::store::{Backlog, Disposition, Figures, GivenUp, Health, NewEvent, Store};
+use crate::store::{Backlog, DestinationFigures, Disposition, GivenUp, Health, NewEvent, Store};
 
 /// How often it is looked for what is due: the time that news takes at most, beside what the ledger lets gather.
 const TICK: Duration = Duration::from_secs(1);
@@ -25,6 +26,9 @@ const PENDING_MAX: usize = 256;
 const DISK_LOW_BYTES: u64 = 256 << 20;
 /// Parts of a hundred of `--max-backlog` from which on it is nearly full.
 const BACKLOG_HIGH_PERCENT: u64 = 80;
+
+/// The terms of each destination.
+type Ledger = [(DestinationKey, DestinationFigures)];
 
 /// What it works with.
 pub struct Announcer {
@@ -58,12 +62,12 @@ impl Announcer {
         let interval = (limits.queue_old / 4).clamp(LOOK_MIN, LOOK_MAX);
         let is_time = self.looked_at.is_none_or(|at| at.elapsed() >= interval);
         let health = self.store.health();
-        let figures = (is_wanted && (is_time || health != Health::Good)).then(|| self.store.figures());
-        let troubles = figures.as_ref().map(|figures| troubles(&health, figures));
-        let queues = match &figures {
-            Some(figures) if is_time => {
+        let ledger = (is_wanted && (is_time || health != Health::Good)).then(|| self.store.ledger());
+        let troubles = ledger.as_ref().map(|ledger| troubles(&health, &*self.store, waiting(ledger)));
+        let queues = match &ledger {
+            Some(ledger) if is_time => {
                 self.looked_at = Some(Instant::now());
-                self.queues(&rules, figures).await
+                self.queues(&rules, waiting(ledger) > 0).await
             }
             _ => None,
         };
@@ -96,9 +100,9 @@ impl Announcer {
 
     /// Stores what is pending, until the store does not take one.
     async fn tell(&mut self, rules: &Rules) {
-        let figures = self.store.figures();
+        let ledger = self.store.ledger();
         while let Some(news) = self.pending.pop_front() {
-            match self.store_one(rules, &figures, &news).await {
+            match self.store_one(rules, &ledger, &news).await {
                 Ok(outcome) => self.metrics.own_event(news.kind(), outcome),
                 // As a webhook's sender would, it comes again.
                 Err(error) => {
@@ -110,8 +114,8 @@ impl Announcer {
         }
     }
 
-    async fn store_one(&self, rules: &Rules, figures: &Figures, news: &News) -> Result<OwnEventOutcome, crate::store::Unavailable> {
-        let of = |name: &str| figures.destinations.iter().find(|(_, figures)| figures.name == name).map(|(_, figures)| figures.waiting());
+    async fn store_one(&self, rules: &Rules, ledger: &Ledger, news: &News) -> Result<OwnEventOutcome, crate::store::Unavailable> {
+        let of = |name: &str| ledger.iter().find(|(_, figures)| *figures.name == *name).map(|(_, figures)| figures.waiting());
         let waiting = news.destination().and_then(of).unwrap_or(0);
         let payload = news.payload(Beside { waiting, rules: &rules.config.version });
         let (now, kind) = (Timestamp::now(), news.kind().name());
@@ -131,11 +135,10 @@ impl Announcer {
     }
 
     /// The queues of the destinations that webhooks are sent to. `None` where the store cannot be read.
-    async fn queues<'r>(&self, rules: &'r Rules, figures: &Figures) -> Option<Vec<Queue<'r>>> {
+    async fn queues<'r>(&self, rules: &'r Rules, waits: bool) -> Option<Vec<Queue<'r>>> {
         let config = &rules.config;
         let of_webhooks = config.routes.iter().filter(|route| route.source == EventSource::Wiza).flat_map(|route| &route.to);
         let places: HashSet<usize> = of_webhooks.chain(&config.unmatched).map(|target| target.destination).collect();
-        let waits = figures.destinations.iter().any(|(_, figures)| figures.waiting() > 0);
         let oldest = if waits { self.store.oldest().await.ok()? } else { Vec::new() };
         let queues = rules.destinations().filter(|(_, place)| places.contains(place)).filter_map(|(key, place)| {
             let destination = config.destinations.get(place)?.name.as_str();
@@ -146,8 +149,13 @@ impl Announcer {
     }
 }
 
-/// All that is wrong with the store.
-fn troubles(health: &Health, figures: &Figures) -> Vec<Trouble> {
+/// What waits altogether.
+fn waiting(ledger: &Ledger) -> u64 {
+    ledger.iter().map(|(_, figures)| figures.waiting()).sum()
+}
+
+/// All that is wrong with the store, in which so many deliveries wait.
+fn troubles(health: &Health, store: &dyn Store, waiting: u64) -> Vec<Trouble> {
     let mute = |sort, reason: &str| Trouble { sort, detail: reason.to_owned(), is_mute: true };
     let mut troubles: Vec<Trouble> = match health {
         Health::CannotWrite(reason) => vec![mute("cannot_write", reason)],
@@ -155,12 +163,11 @@ fn troubles(health: &Health, figures: &Figures) -> Vec<Trouble> {
         // It takes nothing before a restart, so nobody can be told; the log and /healthz say it.
         Health::Good | Health::Failed(_) => Vec::new(),
     };
-    if let Some(bytes) = figures.available_bytes.filter(|bytes| *bytes < DISK_LOW_BYTES) {
+    if let Some(bytes) = store.disk().available_bytes.filter(|bytes| *bytes < DISK_LOW_BYTES) {
         let detail = format!("the disk has {} MiB left", bytes >> 20);
         troubles.push(Trouble { sort: "disk_nearly_full", detail, is_mute: false });
     }
-    let waiting: u64 = figures.destinations.iter().map(|(_, figures)| figures.waiting()).sum();
-    let limit = figures.backlog_limit;
+    let limit = store.backlog_limit();
     if u128::from(waiting) * 100 > u128::from(limit) * u128::from(BACKLOG_HIGH_PERCENT) {
         let detail = format!("{waiting} deliveries wait, and --max-backlog is {limit}");
         troubles.push(Trouble { sort: "backlog_nearly_full", detail, is_mute: false });

@@ -152,7 +152,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     traces.stop(left.clamp(LAST_SPANS_WAIT_MIN, LAST_SPANS_WAIT_MAX)).await;
     stopped.cancel();
     let _ = tokio::time::timeout(ADMIN_GRACE, admin_server).await;
-    let outstanding: u64 = store.figures().destinations.iter().map(|(_, figures)| figures.outstanding()).sum();
+    let outstanding: u64 = store.ledger().iter().map(|(_, figures)| figures.outstanding()).sum();
     drop(keep_alive);
     tracing::info!(outstanding, "stopped");
     Ok(())

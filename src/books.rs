@@ -34,8 +34,7 @@ fn tell(audit: &Audit, metrics: &Metrics) {
         tracing::info!(events = audit.events, "the books balance");
         return;
     }
-    let wrong: Vec<&str> =
-        audit.accounts.iter().filter(|account| !account.balances()).map(|account| account.figures.name.as_str()).collect();
+    let wrong: Vec<&str> = audit.accounts.iter().filter(|account| !account.balances()).map(|account| &*account.figures.name).collect();
     tracing::error!(
         events = audit.events,
         destinations = wrong.join(", "),

@@ -18,7 +18,7 @@ use wiza_relay::names::{Keys, Names, RulesKey};
 use wiza_relay::receive::Receiver;
 use wiza_relay::rules::FileStatus;
 use wiza_relay::rules::Rules;
-use wiza_relay::store::{Appended, Figures, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
+use wiza_relay::store::{Appended, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
 
 /// Takes every event and keeps none.
 struct Nothing;
@@ -54,8 +54,23 @@ impl Store for Nothing {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }
-    fn figures(&self) -> Figures {
-        Figures::default()
+    fn ledger(&self) -> Vec<(DestinationKey, DestinationFigures)> {
+        Vec::new()
+    }
+    fn names(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+    fn find(&self, _: &str) -> Option<DestinationKey> {
+        None
+    }
+    fn disk(&self) -> Disk {
+        Disk::default()
+    }
+    fn failed(&self) -> Failed {
+        Failed::default()
+    }
+    fn backlog_limit(&self) -> u64 {
+        u64::MAX
     }
     fn given_up(&self) -> Vec<GivenUp> {
         Vec::new()

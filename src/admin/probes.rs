@@ -73,7 +73,10 @@ async fn render_metrics(State(probes): State<Arc<Probes>>) -> Response {
         }
     };
     let (ready, healthy) = (probes.refusal().is_none(), probes.failure().is_none());
-    let snapshot = Snapshot { figures: probes.store.figures(), oldest, ready, healthy, now: Timestamp::now() };
+    let store = &*probes.store;
+    let (disk, failed, backlog_limit) = (store.disk(), store.failed(), store.backlog_limit());
+    let now = Timestamp::now();
+    let snapshot = Snapshot { ledger: store.ledger(), disk, failed, backlog_limit, oldest, ready, healthy, now };
     match probes.metrics.render(&snapshot) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics cannot be written: {error}\n")).into_response(),

@@ -165,7 +165,7 @@ impl Stage {
     }
 
     fn figures(&self) -> Vec<DestinationFigures> {
-        self.store.figures().destinations.into_iter().map(|(_, figures)| figures).collect()
+        self.store.ledger().into_iter().map(|(_, figures)| figures).collect()
     }
 
     fn outstanding(&self) -> u64 {

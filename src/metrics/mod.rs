@@ -339,7 +339,7 @@ pub fn seconds(duration: Duration) -> f64 {
 mod tests {
     use super::*;
     use crate::delivery::DestinationKey;
-    use crate::store::{DestinationFigures, Figures};
+    use crate::store::{DestinationFigures, Disk, Failed};
 
     #[test]
     fn a_reason_stands_where_its_number_says() {
@@ -362,18 +362,12 @@ mod tests {
             dead: 2,
             dead_kept: 1,
         };
-        let figures = Figures {
-            destinations: vec![(DestinationKey(0), crm)],
-            bytes: 4096,
-            limit_bytes: 8192,
-            available_bytes: Some(1 << 20),
-            backlog_limit: 100,
-            failed_writes: 2,
-            failed_reads: 0,
-        };
+        let ledger = vec![(DestinationKey(0), crm)];
+        let disk = Disk { bytes: 4096, limit_bytes: 8192, available_bytes: Some(1 << 20) };
+        let failed = Failed { writes: 2, reads: 0 };
         let now = Timestamp::now();
         let oldest = Some(vec![(DestinationKey(0), now - SignedDuration::from_secs(3))]);
-        let text = metrics.render(&Snapshot { figures, oldest, ready: true, healthy: true, now }).unwrap();
+        let text = metrics.render(&Snapshot { ledger, disk, failed, backlog_limit: 100, oldest, ready: true, healthy: true, now }).unwrap();
         for line in [
             "wiza_relay_webhooks_total{outcome=\"accepted\"} 0",
             "wiza_relay_webhooks_total{outcome=\"too_large\"} 0",

@@ -7,14 +7,20 @@ use prometheus::{Counter, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaug
 
 use super::families::{Family, families};
 use crate::delivery::DestinationKey;
-use crate::store::Figures;
+use crate::store::{DestinationFigures, Disk, Failed};
 use crate::vitals::Vitals;
 
 /// What one scrape shows beside what was counted.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The store's figures.
-    pub figures: Figures,
+    /// The terms of each destination.
+    pub ledger: Vec<(DestinationKey, DestinationFigures)>,
+    /// The room that the store takes.
+    pub disk: Disk,
+    /// What has failed in the store.
+    pub failed: Failed,
+    /// Waiting deliveries from which on nothing is accepted.
+    pub backlog_limit: u64,
     /// The receipt time of each destination's oldest delivery without a final outcome; `None` where it could not be read.
     pub oldest: Option<Vec<(DestinationKey, Timestamp)>>,
     /// Whether a webhook that comes now would be stored.
@@ -62,10 +68,11 @@ families! {
 }
 
 impl Stored {
-    fn fill(&self, Snapshot { figures, oldest, ready, healthy, now }: &Snapshot, vitals: &Vitals) {
+    fn fill(&self, snapshot: &Snapshot, vitals: &Vitals) {
+        let Snapshot { ledger, disk, failed, backlog_limit, oldest, ready, healthy, now } = snapshot;
         let oldest: Option<HashMap<_, _>> = oldest.as_ref().map(|oldest| oldest.iter().copied().collect());
-        for (key, destination) in &figures.destinations {
-            let name = destination.name.as_str();
+        for (key, destination) in ledger {
+            let name = &*destination.name;
             self.planned_total.with_label_values(&[name]).inc_by(destination.planned);
             self.redriven_total.with_label_values(&[name]).inc_by(destination.redriven);
             self.deliveries_total.with_label_values(&[name, "delivered"]).inc_by(destination.delivered);
@@ -79,14 +86,14 @@ impl Stored {
                 self.queue_oldest_seconds.with_label_values(&[name]).set(age.max(0.0));
             }
         }
-        self.backlog_limit.set(gauge(figures.backlog_limit));
-        self.store_bytes.set(gauge(figures.bytes));
-        self.store_limit_bytes.set(gauge(figures.limit_bytes));
-        if let Some(bytes) = figures.available_bytes {
+        self.backlog_limit.set(gauge(*backlog_limit));
+        self.store_bytes.set(gauge(disk.bytes));
+        self.store_limit_bytes.set(gauge(disk.limit_bytes));
+        if let Some(bytes) = disk.available_bytes {
             self.store_available_bytes.with_label_values::<&str>(&[]).set(gauge(bytes));
         }
-        self.store_errors_total.with_label_values(&["write"]).inc_by(figures.failed_writes);
-        self.store_errors_total.with_label_values(&["read"]).inc_by(figures.failed_reads);
+        self.store_errors_total.with_label_values(&["write"]).inc_by(failed.writes);
+        self.store_errors_total.with_label_values(&["read"]).inc_by(failed.reads);
         self.ready.set(i64::from(*ready));
         self.healthy.set(i64::from(*healthy));
         for (part, count) in vitals.panics() {

@@ -84,7 +84,7 @@ async fn claim_now(store: &Arc<dyn Store>, destination: DestinationKey, at_most:
 }
 
 fn figures(store: &Arc<dyn Store>, name: &str) -> DestinationFigures {
-    store.figures().destinations.into_iter().find(|(_, figures)| figures.name == name).unwrap().1
+    store.ledger().into_iter().find(|(_, figures)| *figures.name == *name).unwrap().1
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,33 +1,34 @@
-//! The conservation equation's terms.
+//! What the store counts and measures: the conservation equation's terms by destination, the room that it takes, what failed.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::delivery::DestinationKey;
-
-/// What the store holds, at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Figures {
-    /// One entry a destination that the store knows, also those that left the file.
-    pub destinations: Vec<(DestinationKey, DestinationFigures)>,
-    /// Bytes of the store's files.
+/// The room that the store takes, and that it may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes that the store takes.
     pub bytes: u64,
     /// Bytes above which delivered events are deleted before their time.
     pub limit_bytes: u64,
-    /// Bytes that the relay may still write on the file system; `None` where the system does not say.
+    /// Bytes that may still be written; `None` where the engine does not know.
     pub available_bytes: Option<u64>,
-    /// Waiting deliveries above which nothing is accepted.
-    pub backlog_limit: u64,
-    /// Commits that failed since the start.
-    pub failed_writes: u64,
-    /// Reads that failed since the start.
-    pub failed_reads: u64,
+}
+
+/// What has failed since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// Commits.
+    pub writes: u64,
+    /// Reads.
+    pub reads: u64,
 }
 
 /// One destination's terms. The first four only ever grow and survive restarts and retention.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DestinationFigures {
     /// The name in routes.yaml.
-    pub name: String,
+    pub name: Arc<str>,
     /// Whether the name is in the file now and not switched off; if not, what is outstanding is parked.
     pub active: bool,
     /// Whether the file has it, with `enabled: false`. Known once the rules are in effect.

@@ -5,7 +5,7 @@
 //! 1. [`Store::append`] answers `Accepted` only once the event and its plan are on stable storage.
 //! 2. Every planned delivery is claimed, again and again, until it is settled as delivered or dead; after a crash
 //!    also one whose settlement had not been written yet. At least once, never not at all.
-//! 3. At every moment, per destination: planned + redriven = delivered + dead + waiting + parked ([`Figures`]).
+//! 3. At every moment, per destination: planned + redriven = delivered + dead + waiting + parked ([`DestinationFigures`]).
 //! 4. Memory does not grow with the backlog.
 
 #[cfg(test)]
@@ -17,6 +17,7 @@ mod given_up;
 mod model_tests;
 mod records;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -28,7 +29,7 @@ use crate::delivery::{Claim, DestinationKey, Plan, Settlement};
 use crate::event::{Event, EventId};
 use crate::names::{Keys, Names, RulesKey};
 
-pub use figures::{DestinationFigures, DestinationHistory, Figures, LastFailure};
+pub use figures::{DestinationFigures, DestinationHistory, Disk, Failed, LastFailure};
 pub use given_up::GivenUp;
 pub use records::{Account, Audit, Carried, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
 
@@ -171,8 +172,24 @@ pub trait Store: Send + Sync + 'static {
     /// Writes what was handed over and takes nothing more.
     fn close(&self) -> BoxFuture<'_, ()>;
 
-    /// The terms of the conservation equation and the store's size, from memory.
-    fn figures(&self) -> Figures;
+    /// The terms of the conservation equation, from memory: one entry per destination that the store knows, those that left the file
+    /// among them, in the order of the keys.
+    fn ledger(&self) -> Vec<(DestinationKey, DestinationFigures)>;
+
+    /// The names of the same destinations, in the same order.
+    fn names(&self) -> Vec<Arc<str>>;
+
+    /// The key of the destination with this name.
+    fn find(&self, name: &str) -> Option<DestinationKey>;
+
+    /// The room that the store takes. This may ask the file system.
+    fn disk(&self) -> Disk;
+
+    /// What has failed since the start.
+    fn failed(&self) -> Failed;
+
+    /// Waiting deliveries from which on nothing is accepted.
+    fn backlog_limit(&self) -> u64;
 
     /// Takes what the store has given up by itself since this was called last, because its time was over or its destination was held
     /// back for too long: one entry for each destination and reason. Not kept over a restart.

@@ -253,8 +253,7 @@ impl Run {
     }
 
     fn figures(&self, place: usize) -> DestinationFigures {
-        let figures = self.store.figures().destinations;
-        figures.into_iter().find(|(key, _)| *key == self.keys.destinations[place]).expect("a destination").1
+        self.store.ledger().into_iter().find(|(key, _)| *key == self.keys.destinations[place]).expect("a destination").1
     }
 
     /// The promises about figures: exact where nothing is uncertain, and the equation holds in any case.

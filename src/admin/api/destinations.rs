@@ -148,16 +148,15 @@ pub(super) async fn resume(
 }
 
 async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Result<Response, Problem> {
-    let known = api.store.figures().destinations;
-    let Some((key, _)) = known.iter().find(|(_, figures)| figures.name == name) else {
+    let Some(key) = api.store.find(name) else {
         return Err(Problem::not_found(known::unknown("destination", name, &known::destinations(api))));
     };
-    let was = *api.store.standing(*key).borrow();
+    let was = *api.store.standing(key).borrow();
     let by = asker
         .from
         .filter(|from| !from.ip().is_loopback())
         .map_or_else(|| asker.by.to_owned(), |from| format!("{} from {}", asker.by, from.ip()));
-    api.store.set_circuit(*key, circuit, by).await?;
+    api.store.set_circuit(key, circuit, by).await?;
     tracing::info!(
         destination = name,
         circuit = circuit.label(),
@@ -167,7 +166,7 @@ async fn set(api: &Api, asker: &Asker, name: &str, circuit: CircuitState) -> Res
         "a circuit breaker was set by hand"
     );
     let (label, was_held) = (was.circuit.label().to_owned(), was.hold_until.is_some_and(|until| until > Timestamp::now()));
-    let state = states(api, Some(*key)).await.pop();
+    let state = states(api, Some(key)).await.pop();
     let answer = state.map(|state| DestinationState { was: Some(label), was_held: Some(was_held), ..state });
     Ok(json_text("application/json", &answer))
 }
@@ -180,7 +179,7 @@ async fn states(api: &Api, only: Option<DestinationKey>) -> Vec<DestinationState
     let rules = api.rules.load();
     let places: HashMap<_, _> = rules.destinations().collect();
     let now = Timestamp::now();
-    let known = api.store.figures().destinations.into_iter().filter(|(key, _)| only.is_none_or(|only| only == *key));
+    let known = api.store.ledger().into_iter().filter(|(key, _)| only.is_none_or(|only| only == *key));
     known
         .map(|(key, figures)| {
             let destination = places.get(&key).and_then(|place| rules.config.destinations.get(*place));
@@ -265,7 +264,7 @@ fn state(seen: Seen, figures: DestinationFigures, now: Timestamp) -> Destination
         last_reply: reply.as_deref().and_then(reply_words::first),
         was: None,
         was_held: None,
-        name: figures.name,
+        name: figures.name.to_string(),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
 
 /// Every destination that the store knows, the configured ones among them.
 pub(super) fn destinations(api: &Api) -> Vec<String> {
-    api.store.figures().destinations.into_iter().map(|(_, figures)| figures.name).collect()
+    api.store.names().iter().map(ToString::to_string).collect()
 }
 
 /// Whether a name is known.

@@ -41,7 +41,7 @@ pub fn apply(session: &mut Session, upkeep: &mut Upkeep, names: &Names) -> rusql
     for (key, name) in destinations.iter().zip(&names.destinations) {
         // Keys are given in order, so a new one is the next place.
         if usize::try_from(key.0).is_ok_and(|place| place == queues.len()) {
-            let figures = DestinationFigures { name: name.clone(), ..DestinationFigures::default() };
+            let figures = DestinationFigures { name: name.as_str().into(), ..DestinationFigures::default() };
             let last = session.next_sequence - 1;
             queues.push(Arc::new(Queue::new(*key, figures, last, last, Standing::default())));
         }

@@ -29,7 +29,7 @@ use super::writer::{Command, Task};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::names::{Keys, Names};
-use crate::store::{Appended, Backlog, Figures, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
+use crate::store::{Appended, Backlog, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
 use crate::vitals::Part;
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -186,17 +186,32 @@ impl Store for Embedded {
         .boxed()
     }
 
-    fn figures(&self) -> Figures {
-        let destinations = self.queues.all().iter().map(|queue| (queue.key, queue.figures())).collect();
-        Figures {
-            destinations,
+    fn ledger(&self) -> Vec<(DestinationKey, DestinationFigures)> {
+        self.queues.all().iter().map(|queue| (queue.key, queue.figures())).collect()
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.queues.all().iter().map(|queue| queue.name()).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<DestinationKey> {
+        self.queues.all().iter().find(|queue| *queue.name() == *name).map(|queue| queue.key)
+    }
+
+    fn disk(&self) -> Disk {
+        Disk {
             bytes: files::bytes_on_disk(&self.folder),
             limit_bytes: self.limit_bytes.load(Ordering::Relaxed),
             available_bytes: files::available_bytes(&self.folder),
-            backlog_limit: self.backlog_max,
-            failed_writes: self.failures.commits(),
-            failed_reads: self.failures.reads(),
         }
+    }
+
+    fn failed(&self) -> Failed {
+        Failed { writes: self.failures.commits(), reads: self.failures.reads() }
+    }
+
+    fn backlog_limit(&self) -> u64 {
+        self.backlog_max
     }
 
     fn given_up(&self) -> Vec<GivenUp> {

@@ -76,7 +76,7 @@ impl GivenUp {
         *self.counts.entry(destination).or_default() += 1;
         let Some(queue) = self.queues.get(destination) else { return };
         let one = store::GivenUp {
-            destination: queue.figures().name,
+            destination: queue.name().to_string(),
             ending: if self.expired { Ending::Expired } else { Ending::Parked },
             reason: reason.to_owned(),
             count: 1,
@@ -118,7 +118,7 @@ impl GivenUp {
             let Some(queue) = self.queues.get(*destination) else { continue };
             queue.apply(Change { dead: *dead, ..Change::default() }, self.now);
             queue.let_go_of_window(); // It may have been read again meanwhile.
-            let destination = queue.figures().name;
+            let destination = queue.name().to_string();
             if self.expired {
                 tracing::warn!(destination, deliveries = dead, "deliveries have expired: the destination's `expire` was over");
                 continue;

@@ -9,7 +9,7 @@
 //! covers the case that it is set back), retries because `taken` holds them until their settlement is committed.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -67,6 +67,10 @@ impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can panic half-way through a change that matters.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.state().figures.name)
     }
 
     pub fn figures(&self) -> DestinationFigures {

@@ -102,7 +102,7 @@ fn later(due: Timestamp, per_second: u32) -> Timestamp {
 
 /// What a step did, by the destinations' names.
 pub fn told(queues: &[Arc<Queue>], counts: BTreeMap<DestinationKey, u64>, next_due: Timestamp, cursor: Option<String>) -> Redriven {
-    let name = |key: DestinationKey| queues.iter().find(|queue| queue.key == key).map(|queue| queue.figures().name);
+    let name = |key: DestinationKey| queues.iter().find(|queue| queue.key == key).map(|queue| queue.name().to_string());
     Redriven {
         counts: counts.into_iter().filter_map(|(key, count)| Some((name(key)?, count))).collect(),
         next_due,
