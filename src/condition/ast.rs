@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::condition::meaning::pattern::Compiled;
+use crate::condition::pattern::Compiled;
 
 /// A logical expression. Chains of the same operator are one list, so only real nesting nests here.
 #[derive(Debug)]

@@ -37,7 +37,9 @@ mod ast;
 mod foresight;
 mod index;
 mod meaning;
+mod pattern;
 mod printing;
+mod strings;
 mod syntax;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod destinations;
 mod doubts;
+mod findings;
 mod intake;
 mod limits;
 mod outside;
@@ -33,26 +34,26 @@ pub use destinations::batch::Batch;
 pub use destinations::destination::{Destination, RateLimit, Retry};
 pub use destinations::preset::{PRESETS, Preset};
 pub use destinations::tls::Tls;
+pub use findings::files::{BYTES_MAX, INCLUDED_MAX, RuleFile, RuleFiles, Trouble};
+pub use findings::finding::{Finding, Place, Severity};
 pub use intake::source::{Dedupe, Source};
 pub use limits::retention::Retention;
 pub use outside::interpolate::{Lookup, Values};
 pub use outside::secrets::{MASKED_BYTES_MIN, Secrets};
 pub(crate) use reading::decode::{listed, near};
-pub use reading::files::{BYTES_MAX, INCLUDED_MAX, RuleFile, RuleFiles, Trouble};
-pub use reading::finding::{Finding, Severity};
 pub use reading::include::includes;
 pub use reading::pattern::{Pattern, Step, TESTS_ENDING};
-pub use routes::route::{Place, Route, Target};
+pub use routes::route::{Route, Target};
 pub use test_case::{Expectation, Facts, Payload, TestCase};
 pub use yaml::{Content, Key, Kind, Node, Scalar, Style};
 
 use destinations::destination;
 use doubts::readers;
+use findings::report::{Joined, Report};
 use intake::source;
 use limits::{egress, own_events, retention};
 use outside::interpolate::Missing;
 use reading::decode::{Accounts, Decoder};
-use reading::report::{Joined, Report};
 use reading::{include, units};
 use routes::{guard, route};
 

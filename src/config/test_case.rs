@@ -15,9 +15,8 @@ use crate::own_events;
 use super::yaml::{Content, Kind, Node, Scalar};
 use crate::config::destinations::destination::METHODS;
 use crate::config::destinations::shape::optional;
+use crate::config::findings::finding::{Place, quoted};
 use crate::config::reading::decode::{Decoder, listed};
-use crate::config::reading::finding::quoted;
-use crate::config::routes::route::Place;
 
 /// One entry of `tests`.
 #[derive(Clone, Debug)]

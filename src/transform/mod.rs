@@ -24,6 +24,8 @@ mod errors;
 mod expression;
 mod filters;
 mod foresight;
+mod limits;
+mod marks;
 mod names;
 mod request;
 mod semantics;
@@ -35,6 +37,7 @@ mod tests;
 pub use errors::{FAILURES_TOLD_MAX, Failure, RenderError, TemplateError};
 pub use foresight::prints::{Format, Print, is_plain};
 pub use foresight::reads::ReadPath;
+pub use limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
 pub use names::context::RenderContext;
 pub use names::scope::Scope;
 pub use request::address::URL_BYTES_MAX;
@@ -47,9 +50,6 @@ pub use request::header::HEADER_BYTES_MAX;
 pub use request::selection::{Selected, Selection};
 pub use request::shape::{Outline, Shape};
 pub(crate) use templates::foreign::hint as foreign_hint;
-pub use templates::limits::{
-    BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX,
-};
 pub use templates::template::{Escape, Template, Templates};
 
 use errors::Failures;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::condition::ast::{Logical, Operand, Operator, Path, Pattern, Term, Test};
 use crate::condition::printing::paths::{PathRoot, Step, UsedPath, each_term_within, each_term_within_query, singular};
-use crate::condition::syntax::strings;
+use crate::condition::strings;
 
 /// A value that something of the event is compared with.
 #[derive(Debug, Clone, PartialEq)]

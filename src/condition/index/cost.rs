@@ -8,7 +8,7 @@ use super::super::TEXT_BYTES_MAX;
 use super::super::ast::{Logical, Operand, Path, Pattern, Segment, Selector, Term, Test};
 use crate::condition::meaning::compare::STRING_BYTES_PER_STEP;
 use crate::condition::meaning::evaluate::{PATTERN_STEPS, SEARCHED_PRODUCT_PER_STEP, VISIT_DEPTH_MAX};
-use crate::condition::meaning::pattern::COMPILED_BYTES_MAX;
+use crate::condition::pattern::COMPILED_BYTES_MAX;
 
 /// More than is ever allowed.
 const ENDLESS: u64 = u64::MAX;

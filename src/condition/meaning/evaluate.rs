@@ -8,8 +8,8 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use super::compare::Side;
-use super::pattern::{self, Compiled};
 use crate::condition::ast::{Key, Logical, Operand, Path, Pattern, Root, Segment, Selector, Term, Test, TextMatch};
+use crate::condition::pattern::{self, Compiled};
 use crate::condition::{EVALUATION_STEPS_MAX, TooManySteps};
 
 /// How many visits may be open inside one another: a payload's depth (128 by serde_json) once or a few times over.

@@ -2,4 +2,3 @@
 
 pub(in crate::condition) mod compare;
 pub(in crate::condition) mod evaluate;
-pub(in crate::condition) mod pattern;

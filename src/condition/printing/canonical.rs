@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Result, Write};
 
 use crate::condition::ast::{Key, Logical, Operand, Operator, Path, Pattern, Root, Segment, Selector, Term, Test, TextMatch};
-use crate::condition::syntax::strings;
+use crate::condition::strings;
 
 /// The text of `item`, unless it is longer than `bytes_max`. Canonical text can be a thousand times as long as what was
 /// written: `path in [...]` becomes a comparison a value, each with the whole path.

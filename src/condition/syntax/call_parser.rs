@@ -9,7 +9,7 @@ use super::parser::{Parser, Primary};
 use super::problems;
 use crate::condition::SyntaxError;
 use crate::condition::ast::{Key, Operand, Path, Pattern, Root, TextMatch};
-use crate::condition::meaning::pattern;
+use crate::condition::pattern;
 
 type Parsed<T> = Result<T, SyntaxError>;
 

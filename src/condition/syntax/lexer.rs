@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::{problems, strings};
+use super::problems;
 use crate::condition::SyntaxError;
 use crate::condition::ast::Operator;
+use crate::condition::strings;
 
 /// A token and the bytes it was written with. Blanks leave no token: where the grammar forbids them, spans tell.
 #[derive(Debug, Clone)]

@@ -5,4 +5,3 @@ pub(in crate::condition) mod lexer;
 pub(in crate::condition) mod parser;
 pub(in crate::condition) mod path_parser;
 pub(in crate::condition) mod problems;
-pub(in crate::condition) mod strings;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::call_parser::FUNCTIONS;
 use super::lexer::{Kind, Token, is_blank};
 use super::parser::Parser;
-use super::strings;
 use crate::condition::SyntaxError;
 use crate::condition::ast::{Key, Logical, Operand, Path, Root, Segment, Selector};
 use crate::condition::printing::canonical::{self, Steps};
+use crate::condition::strings;
 
 /// Operators of other languages, longest first, with what stands for them here.
 const FOREIGN_OPERATORS: [(&str, &str); 10] = [

@@ -50,14 +50,14 @@ fn literal() -> impl Strategy<Value = String> {
         Just("-0".to_owned()),
         Just("15e-1".to_owned()),
         (-2_i64..4).prop_map(|number| number.to_string()),
-        text().prop_map(|text| crate::condition::syntax::strings::quoted(&text)),
+        text().prop_map(|text| crate::condition::strings::quoted(&text)),
     ]
 }
 
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![".a", ".b", ".c", ".and", ".in", ".é"]).prop_map(str::to_owned),
-        1 => name().prop_map(|name| format!("[{}]", crate::condition::syntax::strings::quoted(&name))),
+        1 => name().prop_map(|name| format!("[{}]", crate::condition::strings::quoted(&name))),
         1 => (-3_i64..3).prop_map(|index| format!("[{index}]")),
     ]
 }
@@ -74,7 +74,7 @@ fn segment(filter: BoxedStrategy<String>) -> impl Strategy<Value = String> {
         2 => Just("*".to_owned()),
         2 => slice,
         1 => (-3_i64..3).prop_map(|index| index.to_string()),
-        1 => name().prop_map(|name| crate::condition::syntax::strings::quoted(&name)),
+        1 => name().prop_map(|name| crate::condition::strings::quoted(&name)),
         4 => filter.prop_map(|filter| format!("?{filter}")),
     ];
     (prop::bool::weighted(0.2), prop::collection::vec(selector, 1..3))

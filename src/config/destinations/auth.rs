@@ -12,8 +12,8 @@ use crate::signature::{SECRET_PREFIX, SigningKey};
 use crate::transform;
 
 use super::shape::optional;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::{Decoder, Table, listed};
-use crate::config::reading::finding::quoted;
 use crate::config::reading::units::Unreadable;
 use crate::config::yaml::Node;
 use crate::text::Secret;

@@ -19,11 +19,11 @@ use super::preset;
 use super::retry::decode_retry;
 use super::shape::{self, optional};
 use super::tls::{self, Tls};
+use crate::config::findings::finding::quoted;
+use crate::config::reading::condition;
 use crate::config::reading::decode::{Decoder, Layers, listed};
-use crate::config::reading::finding::quoted;
-use crate::config::reading::names;
 use crate::config::reading::units::{Unreadable, shown_duration};
-use crate::config::routes::condition;
+use crate::config::reading::{include, names};
 use crate::config::yaml::{Content, Key, Node};
 
 /// A place that events are delivered to.
@@ -271,7 +271,7 @@ pub(in crate::config) fn decode_all<'n>(
 ) -> (Vec<&'n Key>, Vec<Arc<Destination>>) {
     // `defaults` are checked even where nobody uses them.
     decode(decoder, None, defaults, None);
-    let entries = node.map_or(&[][..], |node| entries(decoder, node));
+    let entries = node.map_or(&[][..], |node| include::destination_entries(decoder, node));
     let defaults = defaults.filter(|defaults| {
         let fit = defaults.bytes.saturating_mul(entries.len()) <= DEFAULTS_BYTES_MAX;
         if !fit {
@@ -291,21 +291,6 @@ pub(in crate::config) fn decode_all<'n>(
         }
     }
     (entries.iter().map(|(key, _)| key).collect(), destinations)
-}
-
-/// The destinations of a mapping by name.
-pub(in crate::config) fn entries<'n>(decoder: &mut Decoder<'_>, node: &'n Node) -> &'n [(Key, Arc<Node>)] {
-    match &node.content {
-        Content::Mapping(entries) => entries.as_slice(),
-        Content::Scalar(_) | Content::Sequence(_) if !node.is_null() => {
-            decoder
-                .report
-                .error(node.span.clone(), format!("expected destinations as a mapping, found {}", node.noun()))
-                .hint("`name:`, and below it, indented, `url: https://...`");
-            &[]
-        }
-        _ => &[],
-    }
 }
 
 /// `auth`, or the header `authorization` by hand: of two levels the nearer says which, on one level both are an error.

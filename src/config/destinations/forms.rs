@@ -7,8 +7,8 @@ use crate::condition::{Step, UsedPath};
 use crate::transform::{Each, Escape, ReadPath, Scope, Selection, Tree};
 
 use super::shape::decode_tree;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::{Content, Key, Kind, Node};
 
 /// The keys of the forms.

@@ -9,8 +9,8 @@ use http::HeaderName;
 use http::header::AUTHORIZATION;
 
 use super::destination::Destination;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::{Decoder, listed};
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::{self, Content, Key, Node, Parsed};
 
 /// A recipe for a destination.

@@ -1,7 +1,6 @@
 //! `url`, `headers` and `body`: what a request looks like, of a destination or of a route's target.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -12,10 +11,10 @@ use crate::transform::{Body, Escape, ReadPath, Selection, Shape, Template, Templ
 use super::forms;
 use crate::config::doubts::lookalikes::{BeyondPath, beyond_path};
 use crate::config::doubts::nulls::Part;
+use crate::config::findings::finding::quoted;
 use crate::config::outside::url;
 use crate::config::reading::decode::{Decoder, Layers};
-use crate::config::reading::finding::quoted;
-use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number};
+use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number, word_at};
 use crate::text::Text;
 
 /// Headers that the relay sets itself.
@@ -147,17 +146,6 @@ impl Decoder<'_> {
             }
         }
     }
-}
-
-/// The word, number or `${...}` that begins at this offset of a scalar's parsed string, or else one character.
-pub(in crate::config) fn word_at(node: &Node, offset: usize) -> Range<usize> {
-    let Content::Scalar(scalar) = &node.content else { return offset..offset + 1 };
-    let rest = scalar.text.get(offset..).unwrap_or_default();
-    let length = match rest.strip_prefix("${").and_then(|inside| inside.find('}')) {
-        Some(inside) => "${".len() + inside + "}".len(),
-        None => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()),
-    };
-    offset..offset + length.max(1)
 }
 
 fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {

@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 
 use crate::tls::{Authorities, Culprit, Identity};
 
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::Node;
 
 /// What a file of certificates may hold. The authorities of a whole system are a quarter of it.

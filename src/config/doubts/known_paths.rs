@@ -9,9 +9,9 @@ use crate::transform::{ReadPath, Selection};
 
 use super::kinds::{Kinds, covers};
 use super::lookalikes::fact;
+use crate::config::findings::finding::quoted;
+use crate::config::findings::report::Draft;
 use crate::config::reading::decode::{Accounts, Decoder};
-use crate::config::reading::finding::quoted;
-use crate::config::reading::report::Draft;
 use crate::config::yaml::{Content, Node};
 use crate::text::Text;
 
@@ -285,8 +285,8 @@ fn prefix(used: &UsedPath) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::findings::report::Report;
     use crate::config::outside::interpolate::Missing;
-    use crate::config::reading::report::Report;
 
     /// `None`: known; else the near one.
     fn verdict(root: PathRoot, path: &str) -> Option<Option<String>> {

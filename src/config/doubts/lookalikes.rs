@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::transform::Selection;
 
 use super::known_paths::{WARNINGS_MAX, is_known};
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::Node;
 use crate::text::{Part, Text};
 

@@ -8,8 +8,8 @@ use crate::transform::{Body, ReadPath, Scope, Selection, Template, Tree, is_plai
 
 use super::known_paths::{WARNINGS_MAX, is_known};
 use crate::config::destinations::forms;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::{Content, Node};
 
 /// What is sent of the events that go together.

@@ -13,8 +13,8 @@ use super::members::{self, Members};
 use super::tried;
 use crate::config::destinations::destination::Destination;
 use crate::config::destinations::forms;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::routes::route::{Route, Target};
 use crate::config::yaml::{Content, Node};
 

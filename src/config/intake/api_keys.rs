@@ -6,8 +6,8 @@ use crate::verify::{self, ApiKey, ApiKeys, KeyHash};
 
 use super::source::path_problem;
 use crate::config::destinations::shape::optional;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::reading::names;
 use crate::config::reading::units::Unreadable;
 use crate::config::yaml::{Content, Node};

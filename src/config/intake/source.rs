@@ -6,8 +6,8 @@ use crate::transform::Selection;
 use crate::verify::ApiKeys;
 
 use super::api_keys;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::Node;
 
 /// Where webhooks come in, and which are accepted.

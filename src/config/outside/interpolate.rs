@@ -8,7 +8,7 @@ use std::path::Path;
 
 pub(in crate::config) use self::files::read_file;
 use super::flaw::{self, Flaw};
-use crate::config::reading::finding::quoted;
+use crate::config::findings::finding::quoted;
 use crate::text::{Part, Secret, Text};
 
 /// What the name of a value begins with that comes from a file.

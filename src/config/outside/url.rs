@@ -28,7 +28,7 @@ mod tests;
 use std::ops::Range;
 
 use super::interpolate::is_stand_in;
-use crate::config::reading::finding::quoted;
+use crate::config::findings::finding::quoted;
 use crate::text::{Part, Secret, Text};
 use path::{ANY_VALUE, Path};
 use units::{Unit, units};

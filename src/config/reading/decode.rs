@@ -11,10 +11,10 @@ use crate::egress::Egress;
 use crate::transform::{Scope, Templates};
 use crate::verify::ApiKeys;
 
-use super::finding::quoted;
-use super::report::{Draft, Report};
 use super::units::{self, Unreadable};
 use crate::config::doubts::nulls::Doubt;
+use crate::config::findings::finding::quoted;
+use crate::config::findings::report::{Draft, Report};
 #[cfg(test)]
 use crate::config::outside::interpolate::Lookup;
 use crate::config::outside::interpolate::{Missing, Values, replace};

@@ -8,13 +8,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::decode::{Decoder, listed};
-use super::files::{INCLUDED_MAX, Trouble};
-use super::finding::{Severity, quoted};
 use super::pattern::Pattern;
-use super::report::Report;
 use super::units::Unreadable;
-use crate::config::destinations::destination;
-use crate::config::yaml::{self, Content, Kind, Node, Parsed};
+use crate::config::findings::files::{INCLUDED_MAX, Trouble};
+use crate::config::findings::finding::{Severity, quoted};
+use crate::config::findings::report::Report;
+use crate::config::yaml::{self, Content, Key, Kind, Node, Parsed};
 
 /// What an included file may hold. All else is said once, in routes.yaml.
 const SECTIONS: [&str; 3] = ["destinations", "routes", "tests"];
@@ -133,7 +132,7 @@ pub(in crate::config) fn joined_destinations(decoder: &mut Decoder<'_>, nodes: V
     let mut all = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for node in &nodes {
-        for (key, value) in destination::entries(decoder, node) {
+        for (key, value) in destination_entries(decoder, node) {
             match places.get(&key.text) {
                 Some(first) => {
                     let first = decoder.report.place_seen_from(*first, key.span.start);
@@ -160,4 +159,19 @@ pub(in crate::config) fn joined_list(decoder: &mut Decoder<'_>, nodes: Vec<Arc<N
     };
     let items = nodes.iter().flat_map(|node| decoder.list(node, of).unwrap_or_default().iter().cloned()).collect();
     Some(Arc::new(Node::new(first, Content::Sequence(items))))
+}
+
+/// The destinations of a mapping by name.
+pub(in crate::config) fn destination_entries<'n>(decoder: &mut Decoder<'_>, node: &'n Node) -> &'n [(Key, Arc<Node>)] {
+    match &node.content {
+        Content::Mapping(entries) => entries.as_slice(),
+        Content::Scalar(_) | Content::Sequence(_) if !node.is_null() => {
+            decoder
+                .report
+                .error(node.span.clone(), format!("expected destinations as a mapping, found {}", node.noun()))
+                .hint("`name:`, and below it, indented, `url: https://...`");
+            &[]
+        }
+        _ => &[],
+    }
 }

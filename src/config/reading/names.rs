@@ -1,7 +1,7 @@
 //! What destinations and accounts can be called.
 
 use super::decode::Decoder;
-use super::finding::quoted;
+use crate::config::findings::finding::quoted;
 use crate::config::yaml::Key;
 
 const NAME_BYTES_MAX: usize = 63;

@@ -1,7 +1,7 @@
 //! An entry of `include`: a path, in which `*` and `?` may stand for what a name holds.
 
-use super::finding::quoted;
 use super::units::Unreadable;
+use crate::config::findings::finding::quoted;
 
 /// What the name of an included file ends with. A secret's file that is named by mistake would be shown line by line in findings.
 const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];

@@ -6,8 +6,8 @@ use crate::event::EventSource;
 use crate::own_events::{OwnKind, PREFIX};
 
 use crate::config::doubts::kinds::Kinds;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::{Decoder, listed};
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::Node;
 use crate::text::Text;
 

@@ -7,8 +7,8 @@ use crate::condition::Demands;
 use super::route::Route;
 use crate::config::destinations::destination::Destination;
 use crate::config::doubts::readers::Nodes;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 
 /// Alternatives of a guard that are compared with those of a route, and the other way round: a guard is short.
 const ALTERNATIVES_MAX: usize = 64;

@@ -1,6 +1,5 @@
 //! `routes` and `unmatched`: which events go where, and the conditions (also those of a destination).
 
-pub(in crate::config) mod condition;
 pub(in crate::config) mod event_sources;
 pub(in crate::config) mod guard;
 pub(in crate::config) mod route;

@@ -7,13 +7,13 @@ use crate::condition::Condition;
 use crate::event::EventSource;
 use crate::transform::Shape;
 
-use super::condition;
 use super::stops::Stops;
 use crate::config::destinations::batch;
 use crate::config::destinations::shape::{self, optional};
 use crate::config::doubts::kinds::Kinds;
+use crate::config::findings::finding::{Place, quoted};
+use crate::config::reading::condition;
 use crate::config::reading::decode::{Decoder, Layers, listed};
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::{Content, Key, Kind, Node};
 
 /// A rule: which events, and where they go. Every route that matches applies, in the order of the file.
@@ -33,15 +33,6 @@ pub struct Route {
     pub stop: bool,
     /// Evaluated, counted and shown, never sent.
     pub shadow: bool,
-}
-
-/// Where something stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file's name, as findings have it.
-    pub file: Arc<str>,
-    /// Counted from 1.
-    pub line: usize,
 }
 
 /// A destination that a route names, with what the route changes about its requests.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::condition::Demands;
 
 use super::route::Route;
+use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
 use crate::config::yaml::Node;
 
 /// Of the stops that one demand leads to, so many are compared with a route: otherwise the time that a file takes

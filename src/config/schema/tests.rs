@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::{included_file, routes_file, tests_file};
-use crate::config::reading::report::Report;
+use crate::config::findings::report::Report;
 use crate::config::{Severity, Values, load, load_for_dry_run, load_tests, yaml};
 
 /// A file in which every mapping of the schema stands, so that a test can change it at any place.

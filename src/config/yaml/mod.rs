@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub(super) use parse::{Parsed, parse, parse_file};
+pub(super) use place::word_at;
 pub(super) use resolve::{looks_like_boolean, looks_like_number};
 
 /// A value of a YAML file, with its place.

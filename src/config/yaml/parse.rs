@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_yaml::granit_parser::{self, Event, Marker, Parser, ScalarStyle};
 
 use super::{Content, Key, Node, Scalar, Style, resolve, syntax};
-use crate::config::reading::files::BYTES_MAX;
-use crate::config::reading::finding::quoted;
-use crate::config::reading::report::Report;
+use crate::config::findings::files::BYTES_MAX;
+use crate::config::findings::finding::quoted;
+use crate::config::findings::report::Report;
 
 /// Levels of lists and mappings, aliases counted in full. Whatever walks a tree may recurse.
 pub(super) const DEPTH_MAX: usize = 64;

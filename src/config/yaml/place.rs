@@ -3,7 +3,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::{Scalar, Style};
+use super::{Content, Node, Scalar, Style};
 
 /// The file's bytes that a range of a scalar's parsed string came from. Ranges beyond the string come out at its end.
 pub(super) fn in_file(file: &str, span: &Range<usize>, scalar: &Scalar, range: Range<usize>) -> Range<usize> {
@@ -19,6 +19,17 @@ pub(super) fn in_file(file: &str, span: &Range<usize>, scalar: &Scalar, range: R
     let start = search.start.unwrap_or(search.last_end);
     let end = search.end.unwrap_or(search.last_end).max(start);
     start..end
+}
+
+/// The word, number or `${...}` that begins at this offset of a scalar's parsed string, or else one character.
+pub(in crate::config) fn word_at(node: &Node, offset: usize) -> Range<usize> {
+    let Content::Scalar(scalar) = &node.content else { return offset..offset + 1 };
+    let rest = scalar.text.get(offset..).unwrap_or_default();
+    let length = match rest.strip_prefix("${").and_then(|inside| inside.find('}')) {
+        Some(inside) => "${".len() + inside + "}".len(),
+        None => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()),
+    };
+    offset..offset + length.max(1)
 }
 
 /// Notes where the wanted range of the parsed string passes by.

@@ -2,7 +2,7 @@
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
-use crate::config::reading::finding::quoted;
+use crate::config::findings::finding::quoted;
 
 /// What is wrong, and how to mend it.
 pub(super) struct Explanation {

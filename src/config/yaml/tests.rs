@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::reading::finding::Finding;
-use crate::config::reading::report::Report;
+use crate::config::findings::finding::Finding;
+use crate::config::findings::report::Report;
 
 fn tree(file: &str) -> (Option<Arc<Node>>, Vec<Finding>) {
     let mut report = Report::new("f", file);

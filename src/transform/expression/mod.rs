@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use crate::transform::templates::lexer::Token;
+use lexer::Token;
 
+pub(in crate::transform) mod lexer;
 mod parser;
 mod statements;
 

@@ -1,7 +1,7 @@
 //! Reads expressions: one method for each level of Jinja's operators, the loosest first.
 
+use super::lexer::{Kind, Token};
 use super::{Argument, Node, Shape, Unreadable};
-use crate::transform::templates::lexer::{Kind, Token};
 
 /// Walks the tokens of a tag.
 pub(super) struct Parser<'p, 't> {

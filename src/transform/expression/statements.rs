@@ -1,8 +1,8 @@
 //! Reads what stands in `{% %}`.
 
+use super::lexer::Kind;
 use super::parser::Parser;
 use super::{Node, Statement, Unreadable};
-use crate::transform::templates::lexer::Kind;
 
 impl<'t> Parser<'_, 't> {
     pub(super) fn block(&mut self) -> Result<Statement<'t>, Unreadable> {

@@ -4,8 +4,8 @@
 use minijinja::value::{Kwargs, Rest};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use crate::transform::templates::lexer::{Kind, Token};
-use crate::transform::templates::marks::SAYS;
+use crate::transform::expression::lexer::{Kind, Token};
+use crate::transform::marks::SAYS;
 
 mod cells;
 mod dates;

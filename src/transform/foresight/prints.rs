@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::transform::templates::lexer::{Kind, Token};
+use crate::transform::expression::lexer::{Kind, Token};
 
 /// What reads a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -342,7 +342,7 @@ fn closing(tokens: &[Token<'_>]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::templates::lexer::read_tag;
+    use crate::transform::expression::lexer::read_tag;
 
     /// What the tags of a template print that is not escaped for this format, as it is written.
     fn leaks(format: Format, template: &str) -> Vec<&str> {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::condition::{PathRoot, STEPS_MAX, Step, UsedPath};
 
 use super::assurance::Path;
-use crate::transform::templates::lexer::{Kind, Token};
+use crate::transform::expression::lexer::{Kind, Token};
 
 /// The relay's own facts that a template sees as `event`.
 pub(in crate::transform) const FACTS: [&str; 7] = ["id", "received_at", "path", "query", "account", "source", "route"];
@@ -190,7 +190,7 @@ fn allows_absence(after: &[Token<'_>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transform::templates::lexer::read_tag;
+    use crate::transform::expression::lexer::read_tag;
 
     fn paths(inside: &str, is_block: bool, bound: &[&str]) -> Vec<String> {
         let text = format!("{inside}}}}}");

@@ -11,7 +11,7 @@ use crate::event::Event;
 
 use super::view::{self, Root};
 use crate::transform::filters;
-use crate::transform::templates::marks::RESERVED_PREFIX;
+use crate::transform::marks::RESERVED_PREFIX;
 
 /// What a delivery is rendered from.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::digits::Digits;
 use super::kind::{Kind, looks_like_number, present, refusal};
 use super::printing::text_value;
 use super::{conversions, lists};
-use crate::transform::templates::marks::{NULL_PRINTED, SAYS, is_named};
+use crate::transform::marks::{NULL_PRINTED, SAYS, is_named};
 
 /// How the names begin under which templates find these filters.
 pub(in crate::transform) const FILTER_PREFIX: &str = "__relay_filter_";

@@ -4,7 +4,7 @@ use minijinja::value::{StringInput, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::digits::Digits;
-use crate::transform::templates::marks::{NULL_USED, SAYS};
+use crate::transform::marks::{NULL_USED, SAYS};
 
 /// What JSON can say, and what it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

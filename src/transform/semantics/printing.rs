@@ -14,8 +14,8 @@ use serde::{Serialize, Serializer};
 
 use super::digits::Digits;
 use super::kind::{Kind, present, refusal};
-use crate::transform::templates::limits::TEMPLATE_FUEL_MAX;
-use crate::transform::templates::marks::{FUNCTION_PRINTED, NULL_PRINTED};
+use crate::transform::limits::TEMPLATE_FUEL_MAX;
+use crate::transform::marks::{FUNCTION_PRINTED, NULL_PRINTED};
 
 /// Turns a value into the text that printing it would give.
 pub(in crate::transform) const TEXT_FILTER: &str = "__relay_text";

@@ -8,8 +8,8 @@ use super::builtins::{EACH_FILTER, FACTOR_FILTER, FILTER_PREFIX, NEGATED_FILTER,
 use super::comparing::COMPARE;
 use super::printing::{TEXT_FILTER, TYPED_FILTER};
 use super::questions::{TEST_PREFIX, is_own};
+use crate::transform::expression::lexer::Token;
 use crate::transform::expression::{Argument, Node, Shape, Statement};
-use crate::transform::templates::lexer::Token;
 
 /// What stands in place of a stretch of a tag; of an empty one, what is inserted there.
 pub(in crate::transform) type Edit = (Range<usize>, String);

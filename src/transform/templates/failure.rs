@@ -7,12 +7,12 @@ use minijinja::{Error, ErrorKind, Value};
 
 use crate::condition::{PathRoot, Step};
 
-use super::limits::TEMPLATE_DEPTH_MAX;
-use super::marks::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED, SAYS};
 use super::origin::{EXCERPT_BYTES_MAX, Origin};
 use super::syntax;
 use crate::transform::errors::{RenderError, TemplateError};
 use crate::transform::foresight::reads::{FACTS, ReadPath};
+use crate::transform::limits::TEMPLATE_DEPTH_MAX;
+use crate::transform::marks::{FUNCTION_PRINTED, NULL_PRINTED, NULL_USED, SAYS};
 
 /// A syntax error; no value is known to the parser, so its own words can be kept.
 pub(in crate::transform) fn while_compiling(error: &Error, source: &str, origin: &Origin) -> TemplateError {

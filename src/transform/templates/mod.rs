@@ -2,9 +2,6 @@
 
 pub(in crate::transform) mod failure;
 pub(in crate::transform) mod foreign;
-pub(in crate::transform) mod lexer;
-pub(in crate::transform) mod limits;
-pub(in crate::transform) mod marks;
 pub(in crate::transform) mod methods;
 pub(in crate::transform) mod origin;
 pub(in crate::transform) mod source;

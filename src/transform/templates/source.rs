@@ -7,18 +7,18 @@ use std::ops::Range;
 
 use crate::text::{Part, Text};
 
-use super::lexer::{self, Kind, Tag, Token, TooLarge};
-use super::marks::RESERVED_PREFIX;
 use super::methods;
 use super::origin::Origin;
 use super::vocabulary::Mention;
 use crate::transform::errors::TemplateError;
 use crate::transform::expression;
+use crate::transform::expression::lexer::{self, Kind, Tag, Token, TooLarge};
 use crate::transform::filters::{self, Trial};
 use crate::transform::foresight::asks::Asks;
 use crate::transform::foresight::hazards::Hazards;
 use crate::transform::foresight::prints::Prints;
 use crate::transform::foresight::reads::Read;
+use crate::transform::marks::RESERVED_PREFIX;
 use crate::transform::names::scope::Scope;
 use crate::transform::semantics::strict;
 

@@ -12,16 +12,19 @@ use url::Url;
 use crate::condition::Compared;
 use crate::text::{Part, Text};
 
-use super::limits::{BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX};
-use super::marks::RESERVED_PREFIX;
+use super::failure;
 use super::origin::Origin;
 use super::source::{self, Constant, Source};
 use super::vocabulary::Vocabulary;
-use super::{failure, lexer};
 use crate::transform::errors::{RenderError, TemplateError};
+use crate::transform::expression::lexer;
 use crate::transform::filters;
 use crate::transform::foresight::prints::{Format, Print};
 use crate::transform::foresight::reads::{Names, ReadPath};
+use crate::transform::limits::{
+    BATCH_FUEL_MAX, BATCH_TEXT_BYTES_MAX, RENDERED_BYTES_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_DEPTH_MAX, TEMPLATE_FUEL_MAX,
+};
+use crate::transform::marks::RESERVED_PREFIX;
 use crate::transform::names::context::{self, RenderContext};
 use crate::transform::names::scope::Scope;
 use crate::transform::request::{address, header};

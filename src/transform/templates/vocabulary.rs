@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use minijinja::{Environment, ErrorKind};
 
 use super::foreign;
-use super::lexer::{Kind, Token};
 use crate::transform::errors::TemplateError;
+use crate::transform::expression::lexer::{Kind, Token};
 
 /// What a name is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

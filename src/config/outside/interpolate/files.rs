@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use super::Unresolved;
-use crate::config::reading::finding::quoted;
+use crate::config::findings::finding::quoted;
 use crate::text::Secret;
 
 /// What a file may hold.

@@ -3,12 +3,22 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use unicode_width::UnicodeWidthChar;
 
 use crate::visible::{self, is_obeyed};
+
+/// Where something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, as findings have it.
+    pub file: Arc<str>,
+    /// Counted from 1.
+    pub line: usize,
+}
 
 /// The widest excerpt of a source line that is shown, in terminal columns. Longer lines are cut around the caret.
 const EXCERPT_COLUMNS_MAX: usize = 120;

@@ -6,8 +6,7 @@
 use std::ops::Range;
 
 use super::files::RuleFiles;
-use super::finding::{Finding, Severity};
-use crate::config::routes::route::Place;
+use super::finding::{Finding, Place, Severity};
 
 /// Nobody reads more, and each costs a walk along its line. What is found beyond them is dropped.
 const FINDINGS_MAX: usize = 200;
@@ -233,6 +232,7 @@ impl<'a> Report<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::findings::files::RuleFile;
 
     #[test]
     fn counts_lines_and_characters_from_one() {
@@ -249,7 +249,7 @@ mod tests {
     fn a_place_in_any_file_is_one_number() {
         let mut files = RuleFiles::one("main", "a: 1\nb: 2");
         for (name, text) in [("first", "\nc: 3\n"), ("empty", ""), ("last", "d: 4")] {
-            files.included.push(crate::config::reading::files::RuleFile { name: name.into(), text: text.into() });
+            files.included.push(RuleFile { name: name.into(), text: text.into() });
         }
         let joined = Joined::new(&files);
         let mut report = Report::of(&joined);

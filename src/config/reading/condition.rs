@@ -2,10 +2,9 @@
 
 use crate::condition::{Condition, PathRoot, UsedPath};
 
-use crate::config::destinations::shape::word_at;
-use crate::config::reading::decode::Decoder;
-use crate::config::reading::finding::quoted;
-use crate::config::yaml::{Content, Kind, Node, Style};
+use super::decode::Decoder;
+use crate::config::findings::finding::quoted;
+use crate::config::yaml::{Content, Kind, Node, Style, word_at};
 use crate::text::Text;
 
 /// What is said of a condition that is not there, or no condition.
