@@ -18,7 +18,7 @@ use wiza_relay::names::{Keys, Names, RulesKey};
 use wiza_relay::receive::Receiver;
 use wiza_relay::rules::FileStatus;
 use wiza_relay::rules::Rules;
-use wiza_relay::store::{Appended, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
+use wiza_relay::store::{Appended, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Ownership, Store, StoreError, Unavailable};
 
 /// Takes every event and keeps none.
 struct Nothing;
@@ -31,6 +31,9 @@ impl Store for Nothing {
     }
     fn append(&self, new: NewEvent) -> BoxFuture<'_, Result<Appended, Unavailable>> {
         async move { Ok(Appended::Accepted(new.event.id)) }.boxed()
+    }
+    fn own(&self, _: DestinationKey) -> BoxFuture<'_, Ownership> {
+        std::future::ready(Ownership::lasting()).boxed()
     }
     fn claim(&self, _: DestinationKey, _: usize) -> BoxFuture<'_, Vec<Claim>> {
         std::future::pending().boxed()

@@ -60,7 +60,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoCursor => Self::bad_request(format!("from: {error}")),
-            StoreError::Open(_) | StoreError::Engine { .. } => {
+            StoreError::Open(_) | StoreError::Misnamed(_) | StoreError::Unable { .. } | StoreError::Engine { .. } => {
                 tracing::error!(%error, "the admin port could not be served");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Ending, out};
-use crate::store::embedded::Embedded;
+use super::{Ending, out, store};
 use crate::store::{Account, Audit, DestinationFigures};
 
 #[derive(Debug, Args)]
@@ -21,9 +20,9 @@ pub(super) struct Audited {
 
 impl Audited {
     pub fn run(self) -> Ending {
-        let audit = match Embedded::audit_folder(&self.store) {
+        let audit = match store::tools(&self.store).audit() {
             Ok(audit) => audit,
-            Err(error) => return Ending::Failed(error.to_string()),
+            Err(error) => return Ending::Failed(store::words(&error)),
         };
         for account in &audit.accounts {
             show(account, self.json);

@@ -1,12 +1,12 @@
 //! `wiza-relay backup`: a copy of a store, also while a relay works on it.
 
-use std::io::{IsTerminal as _, Seek as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Ending, audit, out};
-use crate::store::embedded::{BackUp, Embedded, folder_of};
+use super::{Ending, audit, out, store};
+use crate::store::embedded::folder_of;
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -32,24 +32,16 @@ impl Backup {
             return Ending::Failed(format!("standard output: {error}"));
         }
         let into = if to_stdout { self.store.clone() } else { folder_of(&self.to) };
-        let made = match Embedded::back_up(&self.store, &into) {
+        let made = match store::tools(&self.store).back_up(&into) {
             Ok(made) => made,
-            Err(error) => return Ending::Failed(error.to_string()),
+            Err(error) => return Ending::Failed(store::words(&error)),
         };
-        let (balances, verdict) = (made.audit.balances(), audit::verdict(&made.audit));
-        let written = if to_stdout { write_out(made) } else { made.keep(&self.to) };
+        let (balances, verdict) = (made.audit().balances(), audit::verdict(made.audit()));
+        let written = if to_stdout { made.write_to(&mut std::io::stdout().lock()) } else { made.keep(&self.to) };
         if let Err(error) = written {
             return Ending::Failed(format!("{}: {error}", self.to.display()));
         }
         out::note(format_args!("backed up: {verdict}"));
         if balances { Ending::Good } else { Ending::No }
     }
-}
-
-fn write_out(mut made: BackUp) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    let file = made.file.as_file_mut();
-    file.rewind()?;
-    std::io::copy(file, &mut stdout)?;
-    std::io::Write::flush(&mut stdout)
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::load::counted;
-use super::{Ending, out};
-use crate::store::embedded;
+use super::{Ending, out, store};
+use crate::store::ExportedEvent;
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
@@ -21,13 +21,13 @@ impl Export {
         if let Err(error) = out::keep_private() {
             return Ending::Failed(format!("standard output: {error}"));
         }
-        let write = |event: &embedded::ExportedEvent| {
+        let mut write = |event: &ExportedEvent| {
             out::json(event);
             Ok(())
         };
-        let exported = match embedded::export(&self.store, write) {
+        let exported = match store::tools(&self.store).export(&mut write) {
             Ok(exported) => exported,
-            Err(error) => return Ending::Failed(error.to_string()),
+            Err(error) => return Ending::Failed(store::words(&error)),
         };
         for lost in &exported.lost {
             out::note(format_args!("cannot be read: {lost}"));

@@ -27,6 +27,7 @@ mod schema;
 mod screen;
 mod send;
 mod serve;
+mod store;
 mod table;
 mod test;
 mod wiza;

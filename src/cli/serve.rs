@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, block_on, load, logs, rules};
+use super::{Ending, block_on, load, logs, rules, store};
 use crate::admin::{Kept, Reload, Tokens};
 use crate::app::{self, Parts};
 use crate::asker::Asker;
@@ -187,7 +187,7 @@ fn receive_memory(text: &str) -> Result<u64, String> {
 pub(super) fn open(folder: &Path, backlog_max: u64, metrics: &Arc<Metrics>) -> Result<Embedded, String> {
     let (metrics, vitals) = (Arc::clone(metrics), Arc::clone(&metrics.vitals));
     let observe_commit = Box::new(move |duration| metrics.counted.store_commit_seconds.observe(seconds(duration)));
-    Embedded::open(folder, Options { backlog_max, observe_commit, vitals }).map_err(|error| error.to_string())
+    Embedded::open(folder, Options { backlog_max, observe_commit, vitals }).map_err(|error| store::words(&error))
 }
 
 /// Begins to record spans, where that was asked for.

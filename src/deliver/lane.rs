@@ -19,7 +19,7 @@ use crate::event::EventId;
 use crate::fault;
 use crate::metrics::DestinationMetrics;
 use crate::pace::{Decision, Judged, Limits, Pace, Seen};
-use crate::store::Store;
+use crate::store::{Ownership, Store};
 use crate::traces::{AttemptRecord, Traces};
 use crate::vitals::Vitals;
 
@@ -39,6 +39,14 @@ pub(super) struct Lane {
     stop: CancellationToken,
     pace: Pace,
     in_flight: JoinSet<Attempted>,
+}
+
+/// Why a lane claims no more.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Stopped,
+    /// Another relay may own the destination now.
+    NotOwner,
 }
 
 /// Who learns what a lane does.
@@ -67,8 +75,38 @@ impl Lane {
         lane
     }
 
-    /// Runs until stopped; then waits for what is in flight.
+    /// Runs until stopped, whenever this relay owns the destination; then waits for what is in flight.
     pub async fn run(mut self) {
+        let (store, stop) = (Arc::clone(&self.store), self.stop.clone());
+        loop {
+            let ownership = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                ownership = store.own(self.key) => ownership,
+            };
+            let ended = self.work(ownership).await;
+            // They are in the store, and go on after the next start, with the next owner, or when the destination comes back.
+            self.store.release(self.pace.take_all());
+            if ended == Ended::Stopped {
+                break;
+            }
+            tracing::warn!(destination = %self.settings.borrow().destination.name, "this relay no longer owns a destination");
+            self.finish().await;
+        }
+        // A destination without a lane is held back by nothing but that.
+        self.metrics.standing(CircuitState::Closed, false);
+        self.finish().await;
+    }
+
+    /// Waits for what is in flight.
+    async fn finish(&mut self) {
+        while let Some(ended) = self.in_flight.join_next().await {
+            self.conclude(ended).await;
+        }
+    }
+
+    /// Claims and sends until it is stopped, or does not own the destination any more.
+    async fn work(&mut self, mut ownership: Ownership) -> Ended {
         while !self.stop.is_cancelled() {
             fault::point("lane");
             let rested = self.pace.rests();
@@ -102,6 +140,7 @@ impl Lane {
                     }
                 }
                 () = self.stop.cancelled() => break,
+                () = ownership.lost() => return Ended::NotOwner,
                 changed = self.settings.changed() => match changed {
                     Ok(()) => self.take_settings(),
                     Err(_) => break,
@@ -117,13 +156,7 @@ impl Lane {
                 () = tokio::time::sleep_until(sleep.into()), if free == 0 || until.is_some() => {}
             }
         }
-        // A destination without a lane is held back by nothing but that.
-        self.metrics.standing(CircuitState::Closed, false);
-        // They are in the store, and go on after the next start, or when the destination comes back.
-        self.store.release(self.pace.take_all());
-        while let Some(ended) = self.in_flight.join_next().await {
-            self.conclude(ended).await;
-        }
+        Ended::Stopped
     }
 
     /// Takes new settings.

@@ -15,7 +15,9 @@ mod figures;
 mod given_up;
 #[cfg(test)]
 mod model_tests;
+mod ownership;
 mod records;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +33,9 @@ use crate::names::{Keys, Names, RulesKey};
 
 pub use figures::{DestinationFigures, DestinationHistory, Disk, Failed, LastFailure};
 pub use given_up::GivenUp;
+pub use ownership::{Lease, Ownership};
 pub use records::{Account, Audit, Carried, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release};
+pub use tools::{BackUp, Exported, ExportedDelivery, ExportedEvent, Tools, Verb};
 
 /// A webhook ready to be stored.
 #[derive(Debug)]
@@ -109,6 +113,19 @@ pub enum StoreError {
     /// The folder or a file in it cannot be used.
     #[error("{0}")]
     Open(String),
+    /// There is no store of the name that was given; the text ends in how to name it, and whoever knows where it is given adds that.
+    #[error("{0}")]
+    Misnamed(String),
+    /// The engine has no such verb.
+    #[error("{engine} cannot be {done} by this command; use {instead}")]
+    Unable {
+        /// What the engine is called.
+        engine: &'static str,
+        /// What was to be done.
+        done: &'static str,
+        /// What does it.
+        instead: &'static str,
+    },
     /// A page begins where the page before it of the same listing said, and nowhere else.
     #[error("that is not where a page of this listing begins; hand back what the page before it gave as `next`")]
     NoCursor,
@@ -143,6 +160,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Stores an event with its plan, unless it is a duplicate.
     fn append(&self, new: NewEvent) -> BoxFuture<'_, Result<Appended, Unavailable>>;
+
+    /// Waits until this relay may work on a destination, which it may until it is told otherwise. An engine for one relay answers at
+    /// once. Ask for it before the first claim; what is claimed without it, or after it was lost, may be refused when it is settled.
+    fn own(&self, destination: DestinationKey) -> BoxFuture<'_, Ownership>;
 
     /// Waits until deliveries of this destination are due and takes at most `at_most` of them, none twice while it
     /// is unsettled. Only one caller a destination at a time.

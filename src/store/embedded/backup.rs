@@ -1,7 +1,7 @@
 //! A copy of a store, of one moment, also while a relay works on it.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use super::disk::{connection, errors, files};
 use super::engine::Embedded;
 use super::read::{audit, readers};
-use crate::store::{Audit, StoreError};
+use crate::store::{Audit, BackUp, StoreError};
 
 /// Room in bytes that a copy leaves on its disk. It may be the relay's own, which refuses webhooks once it is full.
 const ROOM_LEFT: u64 = 64 << 20;
@@ -22,7 +22,7 @@ const CHANCE_CHARACTERS: usize = 6;
 const BESIDE: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// A copy that is on the disk, whole, and has no name yet. Dropped, it is deleted.
-pub struct BackUp {
+pub struct Copied {
     /// One file that a relay can be started on, readable by its owner only.
     pub file: NamedTempFile,
     /// What its books say.
@@ -38,11 +38,11 @@ impl Embedded {
     ///
     /// # Errors
     /// There is no store, it is of another version, it cannot be read, or the disk of the copy has no room for it.
-    pub fn back_up(folder: &Path, into: &Path) -> Result<BackUp, StoreError> {
+    pub fn back_up(folder: &Path, into: &Path) -> Result<Copied, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot back up the store in {}: {what}", folder.display()));
         let engine = |error: rusqlite::Error| refuse(errors::plain_words(&error));
         let there = |error: io::Error| refuse(format!("{}: {error}", into.display()));
-        let connection = readers::reader(folder).map_err(refuse)?;
+        let connection = readers::reader(folder).map_err(|unusable| unusable.refused("cannot back up", folder))?;
         let needed = live_bytes(&connection).map_err(engine)?.saturating_add(ROOM_LEFT);
         if let Some(available) = files::available_bytes(into).filter(|available| *available < needed) {
             let (needed, available) = (needed >> 20, available >> 20);
@@ -59,18 +59,25 @@ impl Embedded {
         // SQLite leaves that to its caller.
         file.as_file().sync_all().map_err(there)?;
         let audit = connection::open_reader(file.path()).and_then(|copy| audit::walk(&copy)).map_err(engine)?;
-        Ok(BackUp { file, audit, _in_use: in_use })
+        Ok(Copied { file, audit, _in_use: in_use })
     }
 }
 
-impl BackUp {
-    /// Gives the copy its name, in the folder that it is in.
-    ///
-    /// # Errors
-    /// There is a file of that name, or the folder cannot be written to.
-    pub fn keep(self, path: &Path) -> io::Result<()> {
+impl BackUp for Copied {
+    fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    fn keep(self: Box<Self>, path: &Path) -> io::Result<()> {
         self.file.persist_noclobber(path).map_err(|error| error.error)?;
         File::open(folder_of(path))?.sync_all()
+    }
+
+    fn write_to(mut self: Box<Self>, to: &mut dyn io::Write) -> io::Result<()> {
+        let file = self.file.as_file_mut();
+        file.rewind()?;
+        io::copy(file, to)?;
+        to.flush()
     }
 }
 

@@ -29,7 +29,9 @@ use super::writer::{Command, Task};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::names::{Keys, Names};
-use crate::store::{Appended, Backlog, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Store, StoreError, Unavailable};
+use crate::store::{
+    Appended, Backlog, DestinationFigures, Disk, Failed, GivenUp, Health, NewEvent, Ownership, Store, StoreError, Unavailable,
+};
 use crate::vitals::Part;
 
 /// Appends handed over and not answered, at most; further ones wait for their turn.
@@ -126,6 +128,10 @@ impl Store for Embedded {
 
     fn append(&self, new: NewEvent) -> BoxFuture<'_, Result<Appended, Unavailable>> {
         self.append_event(new).boxed()
+    }
+
+    fn own(&self, _: DestinationKey) -> BoxFuture<'_, Ownership> {
+        std::future::ready(Ownership::lasting()).boxed()
     }
 
     fn claim(&self, destination: DestinationKey, at_most: usize) -> BoxFuture<'_, Vec<Claim>> {

@@ -32,13 +32,14 @@ mod open;
 mod read;
 mod records;
 mod rows;
+mod tools;
 mod upkeep;
 mod window;
 mod write;
 mod writer;
 
-pub use self::backup::{BackUp, folder_of};
+pub use self::backup::folder_of;
 pub use self::engine::Embedded;
 pub use self::open::Options;
-pub use self::read::export::{Exported, ExportedEvent, export};
+pub use self::tools::Place;
 pub use self::writer::CommitObserver;

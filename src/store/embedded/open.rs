@@ -63,7 +63,7 @@ impl Embedded {
     pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
         let named = folder;
-        let folder = &private::resolve(named).map_err(refuse)?;
+        let folder = &private::resolve(named).map_err(|unusable| unusable.refused("cannot open", named))?;
         private::make_folder(folder).map_err(|error| refuse(error.to_string()))?;
         let lock = lock(folder).map_err(refuse)?;
         // A back-up to standard output makes its copy in the folder that it is given, which may hold a link to the database only.
@@ -152,7 +152,7 @@ impl Embedded {
     /// There is no store, it is of another version, or it cannot be read.
     pub fn audit_folder(folder: &Path) -> Result<Audit, StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot check the store in {}: {what}", folder.display()));
-        let connection = reader(folder).map_err(refuse)?;
+        let connection = reader(folder).map_err(|unusable| unusable.refused("cannot check", folder))?;
         audit::walk(&connection).map_err(|error| refuse(plain_words(&error)))
     }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use super::files::{FILE_NAME, INDEX_NAME, LOG_NAME};
+use crate::store::StoreError;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -20,28 +21,56 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o002;
 const SET_GROUP_ID: u32 = 0o2000;
 
+/// Why there is no store where one was named.
+#[derive(Debug)]
+pub enum Unusable {
+    /// Another name would help; the text ends in how to name it.
+    Misnamed(String),
+    /// Something else, in words.
+    Other(String),
+}
+
+impl Unusable {
+    /// As the error of what was to be done with the store in `folder`.
+    pub fn refused(self, cannot: &str, folder: &Path) -> StoreError {
+        let words = |what| format!("{cannot} the store in {}: {what}", folder.display());
+        match self {
+            Self::Misnamed(what) => StoreError::Misnamed(words(what)),
+            Self::Other(what) => StoreError::Open(words(what)),
+        }
+    }
+}
+
 /// Where the store of this folder really is. A `relay.db` that is a symbolic link leads to the folder of the file: SQLite
 /// keeps the log beside the file and not beside the link.
-pub fn resolve(folder: &Path) -> Result<PathBuf, String> {
+pub fn resolve(folder: &Path) -> Result<PathBuf, Unusable> {
     let path = folder.join(FILE_NAME);
     if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
         return Ok(folder.to_owned());
     }
-    let target = path.canonicalize().map_err(|error| format!("{FILE_NAME} is a symbolic link that leads nowhere: {error}"))?;
+    let target =
+        path.canonicalize().map_err(|error| Unusable::Other(format!("{FILE_NAME} is a symbolic link that leads nowhere: {error}")))?;
     match target.parent() {
         Some(parent) if target.file_name().is_some_and(|name| name == FILE_NAME) => Ok(parent.to_owned()),
-        _ => Err(format!(
-            "{FILE_NAME} is a symbolic link to {}, and a store's file is called {FILE_NAME}; rename it, and name its folder with --store",
+        _ => Err(Unusable::Misnamed(format!(
+            "{FILE_NAME} is a symbolic link to {}, and a store's file is called {FILE_NAME}; rename it, and name its folder",
             target.display()
-        )),
+        ))),
     }
 }
 
 /// The database that is to be read: that of a folder, or a file that `backup` has made; or in words why there is none.
-pub fn database(store: &Path) -> Result<PathBuf, String> {
+pub fn database(store: &Path) -> Result<PathBuf, Unusable> {
     // SQLite keeps the log beside the file and not beside a link to it.
-    let path = if store.is_file() { store.canonicalize().map_err(|error| error.to_string())? } else { resolve(store)?.join(FILE_NAME) };
-    if path.exists() { Ok(path) } else { Err(format!("there is no {FILE_NAME}; name the folder, or a back-up's file, with --store")) }
+    let path = if store.is_file() {
+        store.canonicalize().map_err(|error| Unusable::Other(error.to_string()))?
+    } else {
+        resolve(store)?.join(FILE_NAME)
+    };
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Unusable::Misnamed(format!("there is no {FILE_NAME}; name the folder, or a back-up's file,")))
 }
 
 /// Makes the folder where there is none; warns of one that others can look into.

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
-use serde::Serialize;
 
 use crate::event::{EventId, rfc3339_milliseconds};
-use crate::store::StoreError;
 use crate::store::embedded::disk::files::LOG_NAME;
 use crate::store::embedded::disk::{private, wal};
 use crate::store::embedded::rows::checksum::{self, Covered};
 use crate::store::embedded::rows::deliveries::word;
 use crate::store::embedded::rows::plan;
 use crate::store::embedded::rows::schema::{self, SchemaError};
+use crate::store::{Exported, ExportedDelivery, ExportedEvent, StoreError};
 
 /// Events read at once; where one of them cannot be read, each of as many places is tried on its own.
 const STEP: i64 = 500;
@@ -24,59 +23,13 @@ const EVENT_BYTES_MIN: u64 = 64;
 /// How long a relay that is running may be waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One event with what became of it.
-#[derive(Debug, Serialize)]
-pub struct ExportedEvent {
-    id: String,
-    received_at: String,
-    status: &'static str,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    path: String,
-    query: String,
-    /// The name of the API key that it came with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
-    /// The body as text, byte for byte; `null` where it is none.
-    body: Option<String>,
-    /// The body in hexadecimal, where it is no text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_hex: Option<String>,
-    /// `null` where they cannot be read.
-    deliveries: Option<Vec<ExportedDelivery>>,
-    /// The row is not what was written: something in it has changed.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    damaged: bool,
-}
-
-/// One of its deliveries.
-#[derive(Debug, Serialize)]
-struct ExportedDelivery {
-    destination: String,
-    status: &'static str,
-    attempts: u32,
-    last_status: Option<u16>,
-    last_error: Option<String>,
-}
-
-/// What an export found.
-#[derive(Debug, Default)]
-pub struct Exported {
-    /// Events that were read.
-    pub events: u64,
-    /// Those of them that are damaged, in themselves or in what is known of their deliveries.
-    pub damaged: u64,
-    /// What could not be read, in words.
-    pub lost: Vec<String>,
-}
-
 /// Hands every event that can be read to `write`, in the order of acceptance. A relay may be running on the store.
 ///
 /// # Errors
 /// There is no store, or nothing at all of it can be read; or `write` fails.
-pub fn export(folder: &Path, mut write: impl FnMut(&ExportedEvent) -> std::io::Result<()>) -> Result<Exported, StoreError> {
+pub fn export(folder: &Path, write: &mut dyn FnMut(&ExportedEvent) -> std::io::Result<()>) -> Result<Exported, StoreError> {
     let refuse = |what: String| StoreError::Open(format!("cannot export the store in {}: {what}", folder.display()));
-    let path = private::database(folder).map_err(refuse)?;
+    let path = private::database(folder).map_err(|unusable| unusable.refused("cannot export", folder))?;
     let beside = |end: &str| {
         let mut name = path.clone().into_os_string();
         name.push(end);

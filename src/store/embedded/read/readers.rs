@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::store::StoreError;
 use crate::store::embedded::disk::connection::{self, open_reader};
 use crate::store::embedded::disk::errors::plain_words;
-use crate::store::embedded::disk::private::database;
+use crate::store::embedded::disk::private::{Unusable, database};
 use crate::store::embedded::failures::Failures;
 use crate::store::embedded::rows::schema;
 use crate::{fault, vitals};
@@ -71,12 +71,12 @@ impl Readers {
 }
 
 /// A store of this version, to be read; or in words why there is none.
-pub fn reader(store: &Path) -> Result<Connection, String> {
+pub fn reader(store: &Path) -> Result<Connection, Unusable> {
     let path = database(store)?;
-    let connection = connection::open_reader(&path).map_err(|error| plain_words(&error))?;
-    match schema::version(&connection).map_err(|error| error.words())? {
+    let connection = connection::open_reader(&path).map_err(|error| Unusable::Other(plain_words(&error)))?;
+    match schema::version(&connection).map_err(|error| Unusable::Other(error.words()))? {
         found if found < schema::newest() => {
-            Err(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest()))
+            Err(Unusable::Other(format!("it is of an older version ({found}); `serve` brings it to {} when it starts", schema::newest())))
         }
         _ => Ok(connection),
     }
