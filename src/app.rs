@@ -85,7 +85,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let reporter = Reporter::default();
     let own_ports = [webhooks_address, admin_address];
     let lanes = Lanes::new(Arc::clone(&store), Arc::clone(&metrics), traces.clone(), reporter.clone(), own_ports, draining.clone());
-    let reloader = Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes, hold).await?;
+    let reloader =
+        Reloader::start(config, Arc::clone(&store), Arc::clone(&metrics), lanes, hold).await.map_err(|error| error.to_string())?;
     let (rules, rules_status) = (reloader.rules(), reloader.status());
     let (vitals, watched) = (Arc::clone(&metrics.vitals), Arc::clone(&metrics.vitals));
     let reloads = reloader.run(rules_file, reload_requests, draining.clone());

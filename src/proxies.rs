@@ -40,6 +40,27 @@ impl fmt::Debug for Proxy {
     }
 }
 
+/// A variable that names a proxy, and cannot be used. It does not repeat the value, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {wrong}")]
+pub struct ProxyError {
+    /// The variable.
+    name: String,
+    #[source]
+    wrong: WrongProxy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum WrongProxy {
+    #[error("is not a URL: {0}; write `http://proxy.internal:3128`")]
+    NotAUrl(#[source] url::ParseError),
+    /// This scheme is not spoken.
+    #[error("a proxy is `http://` or `https://`, and this one is `{0}://`, which the relay does not speak")]
+    Foreign(String),
+    #[error("names no host; write `http://proxy.internal:3128`")]
+    NoHost,
+}
+
 /// One entry of `NO_PROXY`.
 #[derive(Debug, PartialEq)]
 enum Direct {
@@ -57,7 +78,7 @@ impl Proxies {
     ///
     /// # Errors
     /// Which variable cannot be used, and why. A value is not repeated: it may hold a password.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let value = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let either = |upper: &str| {
             let lower = upper.to_ascii_lowercase();
@@ -66,7 +87,7 @@ impl Proxies {
             upper.or_else(|| value(&lower).map(|value| (lower, value)))
         };
         let proxy = |name: &str| match either(name) {
-            Some((name, value)) => Proxy::parse(&value).map(|proxy| Some(Arc::new(proxy))).map_err(|reason| format!("{name}: {reason}")),
+            Some((name, value)) => Proxy::parse(&value).map(|proxy| Some(Arc::new(proxy))).map_err(|wrong| ProxyError { name, wrong }),
             None => Ok(None),
         };
         let (http, https) = (proxy("HTTP_PROXY")?, proxy("HTTPS_PROXY")?);
@@ -96,19 +117,19 @@ impl Proxy {
         if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
     }
 
-    fn parse(value: &str) -> Result<Self, String> {
+    fn parse(value: &str) -> Result<Self, WrongProxy> {
         // As curl and Go take it: a bare `proxy.internal:3128` is one that is spoken to over plain HTTP.
         let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
-        let url = url.map_err(|error| format!("is not a URL: {error}; write `http://proxy.internal:3128`"))?;
+        let url = url.map_err(WrongProxy::NotAUrl)?;
         let is_secure = match url.scheme() {
             "http" => false,
             "https" => true,
             other => {
-                return Err(format!("a proxy is `http://` or `https://`, and this one is `{other}://`, which the relay does not speak"));
+                return Err(WrongProxy::Foreign(other.to_owned()));
             }
         };
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return Err("names no host; write `http://proxy.internal:3128`".to_owned());
+            return Err(WrongProxy::NoHost);
         };
         Ok(Self { is_secure, host: bare(host).to_owned(), port, authorization: basic(&url) })
     }
@@ -199,7 +220,7 @@ fn range(text: &str) -> Option<IpNet> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Proxies, String> {
+    fn read(variables: &[(&str, &str)]) -> Result<Proxies, ProxyError> {
         let variables: Vec<(String, String)> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Proxies::read(&move |name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()))
     }
@@ -250,6 +271,7 @@ mod tests {
             ("ALL_PROXY", "http://", "is not a URL"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
+            let error = error.to_string();
             assert!(error.starts_with(name) && error.contains(words) && !error.contains("Zq7"), "{error}");
         }
     }

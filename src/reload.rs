@@ -4,6 +4,8 @@
 //! store learns the names in one transaction. Then metrics, lanes and the receiver take the new rules. An event is routed
 //! by the version that the receiver loaded for it, and stored with that version's key.
 
+mod refusal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use crate::rules_file::{RulesFile, Watch};
 use crate::service_manager;
 use crate::store::Store;
 use crate::vitals::{self, Part};
+
+pub use refusal::Refusal;
 
 /// After a change the file rests for so long before it is read: a file that is just being written is not whole.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
@@ -49,6 +53,8 @@ pub struct Reloader {
     lanes: Lanes,
     current: CurrentRules,
     status: CurrentStatus,
+    /// What the last look was refused for, so that a look that finds the same says nothing new. `None`: it was not refused.
+    refused: Option<Refusal>,
 }
 
 /// Who pauses every destination at the start, as listings name whoever did.
@@ -61,7 +67,13 @@ impl Reloader {
     ///
     /// # Errors
     /// Where they cannot.
-    pub async fn start(config: Config, store: Arc<dyn Store>, metrics: Arc<Metrics>, mut lanes: Lanes, hold: bool) -> Result<Self, String> {
+    pub async fn start(
+        config: Config,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+        mut lanes: Lanes,
+        hold: bool,
+    ) -> Result<Self, Refusal> {
         let version = config.version.clone();
         let names = Names { held_by: hold.then(|| BY_HOLD.to_owned()), ..rules::names(&config) };
         let rules = take_effect(config, names, &*store, &metrics, &mut lanes).await?;
@@ -71,7 +83,7 @@ impl Reloader {
         let current = Arc::new(ArcSwap::new(rules));
         let status = FileStatus { version, since: Timestamp::now(), refused: None };
         service_manager::status(&status.to_string());
-        Ok(Self { store, metrics, lanes, current, status: Arc::new(ArcSwap::from_pointee(status)) })
+        Ok(Self { store, metrics, lanes, current, status: Arc::new(ArcSwap::from_pointee(status)), refused: None })
     }
 
     /// The rules in effect.
@@ -88,8 +100,8 @@ impl Reloader {
     pub async fn run(mut self, file: Option<RulesFile>, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) -> Lanes {
         let mut watch = file.as_ref().and_then(|file| match file.watch() {
             Ok(watch) => Some(watch),
-            Err(reason) => {
-                tracing::warn!(error = reason, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
+            Err(error) => {
+                tracing::warn!(%error, poll_s = POLL_INTERVAL.as_secs(), "changes of the rules are noticed by polling only");
                 None
             }
         });
@@ -128,8 +140,8 @@ impl Reloader {
         match vitals.watch(Part::Reloader, "what reloads the rules", self.reload(file, seen, watch, asked_by)).await {
             Some(reloaded) => reloaded,
             None => {
-                let reason = "the relay itself failed while it took the rules, which is a bug; restart it".to_owned();
-                self.refuse(reason.clone(), asked_by.unwrap_or(&Asker::FILE_CHANGE));
+                let reason = Refusal::Panicked.to_string();
+                self.refuse(Refusal::Panicked, asked_by.unwrap_or(&Asker::FILE_CHANGE));
                 Some(Reloaded::Failed(reason))
             }
         }
@@ -150,38 +162,37 @@ impl Reloader {
         let old = seen.clone();
         let read = vitals::blocking(move || {
             fault::point("reloader");
-            let read = reader.read()?;
+            let read = reader.read().map_err(Refusal::Unread)?;
             let version = read.files.version();
             let same_text = version == old;
             let same = same_text && !current.config.files_changed();
             let loaded = if same && !asked { None } else { Some((version, same_text, same, reader.load(&read.files))) };
             Ok((loaded, read))
         });
-        let (version, same_text, same, Loaded { config, findings, .. }) =
-            match read.await.unwrap_or_else(|| Err("the relay is stopping".to_owned())) {
-                Ok((loaded, read)) => {
-                    if let Some(Err(reason)) = watch.as_mut().map(|watch| watch.follow(&read)) {
-                        tracing::debug!(error = reason, poll_s = POLL_INTERVAL.as_secs(), "changes there are noticed by polling only");
-                    }
-                    loaded?
+        let (version, same_text, same, Loaded { config, findings, .. }) = match read.await.unwrap_or(Err(Refusal::Stopping)) {
+            Ok((loaded, read)) => {
+                if let Some(Err(error)) = watch.as_mut().map(|watch| watch.follow(&read)) {
+                    tracing::debug!(%error, poll_s = POLL_INTERVAL.as_secs(), "changes there are noticed by polling only");
                 }
-                Err(reason) => {
-                    // A file that is gone for a moment, between two writes, is looked for again.
-                    let known = self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
-                    if !known || asked {
-                        self.refuse(reason.clone(), by);
-                    }
-                    seen.clear();
-                    return Some(Reloaded::Failed(reason));
+                loaded?
+            }
+            Err(refusal) => {
+                // A file that is gone for a moment, between two writes, is looked for again.
+                let reason = refusal.to_string();
+                if !self.is_known(&refusal) || asked {
+                    self.refuse(refusal, by);
                 }
-            };
+                seen.clear();
+                return Some(Reloaded::Failed(reason));
+            }
+        };
         *seen = version;
         let Some(config) = config else {
             // A secret's file that is wrong is seen at each look; a look that finds what the last one found says nothing new.
-            let reason = told(&findings);
-            let known = same_text && self.status.load().refused.as_ref().is_some_and(|refused| refused.reason == reason);
+            let refusal = Refusal::Invalid(findings.clone());
+            let known = same_text && self.is_known(&refusal);
             if !known || asked {
-                self.refuse(reason, by);
+                self.refuse(refusal, by);
                 log(findings.iter().filter(|finding| finding.severity == Severity::Error));
             }
             return Some(Reloaded::Invalid(findings));
@@ -194,6 +205,7 @@ impl Reloader {
                 self.current.store(rules);
                 // What is in effect already has been so for longer than this reload.
                 let since = if changed { Timestamp::now() } else { self.status.load().since };
+                self.refused = None;
                 self.note(FileStatus { version: version.clone(), since, refused: None });
                 let (from, forwarded_for) = (by.address(), &by.claims);
                 let since = rfc3339_milliseconds(since);
@@ -203,15 +215,23 @@ impl Reloader {
                 }
                 Some(Reloaded::Applied { version, changed, findings })
             }
-            Err(reason) => {
-                self.refuse(reason.clone(), by);
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                self.refuse(refusal, by);
                 seen.clear(); // Whatever stood in the way may be gone at the next look.
                 Some(Reloaded::Failed(reason))
             }
         }
     }
 
-    fn refuse(&self, reason: String, by: &Asker) {
+    /// Whether the last look was refused for the same.
+    fn is_known(&self, refusal: &Refusal) -> bool {
+        self.refused.as_ref().is_some_and(|known| known.is_same(refusal))
+    }
+
+    fn refuse(&mut self, refusal: Refusal, by: &Asker) {
+        let reason = refusal.to_string();
+        self.refused = Some(refusal);
         self.metrics.reloaded(false);
         self.lanes.reporter().refused(&reason);
         let (from, forwarded_for) = (by.address(), &by.claims);
@@ -242,7 +262,7 @@ pub fn requests() -> (Reload, mpsc::Receiver<Request>) {
         let sender = sender.clone();
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let lost = || Reloaded::Failed("the relay is stopping".to_owned());
+            let lost = || Reloaded::Failed(Refusal::Stopping.to_string());
             match sender.send(Request { asker, reply }).await {
                 Ok(()) => answer.await.unwrap_or_else(|_| lost()),
                 Err(_) => lost(),
@@ -253,9 +273,9 @@ pub fn requests() -> (Reload, mpsc::Receiver<Request>) {
 }
 
 /// Makes `config` the rules in effect for everything but the receiver.
-async fn take_effect(config: Config, names: Names, store: &dyn Store, metrics: &Metrics, lanes: &mut Lanes) -> Result<Arc<Rules>, String> {
+async fn take_effect(config: Config, names: Names, store: &dyn Store, metrics: &Metrics, lanes: &mut Lanes) -> Result<Arc<Rules>, Refusal> {
     let senders = lanes.prepare(&config)?;
-    let keys = store.configure(names).await.map_err(|error| error.to_string())?;
+    let keys = store.configure(names).await?;
     let rules = Arc::new(Rules::new(config, keys));
     metrics.prepare_accounts(&rules.config.source.api_keys.accounts());
     metrics.prepare(
@@ -281,15 +301,5 @@ pub fn log<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
             Severity::Error => tracing::error!(file, line, column, hint, "{message}"),
             Severity::Warning => tracing::warn!(file, line, column, hint, "{message}"),
         }
-    }
-}
-
-/// `2 errors, the first at routes.yaml:3:7`
-fn told(findings: &[Finding]) -> String {
-    let errors: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    let place = errors.first().map(|first| format!("{}:{}:{}", first.file, first.line, first.column)).unwrap_or_default();
-    match errors.len() {
-        1 => format!("1 error, at {place}"),
-        count => format!("{count} errors, the first at {place}"),
     }
 }

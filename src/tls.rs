@@ -6,10 +6,39 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use secrecy::{ExposeSecret as _, SecretString};
+
+/// What is wrong with a file of certificates or of a key, as what follows the file's name.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PemError {
+    /// It holds none.
+    #[error("holds no certificate in PEM")]
+    NoCertificate,
+    /// Something in it is not what its lines say.
+    #[error("is not PEM throughout")]
+    NotPem,
+    /// It holds a certificate that connections cannot be checked against.
+    #[error("holds a certificate that cannot be an authority: {0}")]
+    NoAuthority(String),
+    /// It holds what cannot be read as a certificate.
+    #[error("holds no valid certificate: {0}")]
+    InvalidCertificate(rustls::CertificateError),
+    /// It needs a passphrase.
+    #[error("holds a key that is encrypted")]
+    EncryptedKey,
+    /// It holds none.
+    #[error("holds no private key in PEM")]
+    NoKey,
+    /// The certificate beside it was not made with this key.
+    #[error("holds the key of another certificate")]
+    OtherKey,
+    /// The key is of a kind that TLS here has no use for.
+    #[error("holds a key that cannot be used")]
+    UnusableKey,
+}
 
 /// Certificate authorities that a destination's certificate is checked against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +51,7 @@ impl Authorities {
     ///
     /// # Errors
     /// What is wrong, as what follows the file's name.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
+    pub fn from_pem(pem: &[u8]) -> Result<Self, PemError> {
         let certificates = certificates(pem)?;
         let mut store = RootCertStore::empty();
         for certificate in &certificates {
@@ -31,7 +60,7 @@ impl Authorities {
                     rustls::Error::InvalidCertificate(reason) => reason.to_string(),
                     error => error.to_string(),
                 };
-                format!("holds a certificate that cannot be an authority: {reason}")
+                PemError::NoAuthority(reason)
             })?;
         }
         Ok(Self { certificates })
@@ -56,12 +85,11 @@ impl Identity {
     ///
     /// # Errors
     /// Which of the two is to blame, and what is wrong, as what follows the file's name.
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, (Culprit, String)> {
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, (Culprit, PemError)> {
         let chain = certificates(chain).map_err(|reason| (Culprit::Certificate, reason))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
             let encrypted = key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
-            let reason = if encrypted { "holds a key that is encrypted" } else { "holds no private key in PEM" };
-            (Culprit::Key, reason.to_owned())
+            (Culprit::Key, if encrypted { PemError::EncryptedKey } else { PemError::NoKey })
         })?;
         let label = match &key {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
@@ -72,9 +100,9 @@ impl Identity {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         match CertifiedKey::from_der(chain.clone(), key, &provider) {
             Ok(_) => Ok(Self { certificates: chain, key: pem }),
-            Err(rustls::Error::InconsistentKeys(_)) => Err((Culprit::Key, "holds the key of another certificate".to_owned())),
-            Err(rustls::Error::InvalidCertificate(error)) => Err((Culprit::Certificate, format!("holds no valid certificate: {error}"))),
-            Err(_) => Err((Culprit::Key, "holds a key that cannot be used".to_owned())),
+            Err(rustls::Error::InconsistentKeys(_)) => Err((Culprit::Key, PemError::OtherKey)),
+            Err(rustls::Error::InvalidCertificate(error)) => Err((Culprit::Certificate, PemError::InvalidCertificate(error))),
+            Err(_) => Err((Culprit::Key, PemError::UnusableKey)),
         }
     }
 
@@ -87,8 +115,8 @@ impl Identity {
     ///
     /// # Errors
     /// Where it cannot be read again, which does not happen: it was read once.
-    pub fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
-        PrivateKeyDer::from_pem_slice(self.key.expose_secret().as_bytes()).map_err(|error| error.to_string())
+    pub fn key(&self) -> Result<PrivateKeyDer<'static>, pem::Error> {
+        PrivateKeyDer::from_pem_slice(self.key.expose_secret().as_bytes())
     }
 }
 
@@ -117,12 +145,12 @@ const ENCRYPTED: &[u8] = b"ENCRYPTED";
 /// Characters of a line of PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err("holds no certificate in PEM".to_owned()),
-        Err(_) => Err("is not PEM throughout".to_owned()),
+        Ok(_) => Err(PemError::NoCertificate),
+        Err(_) => Err(PemError::NotPem),
     }
 }
 
@@ -165,14 +193,14 @@ mod tests {
     fn what_is_wrong_is_said_of_the_right_file() {
         let ((chain, key), (_, other_key)) = (made(), made());
         let told = |chain: &str, key: &str| Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap_err();
-        assert_eq!(told(&chain, &other_key), (Culprit::Key, "holds the key of another certificate".to_owned()));
-        assert_eq!(told(&key, &key), (Culprit::Certificate, "holds no certificate in PEM".to_owned()));
-        assert_eq!(told(&chain, &chain), (Culprit::Key, "holds no private key in PEM".to_owned()));
+        assert_eq!(told(&chain, &other_key), (Culprit::Key, PemError::OtherKey));
+        assert_eq!(told(&key, &key), (Culprit::Certificate, PemError::NoCertificate));
+        assert_eq!(told(&chain, &chain), (Culprit::Key, PemError::NoKey));
         let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
-        assert_eq!(told(&chain, &encrypted), (Culprit::Key, "holds a key that is encrypted".to_owned()));
+        assert_eq!(told(&chain, &encrypted), (Culprit::Key, PemError::EncryptedKey));
         let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(told(garbled, &key).0, Culprit::Certificate);
-        assert!(Authorities::from_pem(garbled.as_bytes()).unwrap_err().contains("cannot be an authority"));
-        assert_eq!(Authorities::from_pem(b"-----BEGIN CERTIFICATE-----\n!"), Err("is not PEM throughout".to_owned()));
+        assert!(Authorities::from_pem(garbled.as_bytes()).unwrap_err().to_string().contains("cannot be an authority"));
+        assert_eq!(Authorities::from_pem(b"-----BEGIN CERTIFICATE-----\n!"), Err(PemError::NotPem));
     }
 }

@@ -39,14 +39,14 @@ pub(super) struct File {
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(file: &RulesFile) -> Result<File, String> {
-    let files = file.read()?.files;
+    let files = file.read().map_err(|error| error.to_string())?.files;
     let loaded = file.load(&files);
     Ok(File { files, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
 pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
-    let files = file.read()?.files;
+    let files = file.read().map_err(|error| error.to_string())?.files;
     let loaded = file.load_for_dry_run(&files);
     if !loaded.stood_in_for.is_empty() {
         out::note(format_args!("without a value here, so shown by name only: {}", loaded.stood_in_for.join(", ")));

@@ -118,7 +118,10 @@ impl Test {
             .map_err(|errors| Ending::Failed(format!("{} has {}; no test was run", path.display(), counted(errors, "error"))))?;
         let mut runs = self.run_cases(&config, &config.tests);
         for path in self.more_files(&path, &included)? {
-            let file = RuleFiles::one(path.display().to_string(), rules_file::read_text(&path).map_err(Ending::Misused)?);
+            let file = RuleFiles::one(
+                path.display().to_string(),
+                rules_file::read_text(&path).map_err(|error| Ending::Misused(error.to_string()))?,
+            );
             let loaded = rules.with_values(|values| config::load_tests(&file.main.name, &file.main.text, values, &config));
             load::show_findings(&loaded.findings, &file);
             let errors = load::count(&loaded.findings, Severity::Error);
@@ -149,7 +152,8 @@ impl Test {
         let first = self.file.iter().filter(|_| self.config.is_given());
         let mut files: Vec<PathBuf> = Vec::new();
         for path in folders.into_iter().chain(first.chain(&self.tests).map(PathBuf::as_path)) {
-            let named = if path.is_dir() { test_files(path).map_err(Ending::Misused)? } else { vec![path.to_owned()] };
+            let named =
+                if path.is_dir() { test_files(path).map_err(|error| Ending::Misused(error.to_string()))? } else { vec![path.to_owned()] };
             files.extend(named.into_iter().filter(|path| !files.contains(path)).collect::<Vec<_>>());
         }
         Ok(files)

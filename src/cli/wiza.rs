@@ -102,7 +102,7 @@ pub(super) struct Wiza {
 
 /// The proxy that the environment names for an `https` URL, in the same forms as for deliveries.
 fn proxy(url: &reqwest::Url) -> Result<Option<reqwest::Proxy>, String> {
-    let proxies = Proxies::read(&|name| std::env::var(name).ok())?;
+    let proxies = Proxies::read(&|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(None) };
     let Some(proxy) = proxies.toward(true, host, port) else { return Ok(None) };
     let made = reqwest::Proxy::all(proxy.url()).map_err(|error| error.to_string())?;

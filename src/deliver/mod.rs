@@ -20,7 +20,7 @@ use crate::egress::Guard;
 use crate::metrics::Metrics;
 use crate::own_events::Reporter;
 use crate::rules::Rules;
-use crate::send::Sender;
+use crate::send::{Sender, SetupError};
 use crate::store::Store;
 use crate::traces::Traces;
 use crate::vitals::Part;
@@ -33,6 +33,17 @@ pub(crate) struct LaneSettings {
     pub place: usize,
     pub destination: Arc<Destination>,
     pub sender: Sender,
+}
+
+/// Why nothing could be sent to a destination.
+#[derive(Debug, thiserror::Error)]
+#[error("destination `{destination}`: {error}")]
+pub struct Unprepared {
+    /// The destination's name.
+    pub destination: String,
+    /// Why it has no client.
+    #[source]
+    pub error: SetupError,
 }
 
 /// All lanes.
@@ -74,7 +85,7 @@ impl Lanes {
     ///
     /// # Errors
     /// Where a destination's client cannot be made.
-    pub fn prepare(&self, config: &Config) -> Result<Vec<Sender>, String> {
+    pub fn prepare(&self, config: &Config) -> Result<Vec<Sender>, Unprepared> {
         let of_lane = |lane: &Lane| {
             let settings = lane.settings.borrow();
             (settings.destination.name.clone(), settings.sender.clone())
@@ -83,7 +94,7 @@ impl Lanes {
         let egress = Arc::new(Guard::new(config.egress.clone(), Arc::clone(&self.own_ports)));
         let sender = |destination: &Arc<Destination>| {
             Sender::new(destination, &egress, old.get(&destination.name))
-                .map_err(|error| format!("destination `{}`: {error}", destination.name))
+                .map_err(|error| Unprepared { destination: destination.name.clone(), error })
         };
         config.destinations.iter().map(sender).collect()
     }

@@ -1,5 +1,6 @@
 //! The rules on disk: reading routes.yaml and the files that it includes within limits, and noticing that they changed.
 
+mod errors;
 mod find;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, BYTES_MAX, INCLUDED_MAX, Loaded, RuleFile, RuleFiles, Severity, TESTS_ENDING, Trouble, Values};
+pub use errors::{ReadError, WatchError};
 use find::{Finder, Looked};
 pub use watch::Watch;
 
@@ -69,7 +71,7 @@ impl RulesFile {
     ///
     /// # Errors
     /// Where there is no routes.yaml, or none that could hold rules, or the files change faster than they can be read.
-    pub fn read(&self) -> Result<Read, String> {
+    pub fn read(&self) -> Result<Read, ReadError> {
         let mut read = self.read_once()?;
         if read.files.included.is_empty() && read.files.troubles.is_empty() {
             return Ok(read);
@@ -82,10 +84,10 @@ impl RulesFile {
             }
             read = again;
         }
-        Err(format!("cannot read {}: it and the files that it includes go on changing; they are read again soon", self.path.display()))
+        Err(ReadError::Changing(self.path.clone()))
     }
 
-    fn read_once(&self) -> Result<Read, String> {
+    fn read_once(&self) -> Result<Read, ReadError> {
         let text = read_text(&self.path)?;
         let mut read = Read { files: RuleFiles::one(self.path.display().to_string(), text), looked: vec![Looked::file(&self.path)] };
         let mut finder = Finder::new(&self.path);
@@ -115,7 +117,7 @@ impl RulesFile {
                         bytes = bytes.saturating_add(text.len());
                         read.files.included.push(RuleFile { name: path.display().to_string(), text });
                     }
-                    Err(reason) => trouble(Severity::Error, reason, None),
+                    Err(error) => trouble(Severity::Error, error.to_string(), None),
                 }
                 if bytes > BYTES_MAX {
                     return Ok(read); // Loading says so.
@@ -140,19 +142,18 @@ impl RulesFile {
 ///
 /// # Errors
 /// Where there is none, or none that could hold rules.
-pub fn read_text(path: &Path) -> Result<String, String> {
-    let cannot = |reason: String| format!("cannot read {}: {reason}", path.display());
-    let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+pub fn read_text(path: &Path) -> Result<String, ReadError> {
+    let metadata = std::fs::metadata(path).map_err(ReadError::file(path))?;
     if metadata.is_dir() {
-        return Err(cannot("it is a folder; name the file".to_owned()));
+        return Err(ReadError::IsAFolder(path.to_owned()));
     }
     if metadata.len() > FILE_BYTES_MAX {
-        return Err(cannot(format!("it has {} bytes, and {FILE_BYTES_MAX} is the most", metadata.len())));
+        return Err(ReadError::TooLarge(path.to_owned(), metadata.len()));
     }
-    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(ReadError::file(path))?;
     String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-        cannot(format!("line {line} is not UTF-8; save the file as UTF-8"))
+        ReadError::NotText(path.to_owned(), line)
     })
 }
 
@@ -160,11 +161,11 @@ pub fn read_text(path: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// Where the folder cannot be read.
-pub fn test_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let cannot = |error: std::io::Error| format!("cannot read the folder {}: {error}", folder.display());
+pub fn test_files(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let cannot = ReadError::folder(folder);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
+    for entry in std::fs::read_dir(folder).map_err(&cannot)? {
+        let path = entry.map_err(&cannot)?.path();
         // `./x` as `x`: so it is shown, and so it is known again when it is named too.
         let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
         if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(TESTS_ENDING)) {

@@ -8,7 +8,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use super::find::Looked;
-use super::{Read, RulesFile};
+use super::{Read, RulesFile, WatchError};
 
 /// Folders that are watched; changes in more are noticed by polling. The system gives a process only so many watches.
 const FOLDERS_MAX: usize = 200;
@@ -30,7 +30,7 @@ impl RulesFile {
     ///
     /// # Errors
     /// Where the system has no watch to give, for instance because `fs.inotify.max_user_instances` are taken.
-    pub fn watch(&self) -> Result<Watch, String> {
+    pub fn watch(&self) -> Result<Watch, WatchError> {
         let changed = Arc::new(Notify::new());
         let wanted = Arc::new(Mutex::new(Vec::new()));
         let (tell, asked) = (Arc::clone(&changed), Arc::clone(&wanted));
@@ -40,7 +40,7 @@ impl RulesFile {
                 tell.notify_one();
             }
         };
-        let watcher = notify::recommended_watcher(handler).map_err(|error| format!("cannot watch files: {error}"))?;
+        let watcher = notify::recommended_watcher(handler).map_err(WatchError::None)?;
         let mut watch = Watch { changed, wanted, watcher, folders: BTreeSet::new() };
         watch.look_at(&[Looked::file(self.path())])?;
         Ok(watch)
@@ -58,7 +58,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where a folder cannot be watched. The others are.
-    pub fn follow(&mut self, read: &Read) -> Result<(), String> {
+    pub fn follow(&mut self, read: &Read) -> Result<(), WatchError> {
         let before = self.folders.clone();
         let result = self.look_at(&read.looked);
         if !self.folders.is_subset(&before) {
@@ -67,7 +67,7 @@ impl Watch {
         result
     }
 
-    fn look_at(&mut self, looked: &[Looked]) -> Result<(), String> {
+    fn look_at(&mut self, looked: &[Looked]) -> Result<(), WatchError> {
         // Events name the paths that were watched.
         let looked: Vec<Looked> =
             looked.iter().filter_map(|looked| Some(Looked { folder: looked.folder.canonicalize().ok()?, ..looked.clone() })).collect();
@@ -85,7 +85,7 @@ impl Watch {
             }
             match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(self.folders.insert(folder)),
-                Err(error) => result = Err(format!("cannot watch the folder {}: {error}", folder.display())),
+                Err(error) => result = Err(WatchError::Folder(folder, error)),
             }
         }
         result

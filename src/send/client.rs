@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::message::{Origin, Outgoing};
 use super::pool::{Held, Lease, Pool};
 use super::reply::Reply;
+use super::setup::SetupError;
 use super::trail::Trail;
 use super::trust::{self, Own};
 use super::words::Trusting;
@@ -38,7 +39,7 @@ impl Client {
         (idle_max, timeout): (usize, Duration),
         trusting: Trusting,
         egress: Option<&Arc<Guard>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, SetupError> {
         let tls = trust::client_config(tls, own)?;
         let mut proxy_tls = tls.clone();
         proxy_tls.alpn_protocols.clear();

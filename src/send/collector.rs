@@ -8,6 +8,7 @@ use url::Url;
 
 use super::client::Client;
 use super::message::Outgoing;
+use super::setup::SetupError;
 use super::trust::Own;
 use super::words::Trusting;
 use crate::config::Tls;
@@ -31,7 +32,7 @@ impl Collector {
     ///
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
-    pub fn new(timeout: Duration, tls: &Tls) -> Result<Self, String> {
+    pub fn new(timeout: Duration, tls: &Tls) -> Result<Self, SetupError> {
         Ok(Self { client: Client::new(tls, Own::Instead, (CONNECTIONS, timeout), TRUSTING, None)?, timeout })
     }
 

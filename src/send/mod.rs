@@ -10,6 +10,7 @@ mod limits;
 mod message;
 mod pool;
 mod reply;
+mod setup;
 mod stream;
 mod this_machine;
 mod tokens;
@@ -36,6 +37,7 @@ use crate::trace_context::Span;
 use crate::transform::Request;
 
 pub use self::collector::Collector;
+pub use self::setup::SetupError;
 use client::Client;
 use failure::Failure;
 use message::Outgoing;
@@ -70,7 +72,7 @@ impl Sender {
     ///
     /// # Errors
     /// Where the machine's TLS set-up cannot be used.
-    pub fn new(destination: &Destination, egress: &Arc<Guard>, old: Option<&Self>) -> Result<Self, String> {
+    pub fn new(destination: &Destination, egress: &Arc<Guard>, old: Option<&Self>) -> Result<Self, SetupError> {
         let Destination { timeout, concurrency, tls, .. } = destination;
         let made_for = Arc::new(Connections { timeout: *timeout, tls: tls.clone(), egress: Arc::clone(egress) });
         let client = match old {

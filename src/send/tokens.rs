@@ -19,6 +19,7 @@ use super::TRUSTING;
 use super::client::Client;
 use super::failure::Failure;
 use super::message::Outgoing;
+use super::setup::SetupError;
 use super::trust::Own;
 
 /// Bytes of a token server's answer at most.
@@ -72,7 +73,7 @@ impl Token {
 }
 
 impl Tokens {
-    pub fn new(credentials: Arc<ClientCredentials>, tls: Tls, egress: &Arc<Guard>) -> Result<Self, String> {
+    pub fn new(credentials: Arc<ClientCredentials>, tls: Tls, egress: &Arc<Guard>) -> Result<Self, SetupError> {
         // The server may be as private as the destination, or a public one. It is asked minutes apart, so no connection is kept.
         let client = Client::new(&tls, Own::Beside, (0, ANSWER_TIME), TRUSTING, Some(egress))?;
         Ok(Self { credentials, tls, egress: Arc::clone(egress), client, state: Mutex::default() })

@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
+use super::setup::SetupError;
 use crate::config::Tls;
 
 /// How authorities of one's own stand to the system's.
@@ -25,11 +26,9 @@ const OFFERED: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
 pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// TLS towards servers. Host names are always checked, certificates always verified.
-pub(super) fn client_config(tls: &Tls, own: Own) -> Result<ClientConfig, String> {
+pub(super) fn client_config(tls: &Tls, own: Own) -> Result<ClientConfig, SetupError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let own_certificates: Vec<CertificateDer<'static>> =
         tls.authorities.iter().flat_map(|authorities| authorities.certificates()).map(|der| CertificateDer::from(der.to_vec())).collect();
     let builder = if !own_certificates.is_empty() && own == Own::Instead {
@@ -38,9 +37,9 @@ pub(super) fn client_config(tls: &Tls, own: Own) -> Result<ClientConfig, String>
         match systems_verifier(own_certificates.clone(), provider) {
             Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
             // A machine without authorities can still send over plain HTTP, and to those whose authority it is given.
-            Err(reason) => {
+            Err(error) => {
                 tracing::warn!(
-                    error = reason,
+                    %error,
                     "the system's certificate authorities cannot be used: no HTTPS without `tls: {{ ca: ... }}`"
                 );
                 builder.with_root_certificates(roots(own_certificates)?)
@@ -49,21 +48,24 @@ pub(super) fn client_config(tls: &Tls, own: Own) -> Result<ClientConfig, String>
     };
     let mut config = match &tls.identity {
         None => builder.with_no_client_auth(),
-        Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key()?).map_err(|error| error.to_string())?,
+        Some(identity) => builder.with_client_auth_cert(identity.chain(), identity.key()?)?,
     };
     config.alpn_protocols = OFFERED.map(<[u8]>::to_vec).into();
     Ok(config)
 }
 
-fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, String> {
+fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, rustls::Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate).map_err(|error| error.to_string())?;
+        roots.add(certificate)?;
     }
     Ok(roots)
 }
 
-fn systems_verifier(own: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+fn systems_verifier(
+    own: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
     let verifier = if own.is_empty() { Verifier::new(provider) } else { Verifier::new_with_extra_roots(own, provider) };
-    verifier.map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>).map_err(|error| error.to_string())
+    verifier.map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
 }

@@ -49,7 +49,11 @@ impl Export {
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, String> {
         let Settings { endpoint, headers, timeout, gzip, tls, resource, queue_spans_max, batch_spans_max, delay, .. } = settings;
         let last = Arc::new(Mutex::new(Answered::default()));
-        let client = Client { collector: Collector::new(timeout, &tls)?, runtime: Handle::current(), last: Arc::clone(&last) };
+        let client = Client {
+            collector: Collector::new(timeout, &tls).map_err(|error| error.to_string())?,
+            runtime: Handle::current(),
+            last: Arc::clone(&last),
+        };
         let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         let mut builder = opentelemetry_otlp::SpanExporter::builder()
             .with_http()

@@ -205,10 +205,10 @@ impl Variables<'_> {
         }
         let mut tls = Tls::default();
         if let Some((name, path)) = file("CERTIFICATE") {
-            tls.trust(path.as_ref()).map_err(|reason| format!("{name}: `{path}` {reason}"))?;
+            tls.trust(path.as_ref()).map_err(|error| format!("{name}: `{path}` {error}"))?;
         }
         if let (Some((cert_name, cert)), Some((_, key))) = (cert, key) {
-            let said = |reason| format!("{cert_name}, or the key with it: {reason}");
+            let said = |error| format!("{cert_name}, or the key with it: {error}");
             tls.identify(cert.as_ref(), key.as_ref()).map_err(said)?;
         }
         Ok(tls)

@@ -1,12 +1,13 @@
 //! `tls` of a destination: whom it trusts, and by which certificate the relay is known.
 
 use std::fs::File;
+use std::io;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretSlice};
 
-use crate::tls::{Authorities, Culprit, Identity};
+use crate::tls::{Authorities, Culprit, Identity, PemError};
 
 use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
@@ -43,8 +44,8 @@ impl Tls {
     ///
     /// # Errors
     /// What is wrong, as what follows the file's name.
-    pub fn trust(&mut self, path: &Path) -> Result<(), String> {
-        let pem = read(path).map_err(|reason| format!("cannot be read: {reason}"))?;
+    pub fn trust(&mut self, path: &Path) -> Result<(), TlsFileError> {
+        let pem = read(path)?;
         self.authorities = Some(Authorities::from_pem(pem.expose_secret())?);
         Ok(())
     }
@@ -53,15 +54,51 @@ impl Tls {
     ///
     /// # Errors
     /// Which file is wrong, and what is.
-    pub fn identify(&mut self, certificate: &Path, key: &Path) -> Result<(), String> {
-        let of = |path: &Path, reason: String| format!("`{}` {reason}", path.display());
-        let chain = read(certificate).map_err(|reason| of(certificate, format!("cannot be read: {reason}")))?;
-        let secret = read(key).map_err(|reason| of(key, format!("cannot be read: {reason}")))?;
+    pub fn identify(&mut self, certificate: &Path, key: &Path) -> Result<(), IdentityError> {
+        let of = |path: &Path, error: TlsFileError| IdentityError { path: path.to_owned(), error };
+        let chain = read(certificate).map_err(|error| of(certificate, error.into()))?;
+        let secret = read(key).map_err(|error| of(key, error.into()))?;
         let identity = Identity::from_pem(chain.expose_secret(), secret.expose_secret());
-        let wrong = |(culprit, reason)| of(if culprit == Culprit::Key { key } else { certificate }, reason);
+        let wrong = |(culprit, error): (Culprit, PemError)| of(if culprit == Culprit::Key { key } else { certificate }, error.into());
         self.identity = Some(identity.map_err(wrong)?);
         Ok(())
     }
+}
+
+/// Why a file of certificates or of a key cannot be used, as what follows its name.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFileError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unread(#[from] Unread),
+    /// It was read, and holds something else.
+    #[error("{0}")]
+    Content(#[from] PemError),
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// The system does not let it be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A folder, a pipe, a device.
+    #[error("it is no file")]
+    NoFile,
+    /// No file of certificates is so large.
+    #[error("it is larger than {} KiB", FILE_BYTES_MAX / 1024)]
+    TooLarge,
+}
+
+/// Why the relay cannot be made known by a certificate and a key.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` {error}", .path.display())]
+pub struct IdentityError {
+    /// The file that is to blame.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub error: TlsFileError,
 }
 
 #[derive(Clone, Debug)]
@@ -128,16 +165,14 @@ pub(in crate::config) fn decode(decoder: &mut Decoder<'_>, node: &Node) -> Optio
     complete.then_some(tls)
 }
 
-fn report(decoder: &mut Decoder<'_>, node: &Node, reason: &str) {
+fn report(decoder: &mut Decoder<'_>, node: &Node, error: &PemError) {
     let shown = decoder.text(node, "a file").map(|text| quoted(&text.masked())).unwrap_or_default();
-    let hint = if reason.contains("encrypted") {
-        "the relay cannot ask for a passphrase: `openssl pkey -in old.pem -out new.pem`"
-    } else if reason.contains("key of another") {
-        "`key` must be the private key of the first certificate in `cert`"
-    } else {
-        "PEM: text that begins with `-----BEGIN ...-----`"
+    let hint = match error {
+        PemError::EncryptedKey => "the relay cannot ask for a passphrase: `openssl pkey -in old.pem -out new.pem`",
+        PemError::OtherKey => "`key` must be the private key of the first certificate in `cert`",
+        _ => "PEM: text that begins with `-----BEGIN ...-----`",
     };
-    decoder.report.error(node.span.clone(), format!("{shown} {reason}")).hint(hint);
+    decoder.report.error(node.span.clone(), format!("{shown} {error}")).hint(hint);
 }
 
 /// A file's content; `None` inside where nothing is sent and the file may be somewhere else.
@@ -171,16 +206,16 @@ fn decode_file(decoder: &mut Decoder<'_>, node: &Node, what: &str) -> Option<Opt
     }
 }
 
-fn read(path: &Path) -> Result<SecretSlice<u8>, String> {
+fn read(path: &Path) -> Result<SecretSlice<u8>, Unread> {
     // Opening a named pipe would wait for a writer, for ever.
-    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
-        return Err("it is no file".to_owned());
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(Unread::NoFile);
     }
     let mut content = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    let file = File::open(path)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content)?;
     if content.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it is larger than {} KiB", FILE_BYTES_MAX / 1024));
+        return Err(Unread::TooLarge);
     }
     Ok(SecretSlice::from(content))
 }
