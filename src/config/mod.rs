@@ -54,7 +54,7 @@ use intake::source;
 use limits::{egress, own_events, retention};
 use outside::interpolate::Missing;
 use reading::decode::{Accounts, Decoder};
-use reading::{include, units};
+use reading::{foreign, include, units};
 use routes::{guard, route};
 
 /// Reads a size as routes.yaml has them: `512KiB`, `1MiB`.
@@ -222,6 +222,9 @@ struct Sections {
 
 fn decode(decoder: &mut Decoder<'_>, files: &RuleFiles) -> Option<Sections> {
     let root = yaml::parse(&mut decoder.report)?;
+    if foreign::refuse(decoder, &root) {
+        return None;
+    }
     let mut table = decoder.table(&root, "the file")?;
     let include = table.take("include");
     let source = table.take("source");

@@ -13,7 +13,7 @@ use crate::config::doubts::lookalikes::{BeyondPath, beyond_path};
 use crate::config::doubts::nulls::Part;
 use crate::config::findings::finding::quoted;
 use crate::config::outside::url;
-use crate::config::reading::decode::{Decoder, Layers};
+use crate::config::reading::decode::{Decoder, Layers, near};
 use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number, word_at};
 use crate::text::Text;
 
@@ -150,9 +150,58 @@ impl Decoder<'_> {
 
 fn decode_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<Template> {
     let text = decoder.url_text(node)?;
+    if let Some((scheme, hint)) = foreign_scheme(&text.masked()) {
+        let message = format!("the relay sends HTTP requests, and {} is no URL for them", quoted(&format!("{scheme}:")));
+        decoder.error_in(node, word_at(node, 0), message).hint(hint);
+        return None;
+    }
     let template = decoder.template(node, &text, Escape::Url)?;
     decoder.refuse_closed_url(node, &template)?;
     Some(template)
+}
+
+/// Schemes of other protocols, and what to do instead.
+const FOREIGN_SCHEMES: [(&[&str], &str); 6] = [
+    (&["ws", "wss"], "a WebSocket is for who listens: write the service's endpoint for requests, `https://...`"),
+    (
+        &["mailto", "smtp", "smtps"],
+        "a service that sends e-mail takes it as a request: `https://api.resend.com/emails`, for one; see docs/recipes/operations.md",
+    ),
+    (
+        &["ftp", "ftps", "sftp", "file", "s3", "gs"],
+        "write the address of a service that takes files by HTTP, `https://...` with `method: PUT`",
+    ),
+    (
+        &["amqp", "amqps", "kafka", "mqtt", "mqtts", "nats", "redis", "rediss"],
+        "a queue needs something in front that takes HTTP: write its address, `https://...`",
+    ),
+    (
+        &["postgres", "postgresql", "mysql", "mongodb", "jdbc"],
+        "a database needs a service in front that takes HTTP: write its address, `https://...`",
+    ),
+    (&["tcp", "udp", "unix", "grpc", "grpcs", "ssh"], "write the address of a service that takes HTTP, `https://...`"),
+];
+
+/// The scheme with which a URL begins, where it is not one of HTTP, and what to do.
+fn foreign_scheme(url: &str) -> Option<(String, String)> {
+    let url = url.trim_start();
+    let (scheme, behind) = url.split_once(':')?;
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let lower = scheme.to_ascii_lowercase();
+    if !is_scheme || matches!(lower.as_str(), "http" | "https") {
+        return None;
+    }
+    if let Some((_, hint)) = FOREIGN_SCHEMES.iter().find(|(schemes, _)| schemes.contains(&lower.as_str())) {
+        return Some((scheme.to_owned(), (*hint).to_owned()));
+    }
+    // `crm.example.com:8080/x` has no scheme, and another finding says so.
+    behind.strip_prefix("//")?;
+    let hint = match near(&lower, ["https", "http"].into_iter()) {
+        Some(near) => format!("did you mean `{near}://`?"),
+        None => "write an address that begins with `https://` or `http://`".to_owned(),
+    };
+    Some((scheme.to_owned(), hint))
 }
 
 fn decode_headers(decoder: &mut Decoder<'_>, node: &Node) -> Option<Vec<(HeaderName, Template)>> {

@@ -8,4 +8,5 @@ pub(in crate::config) mod lookalikes;
 pub(in crate::config) mod members;
 pub(in crate::config) mod nulls;
 pub(in crate::config) mod readers;
+pub(in crate::config) mod replies;
 pub(in crate::config) mod tried;

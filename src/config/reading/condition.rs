@@ -73,6 +73,7 @@ pub(in crate::config) fn decode_success(decoder: &mut Decoder<'_>, node: &Node) 
             .hint("a field of the reply that is called so is `$.event`");
     }
     decoder.warn_of_surprises(node, &text, condition.surprises());
+    decoder.warn_of_success(node, &text, &condition);
     facts.is_empty().then_some(condition)
 }
 

@@ -2,6 +2,7 @@
 
 pub(in crate::config) mod condition;
 pub(in crate::config) mod decode;
+pub(in crate::config) mod foreign;
 pub(in crate::config) mod include;
 pub(in crate::config) mod names;
 pub(in crate::config) mod pattern;

@@ -351,7 +351,15 @@ fn defaults_and_examples_are_taken() {
 const BEYOND_A_SCHEMA: [(&str, &[&str]); 9] = [
     (
         "names of what stands elsewhere in the file",
-        &["destination-unknown", "account-unknown", "account-without-names", "never-every-event", "unmatched-unknown", "route-names-twice"],
+        &[
+            "destination-unknown",
+            "hints-near-enough",
+            "account-unknown",
+            "account-without-names",
+            "never-every-event",
+            "unmatched-unknown",
+            "route-names-twice",
+        ],
     ),
     ("names that differ by case alone", &["header-twice"]),
     (
