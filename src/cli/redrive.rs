@@ -54,8 +54,8 @@ impl Redrive {
         let relay = self.remote.connect()?;
         let path = ["api", "deliveries", "redrive"];
         let found: RedriveAnswer = relay.post(&path, Some(json!(request))).await?;
-        let ending = if found.not_dead == 0 { Ending::Good } else { Ending::No };
-        if self.dry_run || found.total == 0 {
+        let ending = if found.already == 0 { Ending::Good } else { Ending::No };
+        if self.dry_run || found.matched == 0 {
             tell(&found, self.json, "dead ", if self.dry_run { "" } else { "; nothing is queued" });
             refuse(&found);
             return Ok(ending);
@@ -76,8 +76,8 @@ impl Redrive {
         if self.yes {
             refuse(&done); // Whoever was asked has read it above the question.
         }
-        if done.total < found.total {
-            out::note(format_args!("{} of the {} that were found were dead no longer", found.total - done.total, found.total));
+        if done.planned < found.matched {
+            out::note(format_args!("{} of the {} that were found were dead no longer", found.matched - done.planned, found.matched));
         }
         warn_of_those_held(&relay, &done).await?;
         Ok(ending)
@@ -90,8 +90,8 @@ fn refuse(answer: &RedriveAnswer) {
         out::note(format_args!("wiza-relay: {}", refused.reason));
     }
     let told = u64::try_from(answer.refused.len()).unwrap_or(u64::MAX);
-    if answer.not_dead > told {
-        out::note(format_args!("wiza-relay: {} more are not dead", answer.not_dead - told));
+    if answer.already > told {
+        out::note(format_args!("wiza-relay: {} more are not dead", answer.already - told));
     }
 }
 
@@ -119,8 +119,8 @@ fn tell(answer: &RedriveAnswer, json: bool, before: &str, after: &str) {
         out::json(answer);
         return;
     }
-    let noun = if answer.total == 1 { "delivery" } else { "deliveries" };
-    out::line(format_args!("{} {before}{noun}{after}", answer.total));
+    let noun = if answer.matched == 1 { "delivery" } else { "deliveries" };
+    out::line(format_args!("{} {before}{noun}{after}", answer.matched));
     for found in &answer.destinations {
         out::line(format_args!("  {}: {}", found.destination, found.count));
     }

@@ -69,7 +69,7 @@ async fn an_account_is_a_fact_of_rules_templates_listings_and_metrics() {
     };
     assert_eq!(of("events", "apac").await, [ids[2].clone()]);
     assert_eq!(of("events", "emea").await, [ids[1].clone(), ids[0].clone()]);
-    assert!(of("events", "latam").await.is_empty());
+    relay.ask(&["events", "--account", "latam"]).await.assert_refused(1, &["there is no account `latam`; there are `emea`, `apac`"]);
     assert_eq!(of("deliveries", "apac").await, [format!("{}_all", ids[2])]);
     let shown = relay.ask(&["events", "show", &ids[0]]).await.output;
     assert!(shown.lines().any(|line| line == "account: emea"), "{shown}");
@@ -214,4 +214,21 @@ tests:
     let unknown = run_with(&["explain", "--config", &routes, &payload, "--account", "latam"], &[]).await;
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
     assert!(unknown.error.contains("--account latam: there is no such account; the rules name emea, apac"), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_there_is_not_is_an_error_with_what_was_meant_and_one_that_there_was_is_none() {
+    let receiver = Receiver::start().await;
+    let mut relay = Setup::new(file(KEYS, &rules(&receiver))).seen_by(&receiver).start().await;
+    with_key(&relay, "apac-key", 1).accepted().await;
+    for command in [&["events"][..], &["deliveries"], &["redrive", "--dry-run"], &["events", "--follow"]] {
+        let ran = relay.ask(&[command, &["--account", "emae"]].concat()).await;
+        ran.assert_refused(1, &["there is no account `emae`; did you mean `emea`?", "`apac`"]);
+    }
+    assert_eq!(relay.listed(&["events", "--account", "emea"]).await.len(), 0, "it has sent nothing yet");
+    // Its key has left the file, and what it sent is still there.
+    relay.write_rules(file(&KEYS.replace("{ name: apac, key: apac-key }, ", ""), &rules(&receiver)));
+    relay.reloaded().await;
+    assert_eq!(relay.listed(&["events", "--account", "apac"]).await.len(), 1);
+    relay.kill_quietly();
 }

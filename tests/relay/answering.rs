@@ -44,7 +44,7 @@ async fn a_redrive_of_what_is_not_dead_says_what_it_is_and_does_the_rest() {
     assert!(some.error.contains("is delivered; only dead") && some.error.contains("crm is paused"), "{some:?}");
     let again = relay.ask(&["redrive", &dead, "--yes", "--json"]).await;
     let answer: Value = serde_json::from_str(&again.output).unwrap();
-    assert_eq!((again.code, &answer["total"], &answer["not_dead"]), (Some(1), &json!(0), &json!(1)), "{again:?}");
+    assert_eq!((again.code, &answer["matched"], &answer["already"]), (Some(1), &json!(0), &json!(1)), "{again:?}");
     assert_eq!(answer["refused"][0]["id"], json!(dead));
 
     // One whose destination has left the file is parked.

@@ -190,7 +190,9 @@ async fn the_dead_are_counted_first_and_then_sent_again_with_the_same_id() {
     let done = relay.listed(&["redrive", "--destination", "crm", "--yes", "--rate", "0"]).await;
     assert_eq!(
         done,
-        [json!({ "dry_run": false, "total": 5, "destinations": [{ "destination": "crm", "count": 5 }], "not_dead": 0, "refused": [] })]
+        [
+            json!({ "dry_run": false, "matched": 5, "planned": 5, "already": 0, "destinations": [{ "destination": "crm", "count": 5 }], "refused": [] })
+        ]
     );
     relay.wait_for_outcome("delivered", 6).await;
     let metrics = relay.metrics().await;

@@ -5,11 +5,12 @@ use crate::admin::problem::Problem;
 use crate::config;
 use crate::event::rfc3339_milliseconds;
 use crate::listing::Filter;
+use crate::store::Paging;
 
 /// Names that an answer lists at most.
 const LISTED_MAX: usize = 20;
 
-/// Refuses the names of a destination or a route that are neither in the rules nor in the store, and times between which nothing lies.
+/// Refuses the names of a destination, a route or an account that are neither in the rules nor in the store, and times between which nothing lies.
 pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
     if let Some(wanted) = &filter.destination {
         let known = destinations(api);
@@ -20,6 +21,13 @@ pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
         let known = api.store.route_names().await?;
         among("route", wanted, &known).map_err(Problem::bad_request)?;
     }
+    if let Some(wanted) = &filter.account {
+        let rules = api.rules.load_full();
+        let known: Vec<String> = rules.config.source.api_keys.accounts().into_iter().map(str::to_owned).collect();
+        if !known.contains(wanted) && !has_events(api, wanted).await? {
+            return Err(Problem::bad_request(unknown("account", wanted, &known)));
+        }
+    }
     match (filter.since, filter.until) {
         (Some(since), Some(until)) if since >= until => {
             let (since, until) = (rfc3339_milliseconds(since), rfc3339_milliseconds(until));
@@ -27,6 +35,14 @@ pub(super) async fn check(api: &Api, filter: &Filter) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the store has an event of this account: it may have left the file. Where that is not found out in the time of one page, it may
+/// have one.
+async fn has_events(api: &Api, account: &str) -> Result<bool, Problem> {
+    let filter = Filter { account: Some(account.to_owned()), ..Filter::default() };
+    let page = api.store.events(None, filter, Paging { from: None, limit: 1 }).await?;
+    Ok(!page.items.is_empty() || page.next.is_some())
 }
 
 /// Every destination that the store knows, the configured ones among them.

@@ -65,13 +65,15 @@ pub struct RedriveFilter {
 pub struct RedriveAnswer {
     /// Whether they were only counted.
     pub dry_run: bool,
-    /// All of them.
-    pub total: u64,
-    /// By destination.
-    pub destinations: Vec<Counted>,
+    /// How many are dead, of those that were asked for.
+    pub matched: u64,
+    /// How many of them are sent again now; 0 where they were only counted.
+    pub planned: u64,
     /// How many of the `ids` are not dead, so that nothing was done with them.
     #[serde(default)]
-    pub not_dead: u64,
+    pub already: u64,
+    /// By destination.
+    pub destinations: Vec<Counted>,
     /// Why, of the first 100 of them.
     #[serde(default)]
     pub refused: Vec<Refused>,
@@ -117,10 +119,11 @@ pub(super) async fn redrive(State(api): State<Arc<Api>>, Extension(asker): Exten
             break;
         }
     }
-    let total = counts.values().sum();
+    let matched: u64 = counts.values().sum();
+    let planned = if request.dry_run { 0 } else { matched };
     if !request.dry_run {
         tracing::info!(
-            deliveries = total,
+            deliveries = planned,
             by = asker.by,
             from = asker.address(),
             forwarded_for = asker.claims,
@@ -132,8 +135,8 @@ pub(super) async fn redrive(State(api): State<Arc<Api>>, Extension(asker): Exten
     for (text, id) in not_dead.iter().take(REFUSED_TOLD_MAX) {
         refused.push(why_not(&api, text, id).await?);
     }
-    let not_dead = u64::try_from(not_dead.len()).unwrap_or(u64::MAX);
-    Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, total, destinations, not_dead, refused }))
+    let already = u64::try_from(not_dead.len()).unwrap_or(u64::MAX);
+    Ok(json_text("application/json", &RedriveAnswer { dry_run: request.dry_run, matched, planned, already, destinations, refused }))
 }
 
 /// Why a delivery cannot be taken up again.

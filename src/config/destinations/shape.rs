@@ -13,7 +13,8 @@ use crate::config::doubts::lookalikes::{BeyondPath, beyond_path};
 use crate::config::doubts::nulls::Part;
 use crate::config::findings::finding::quoted;
 use crate::config::outside::url;
-use crate::config::reading::decode::{Decoder, Layers, near};
+use crate::config::reading::decode::{Decoder, Layers};
+use crate::config::reading::near::near;
 use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number, word_at};
 use crate::text::Text;
 

@@ -7,7 +7,8 @@ use crate::condition::{Compared, Condition, PathRoot, Query};
 use crate::transform::Template;
 
 use super::known_paths::WARNINGS_MAX;
-use crate::config::reading::decode::{Decoder, listed, near};
+use crate::config::reading::decode::{Decoder, listed};
+use crate::config::reading::near::near;
 use crate::config::yaml::Node;
 use crate::text::Text;
 

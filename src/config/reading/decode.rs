@@ -11,6 +11,7 @@ use crate::egress::Egress;
 use crate::transform::{Scope, Templates};
 use crate::verify::ApiKeys;
 
+use super::near::near;
 use super::units::{self, Unreadable};
 use crate::config::doubts::nulls::Doubt;
 use crate::config::findings::finding::quoted;
@@ -22,8 +23,6 @@ use crate::config::outside::secrets::Secrets;
 use crate::config::yaml::{Content, Key, Kind, Node, Scalar, looks_like_boolean};
 use crate::text::{Part, Text};
 
-/// Words longer than this are not compared to find a near one.
-const NEAR_BYTES_MAX: usize = 64;
 /// So many words of a file are compared with the known ones: about as many findings are shown. Without a limit, a file
 /// of slips would cost the square of its length.
 const NEAR_SEARCHES_MAX: usize = 400;
@@ -440,50 +439,6 @@ impl<'n> Layers<'n> {
     }
 }
 
-/// What two names have in common at their beginning, up to the last end of a word in it: `data.` of `data.others` and `data.over`. It says
-/// nothing of how near they are.
-fn common_words(one: &str, other: &str) -> usize {
-    let common = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-    let common = one.as_bytes().get(..common).unwrap_or_default();
-    common.iter().rposition(|byte| matches!(byte, b'.' | b'-' | b'_' | b'/' | b' ')).map_or(0, |last| last + 1)
-}
-
-/// How many letters of a name may be wrong: one of two, if it is not the first, one of five, two of eight.
-fn slips_max(word: &str, candidate: &str) -> usize {
-    let longer = word.chars().count().max(candidate.chars().count());
-    if longer < 3 { usize::from(word.chars().next() == candidate.chars().next()) } else { longer / 3 }
-}
-
-/// How far `word` is from `candidate`, both in small letters; `None` where it is no slip of it.
-fn slips(word: &str, candidate: &str) -> Option<usize> {
-    let common = common_words(word, candidate);
-    let (word, candidate) = (word.get(common..)?, candidate.get(common..)?);
-    let max = slips_max(word, candidate);
-    // The difference in length alone is that distance at least.
-    let is_worth_it = word.chars().count().abs_diff(candidate.chars().count()) <= max;
-    is_worth_it.then(|| strsim::damerau_levenshtein(word, candidate)).filter(|distance| *distance <= max)
-}
-
-/// The one of `candidates` that `word` is probably a slip of.
-pub(crate) fn near<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    if word.len() > NEAR_BYTES_MAX {
-        return None;
-    }
-    let lower = word.to_lowercase();
-    let candidates: Vec<&str> = candidates.collect();
-    // `retries` is more like `replies` by its letters, and means `retry`.
-    let is_plural = |candidate: &&&str| candidate.strip_suffix('y').is_some_and(|stem| lower.strip_prefix(stem) == Some("ies"));
-    if let Some(singular) = candidates.iter().find(is_plural) {
-        return Some(singular);
-    }
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.len() <= NEAR_BYTES_MAX)
-        .filter_map(|candidate| Some((slips(&lower, &candidate.to_lowercase())?, candidate)))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// `` `a`, `b` and `c` ``; of many the first few.
 pub(crate) fn listed<S: Display>(names: &[S]) -> String {
     let mut text = String::new();
@@ -507,31 +462,4 @@ fn within<T: PartialOrd>(value: T, range: &RangeInclusive<T>, shown: impl Fn(&T)
     }
     let hint = format!("from {} to {}", shown(range.start()), shown(range.end()));
     Err(Unreadable { reason: "is out of range".into(), hint })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::near;
-
-    #[test]
-    fn only_what_is_near_is_suggested() {
-        for (word, candidates, wanted) in [
-            ("data.others", &["data.over", "data.status"][..], None),
-            ("data.emial", &["data.email"], Some("data.email")),
-            ("data.email_staus", &["data.email_status"], Some("data.email_status")),
-            ("statuss.code", &["status.code"], Some("status.code")),
-            ("datas.name", &["data.name"], Some("data.name")),
-            ("slack-sales", &["slack-ops", "slack-log"], None),
-            ("slack-opps", &["slack-ops", "slack-log"], Some("slack-ops")),
-            ("crm-eu", &["crm-us", "crm-emea"], None),
-            ("crm", &["cms", "crn"], Some("crn")),
-            ("ci", &["to", "id"], None),
-            ("tp", &["to"], Some("to")),
-            ("too", &["to"], Some("to")),
-            ("SLACK", &["slack"], Some("slack")),
-            ("retries", &["replies", "retry"], Some("retry")),
-        ] {
-            assert_eq!(near(word, candidates.iter().copied()), wanted, "{word}");
-        }
-    }
 }
