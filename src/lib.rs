@@ -1,6 +1,6 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`names`], [`durations`], [`listing`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`names`], [`durations`], [`wire`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
@@ -60,7 +60,6 @@ pub mod event;
 pub mod fault;
 pub mod guesses;
 pub mod json;
-pub mod listing;
 pub mod names;
 pub mod problem;
 pub mod reply_words;
@@ -68,3 +67,4 @@ pub mod text;
 pub mod trace_context;
 pub mod visible;
 pub mod vitals;
+pub mod wire;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. Each top-level module of `src` stands in one of them.
 const LAYERS: [(&str, &str); 5] = [
-    ("words", "asker delivery durations event fault json listing names problem reply_words text visible vitals"),
+    ("words", "asker delivery durations event fault json names problem reply_words text visible vitals wire"),
     (
         "pure",
         "circuit condition config egress envelope explain guesses oauth2 own_events pace proxies retry retry_after route rule_test \

@@ -24,7 +24,6 @@ use crate::metrics::Metrics;
 use crate::rules::{CurrentRules, CurrentStatus};
 use crate::store::{Records, Store};
 
-pub use api::{Counted, DestinationState, DestinationStatus, RateBy, RedriveAnswer, RedriveFilter, RedriveRequest, ReleaseAnswer};
 pub use guard::Guard;
 pub use probes::{Probes, failure};
 pub use reload::{Reload, Reloaded};

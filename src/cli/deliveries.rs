@@ -8,7 +8,7 @@ use super::events::word;
 use super::listing::{List, Listed, Show};
 use super::screen::Screen;
 use super::table::{Cell, Row};
-use crate::listing::{Delivery, DeliveryStatus, WaitsFor};
+use crate::wire::listing::{Delivery, DeliveryStatus, WaitsFor};
 
 /// A listing, or one of the deliveries.
 #[derive(Debug, Args)]

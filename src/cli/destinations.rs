@@ -8,7 +8,7 @@ use super::listing::Output;
 use super::screen::{self, Screen};
 use super::table::{Cell, Row, Table, shortened};
 use super::{Ending, block_on, out};
-use crate::admin::{DestinationState, DestinationStatus, RateBy};
+use crate::wire::destinations::{DestinationState, DestinationStatus, RateBy};
 
 #[derive(Debug, Args)]
 pub(super) struct Destinations {

@@ -8,7 +8,7 @@ use super::release::Release;
 use super::screen::Screen;
 use super::table::{Cell, Row};
 use super::{Ending, deliveries};
-use crate::listing::{DeliveryStatus, Event, EventStatus};
+use crate::wire::listing::{DeliveryStatus, Event, EventStatus};
 
 /// A listing, or something about some of the events.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use super::remote::Remote;
 use super::screen::{Colour, Screen};
 use super::table::{Cell, Row, Table};
 use super::{Ending, block_on, out};
-use crate::listing::Page;
 use crate::visible;
+use crate::wire::listing::Page;
 
 /// Items asked for at a time.
 const PAGE_ITEMS: usize = 500;

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::listing::Filters;
 use super::remote::{Relay, Remote};
 use super::{Ending, block_on, out};
-use crate::admin::{DestinationState, RedriveAnswer, RedriveFilter, RedriveRequest};
+use crate::wire::destinations::DestinationState;
+use crate::wire::redrive::{RedriveAnswer, RedriveFilter, RedriveRequest};
 
 #[derive(Debug, Args)]
 pub(super) struct Redrive {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::listing::Output;
 use super::{Ending, block_on, out};
-use crate::admin::ReleaseAnswer;
+use crate::wire::release::ReleaseAnswer;
 
 #[derive(Debug, Args)]
 pub(super) struct Release {

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::embedded::{Embedded, Options};
 use super::*;
 use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
-use crate::listing::EventStatus;
 use crate::names::Retention;
+use crate::wire::listing::EventStatus;
 
 pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
     Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())

@@ -11,8 +11,8 @@ use super::{DestinationFigures, DestinationHistory, Store, StoreError};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey, Plan, RouteKey};
 use crate::event::EventId;
-use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::names::RulesKey;
+use crate::wire::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 
 /// Items on one page at most.
 pub const PAGE_ITEMS_MAX: usize = 1000;

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use super::{Api, follow, query};
 use crate::admin::problem::{Problem, json_text};
 use crate::delivery::DeliveryId;
-use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Followed, Page, RenderedRequest, shown_body};
 use crate::rules::Rules;
 use crate::store::Carried;
 use crate::transform::{Member, RenderContext};
+use crate::wire::listing::{Delivery, DeliveryDetails, DeliveryStatus, Followed, Page, RenderedRequest, shown_body};
 use crate::{envelope, explain};
 
 const STATUSES: &[(&str, DeliveryStatus)] = &[

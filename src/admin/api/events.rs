@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::{Api, follow, query};
 use crate::admin::problem::{Problem, json_text};
 use crate::event::EventId;
-use crate::listing::{Event, EventDetails, EventStatus, Page};
+use crate::wire::listing::{Event, EventDetails, EventStatus, Page};
 
 const STATUSES: &[(&str, EventStatus)] =
     &[("routed", EventStatus::Routed), ("unmatched", EventStatus::Unmatched), ("quarantined", EventStatus::Quarantined)];

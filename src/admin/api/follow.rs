@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::problem::Problem;
-use crate::listing::Followed;
 use crate::visible;
+use crate::wire::listing::Followed;
 
 /// An empty line after so long without another: proxies take a silent connection for a dead one, and without a write
 /// nobody notices that the client has gone.

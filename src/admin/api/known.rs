@@ -4,8 +4,8 @@ use super::Api;
 use crate::admin::problem::Problem;
 use crate::config;
 use crate::event::rfc3339_milliseconds;
-use crate::listing::Filter;
 use crate::store::Paging;
+use crate::wire::listing::Filter;
 
 /// Names that an answer lists at most.
 const LISTED_MAX: usize = 20;

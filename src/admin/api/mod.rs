@@ -24,10 +24,6 @@ use crate::metrics::Metrics;
 use crate::rules::{CurrentRules, CurrentStatus};
 use crate::store::Records;
 
-pub use destinations::{DestinationState, DestinationStatus, RateBy};
-pub use redrive::{Counted, RedriveAnswer, RedriveFilter, RedriveRequest};
-pub use release::ReleaseAnswer;
-
 /// What every handler needs.
 pub(super) struct Api {
     pub store: Arc<dyn Records>,

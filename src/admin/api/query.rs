@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Api, known};
 use crate::admin::problem::Problem;
 use crate::durations;
-use crate::listing::Filter;
 use crate::store::{PAGE_ITEMS_MAX, Paging};
+use crate::wire::listing::Filter;
 
 /// Items on a page where the query does not say.
 const PAGE_ITEMS_DEFAULT: usize = 100;

@@ -5,30 +5,16 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use super::{Api, events};
 use crate::admin::problem::{Problem, json_text};
 use crate::asker::Asker;
 use crate::delivery::DeliveryId;
 use crate::event::parse_payload;
-use crate::listing::EventStatus;
 use crate::store::{Held, Release};
-
-/// What became of an event that was in quarantine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReleaseAnswer {
-    /// The event.
-    pub id: String,
-    /// `routed`, or `unmatched` where no route took it.
-    pub status: EventStatus,
-    /// The routes that matched, shadow routes among them.
-    pub routes: Vec<String>,
-    /// Its deliveries, `<event id>_<destination>` each. They are due at once.
-    pub deliveries: Vec<String>,
-}
+use crate::wire::listing::EventStatus;
+use crate::wire::release::ReleaseAnswer;
 
 /// Routes an event of the quarantine by the rules in effect now. It has to be what the relay takes for an event today: what an
 /// older version refused may be that; a body that is not a JSON object is not.

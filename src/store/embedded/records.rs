@@ -14,8 +14,8 @@ use super::write::{redrive, release, standing};
 use crate::circuit::CircuitState;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
-use crate::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::store::{Audit, Carried, DestinationHistory, Held, PAGE_ITEMS_MAX, Paging, Records, Redrive, Redriven, Release, StoreError};
+use crate::wire::listing::{Delivery, DeliveryDetails, DeliveryStatus, Event, EventDetails, EventStatus, Filter, Followed, Page};
 use crate::{clock, fault, vitals};
 
 impl Records for Embedded {

@@ -8,8 +8,8 @@ use super::shown::shown;
 use super::{DELIVERY_COLUMNS, DeliveryRow, EVENT_COLUMNS, EventRow, Matcher, Names, Patience, status};
 use crate::delivery::{DestinationKey, Planned, RouteKey};
 use crate::event::EventId;
-use crate::listing::{Delivery, DeliveryStatus, Filter, Page};
 use crate::store::embedded::rows::deliveries::{lines, state_is};
+use crate::wire::listing::{Delivery, DeliveryStatus, Filter, Page};
 
 /// The first column after [`EVENT_COLUMNS`].
 const AFTER_EVENT: usize = 13;

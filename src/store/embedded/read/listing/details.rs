@@ -9,10 +9,10 @@ use super::{BODY, DeliveryRow, EVENT_COLUMNS, EventRow, Names, time};
 use crate::delivery::state::State;
 use crate::delivery::{DeliveryId, DestinationKey};
 use crate::event::EventId;
-use crate::listing::{Attempt, DeliveryDetails, EventDetails, shown_body};
 use crate::store::Carried;
 use crate::store::embedded::rows::deliveries::batches;
 use crate::store::embedded::rows::events;
+use crate::wire::listing::{Attempt, DeliveryDetails, EventDetails, shown_body};
 
 /// An event with its body.
 pub fn event(connection: &Connection, id: EventId) -> rusqlite::Result<Option<EventDetails>> {

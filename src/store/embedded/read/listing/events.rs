@@ -5,8 +5,8 @@ use rusqlite::{Connection, named_params};
 use super::cursor::InEvents;
 use super::{EVENT_COLUMNS, EventRow, Matcher, Names, Patience};
 use crate::event::EventId;
-use crate::listing::{Event, EventStatus, Filter, Page};
 use crate::store::embedded::rows::schema;
+use crate::wire::listing::{Event, EventStatus, Filter, Page};
 
 /// Whether this is where a page of events can begin.
 pub fn is_cursor(text: &str) -> bool {

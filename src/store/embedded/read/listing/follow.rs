@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::{Matcher, Names, deliveries, events};
-use crate::listing::{Delivery, DeliveryStatus, Event, EventStatus, Filter, Followed};
 use crate::store::embedded::changes::Changed;
 use crate::store::embedded::read::readers::Readers;
+use crate::wire::listing::{Delivery, DeliveryStatus, Event, EventStatus, Filter, Followed};
 
 /// Events as they are accepted.
 pub fn events(

@@ -22,9 +22,9 @@ use crate::circuit::Standing;
 use crate::delivery::state::State;
 use crate::delivery::{DeliveryId, DestinationKey, Planned};
 use crate::event::EventId;
-use crate::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter};
 use crate::store::embedded::rows;
 use crate::store::embedded::rows::{plan, schema};
+use crate::wire::listing::{DeliveryOfEvent, DeliveryStatus, Event, EventStatus, Filter};
 
 /// How long one request may look at the store.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(1);

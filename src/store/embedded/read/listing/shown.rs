@@ -8,7 +8,7 @@ use crate::circuit::{CircuitState, Standing};
 use crate::delivery::state::State;
 use crate::delivery::{DestinationKey, Planned};
 use crate::event::EventId;
-use crate::listing::{Delivery, DeliveryStatus, WaitsFor};
+use crate::wire::listing::{Delivery, DeliveryStatus, WaitsFor};
 use crate::{clock, reply_words};
 
 /// A delivery of the event with this place and this id.
