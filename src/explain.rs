@@ -14,7 +14,7 @@ use crate::envelope::{self, WEBHOOK_SIGNATURE};
 use crate::event::{Event, EventId, EventSource};
 use crate::route;
 use crate::trace_context::Span;
-use crate::transform::{self, BatchError, Member, RenderContext, RenderError, Request};
+use crate::transform::{self, BatchError, LeftOut, Member, RenderContext, RenderError, Request};
 use crate::withhold::Withheld;
 
 /// Nobody asks a token server in a dry run.
@@ -94,6 +94,8 @@ pub struct Delivery<'c> {
     pub method: Method,
     /// The request with all its headers, or why it cannot be rendered. Holds secrets: mask what is shown.
     pub request: Result<Request, RenderError>,
+    /// What each `$present` left out of its body, and why.
+    pub left_out: Vec<LeftOut>,
     /// Whether the file's URL ends with a `/`, be it a value's.
     ends_with_slash: bool,
 }
@@ -149,10 +151,13 @@ fn delivery<'c>(config: &'c Config, event: &Arc<Event>, place: usize, route: Opt
     let (route, shape) = config.target(route, place);
     let context = RenderContext { event: Arc::clone(event), route: route.into(), now };
     // Of a batch as it would go out if no other event came meanwhile.
-    let request = request(config, destination, &[Member { context, shape }], destination.batch.is_some(), now);
+    let (members, as_batch) = ([Member { context, shape }], destination.batch.is_some());
+    let request = request(config, destination, &members, as_batch, now);
+    let left_out =
+        request.as_ref().map(|_| transform::left_out(&config.templates, destination.outline(), &members, as_batch)).unwrap_or_default();
     let url = shape.and_then(|shape| shape.url.as_ref()).or(destination.shape.url.as_ref());
     let ends_with_slash = url.is_some_and(|url| url.masked().trim_end().ends_with('/'));
-    Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request, ends_with_slash })
+    Some(Delivery { destination: &destination.name, route, method: destination.method.clone(), request, left_out, ends_with_slash })
 }
 
 /// The request that carries these members, with all its headers, as if its attempt were made at `now`. It holds secrets: mask what is

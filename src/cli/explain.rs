@@ -193,6 +193,10 @@ fn delivery_json(config: &Config, delivery: &Delivery<'_>) -> Value {
             let is_one = !are_lines(&request.headers);
             entry["body"] = crate::json::parse(body.as_bytes()).ok().filter(|_| is_one).unwrap_or(Value::String(body));
             entry["error"] = Value::Null;
+            if !delivery.left_out.is_empty() {
+                let left_out = delivery.left_out.iter().map(|left| json!({ "place": left.place, "why": left.why.to_string() }));
+                entry["left_out"] = left_out.collect();
+            }
         }
         Err(error) => {
             for part in ["url", "headers", "body"] {

@@ -242,7 +242,7 @@ fn bodies_keep_types() {
             Tree::Select(_) => format!("{key} selects"),
             Tree::Template(template) => format!("{key} renders {}", template.masked()),
             Tree::List(items) => format!("{key} has {}", items.len()),
-            Tree::Map(_) | Tree::Each(_) | Tree::Value(_) => unreachable!(),
+            Tree::Map(_) | Tree::Each(_) | Tree::Value(_) | Tree::Present(_) => unreachable!(),
         })
         .collect();
     assert_eq!(

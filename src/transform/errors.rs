@@ -52,6 +52,8 @@ pub struct RenderError {
     pub others: Vec<Failure>,
     /// A limit was reached, so that nothing behind it is worth a look.
     is_limit: bool,
+    /// A template needs what is absent or null in this event, and nothing else is wrong.
+    needs_value: bool,
 }
 
 /// Why a part of a request cannot be rendered.
@@ -65,7 +67,17 @@ pub struct Failure {
 
 impl RenderError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { place: String::new(), message: message.into(), others: Vec::new(), is_limit: false }
+        Self { place: String::new(), message: message.into(), others: Vec::new(), is_limit: false, needs_value: false }
+    }
+
+    /// A template needs what is absent or null.
+    pub(super) fn needing_value(self) -> Self {
+        Self { needs_value: true, ..self }
+    }
+
+    /// Whether a template needs what is absent or null in this event, and nothing else is wrong.
+    pub(super) fn needs_value(&self) -> bool {
+        self.needs_value
     }
 
     /// A limit of the whole request.
@@ -80,12 +92,11 @@ impl RenderError {
     }
 
     pub(super) fn under_key(self, key: &str) -> Self {
-        let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        self.under(&if plain && !key.is_empty() { format!(".{key}") } else { format!("[{key:?}]") })
+        self.under(&key_part(key))
     }
 
     pub(super) fn under_index(self, index: usize) -> Self {
-        self.under(&format!("[{index}]"))
+        self.under(&index_part(index))
     }
 
     pub(super) fn under(mut self, part: &str) -> Self {
@@ -93,6 +104,17 @@ impl RenderError {
         self.others.iter_mut().for_each(|failure| failure.place.insert_str(0, part));
         self
     }
+}
+
+/// How a place below a key is written.
+pub(super) fn key_part(key: &str) -> String {
+    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if plain && !key.is_empty() { format!(".{key}") } else { format!("[{key:?}]") }
+}
+
+/// How a place in a list is written.
+pub(super) fn index_part(index: usize) -> String {
+    format!("[{index}]")
 }
 
 fn told(place: &str, message: &str) -> String {

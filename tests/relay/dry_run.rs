@@ -154,6 +154,29 @@ async fn explain_says_why_and_needs_no_secrets() {
     assert!(ran.output.contains("no     small") && ran.output.contains("data.id is not there"), "{}", ran.output);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_present_leaves_out_and_why() {
+    let folder = Folder::new(
+        "
+source: { path: /webhooks/wiza, api_keys: [key] }
+destinations:
+  crm:
+    url: 'https://crm.example.com'
+    body: { id: $.data.id, phone: { $present: $.data.phone }, note: { $present: 'by {{ data.nobody }}' } }
+routes: [{ name: all, to: [crm] }]
+",
+    );
+    let payload = folder.write("null.json", r#"{"data": {"id": 5, "phone": null}}"#);
+    let ran = run(&["explain", "--config", &folder.path("routes.yaml"), &payload]).await;
+    for line in ["body.phone is left out: the value is null", "body.note is left out: `data.nobody` is not in this event"] {
+        assert!(ran.code == Some(0) && ran.output.contains(line), "`{line}` is not in {ran:?}");
+    }
+    let ran = run(&["explain", "--config", &folder.path("routes.yaml"), &payload, "--json"]).await;
+    let told: Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!(told["deliveries"][0]["body"], json!({"id": 5}));
+    assert_eq!(told["deliveries"][0]["left_out"][0], json!({"place": "body.phone", "why": "the value is null"}));
+}
+
 /// A mistake in each part of a request.
 const FAILING: &str = "
 source: { path: /webhooks/wiza, api_keys: ['${WIZA_API_KEY}'] }

@@ -66,10 +66,38 @@ async fn salesforce_gets_records_and_one_that_failed_within_a_200_is_sent_again(
     end_of_batches(relay, 2).await;
     let sent = body(&receiver, 0);
     let expected = json!({ "attributes": { "type": "Contact" }, "Wiza_Email__c": "ada@example.com", "Email": "ada@example.com",
-        "LastName": "Ada <b> King Lovelace" });
+        "LastName": "Ada <b> King Lovelace", "Title": "Analyst", "MobilePhone": "+4915100000" });
     assert_eq!((&sent["allOrNone"], &sent["records"][0]), (&json!(false), &expected));
     assert_eq!(receiver.requests()[0].method, "PATCH");
     assert!(receiver.count() >= 2, "a record that failed was not taken for a success");
+}
+
+/// Wiza sends null where it found nothing, and leaves keys out; a CRM would empty its fields for a null or an empty text.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upsert_empties_no_field_of_a_crm() {
+    let bare = |id: u64| {
+        json!({ "status": { "code": 200 }, "type": "individual_reveal", "data": { "id": id, "status": "finished", "name": "Ada", "title": null,
+            "company": "", "email": "ada@example.com", "email_type": "work", "email_status": "valid", "mobile_phone": null } })
+        .to_string()
+    };
+    for (preset, list, expected) in [
+        (
+            "hubspot-upsert",
+            "inputs",
+            json!({ "idProperty": "email", "id": "ada@example.com", "properties": { "email": "ada@example.com", "firstname": "Ada" } }),
+        ),
+        (
+            "salesforce-upsert",
+            "records",
+            json!({ "attributes": { "type": "Contact" }, "Wiza_Email__c": "ada@example.com", "Email": "ada@example.com", "LastName": "Ada" }),
+        ),
+    ] {
+        let receiver = Receiver::always(Answer::status(200).body(if list == "inputs" { "{}" } else { r#"[{"success":true}]"# })).await;
+        let relay = relay(&receiver, preset, "batch: { every: 10ms }, headers: { authorization: Bearer x }").await;
+        relay.webhook(bare(1)).accepted().await;
+        end_of_batches(relay, 1).await;
+        assert_eq!(body(&receiver, 0)[list], json!([expected]), "{preset}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

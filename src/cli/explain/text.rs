@@ -200,4 +200,11 @@ fn request(out: &mut String, paint: &Paint, config: &Config, event: &Event, deli
             let _ = writeln!(out, "  {}", visible::lines(line));
         }
     }
+    if !delivery.left_out.is_empty() {
+        let _ = writeln!(out);
+        for left_out in &delivery.left_out {
+            let line = config.secrets.mask(&left_out.to_string());
+            let _ = writeln!(out, "  {}", paint.words(QUIET, &visible::one_line(&line)));
+        }
+    }
 }

@@ -1,11 +1,12 @@
-//! The forms that a mapping of a body can have: `$each` with `$do`, a list made of another, and `$value`, a template whose value keeps
-//! its type. A mapping without one of these keys is an object.
+//! The forms that a mapping of a body can have: `$each` with `$do`, a list made of another; `$value`, a template whose value keeps
+//! its type; `$present`, what is left out where nothing is there to send. A mapping without one of these keys is an object.
 
 use std::sync::Arc;
 
 use crate::condition::{Step, UsedPath};
 use crate::transform::{Each, Escape, ReadPath, Scope, Selection, Tree};
 
+use super::present;
 use super::shape::decode_tree;
 use crate::config::findings::finding::quoted;
 use crate::config::reading::decode::Decoder;
@@ -15,6 +16,9 @@ use crate::config::yaml::{Content, Key, Kind, Node};
 pub(in crate::config) const EACH: &str = "$each";
 pub(in crate::config) const DO: &str = "$do";
 pub(in crate::config) const VALUE: &str = "$value";
+pub(in crate::config) const PRESENT: &str = "$present";
+
+const KEYS: [&str; 4] = [EACH, DO, VALUE, PRESENT];
 
 /// What templates inside of `$each` call its element.
 const ITEM: &str = "item";
@@ -25,33 +29,45 @@ type Entries = [(Key, Arc<Node>)];
 
 /// Whether a mapping is one of the forms, be it a sound one or not.
 pub(in crate::config) fn is_form(entries: &Entries) -> bool {
-    entries.iter().any(|(key, _)| [EACH, DO, VALUE].contains(&key.text.as_str()))
+    entries.iter().any(|(key, _)| KEYS.contains(&key.text.as_str()))
+}
+
+/// The node that a tree below `$present` was read from: a value of its mapping or list, or what stands behind it.
+pub(in crate::config) fn within_present(node: &Node) -> &Node {
+    node.get(PRESENT).map_or(node, |node| node)
 }
 
 /// The key as it is sent: `$$each` stands for `$each`, and so for the other keys of forms.
 pub(in crate::config) fn key_text(key: &Key) -> String {
-    let escaped = key.text.strip_prefix('$').filter(|rest| [EACH, DO, VALUE].contains(rest));
+    let escaped = key.text.strip_prefix('$').filter(|rest| KEYS.contains(rest));
     escaped.unwrap_or(&key.text).to_owned()
 }
 
 pub(in crate::config) fn decode(decoder: &mut Decoder<'_>, entries: &Entries) -> Option<Tree> {
     let find = |name: &str| entries.iter().find(|(key, _)| key.text == name);
-    let (form, own): (_, &[&str]) = match (find(VALUE), find(EACH).or_else(|| find(DO))) {
-        (Some(value), None) => (value, &[VALUE]),
-        (_, Some(each)) => (each, &[EACH, DO]),
-        (None, None) => return None,
+    let (form, own): (_, &[&str]) = match (find(EACH).or_else(|| find(DO)), find(PRESENT), find(VALUE)) {
+        (Some(each), ..) => (each, &[EACH, DO]),
+        (None, Some(present), _) => (present, &[PRESENT]),
+        (None, None, Some(value)) => (value, &[VALUE]),
+        (None, None, None) => return None,
     };
     let mut sound = true;
     for (key, _) in entries.iter().filter(|(key, _)| !own.contains(&key.text.as_str())) {
         let form = &form.0.text;
-        decoder
-            .report
-            .error(key.span.clone(), format!("the key {} cannot stand beside `{form}`", quoted(&key.text)))
-            .hint(format!("`{form}` makes the whole value; where a key of that name is to be sent, write `${form}`"));
+        let whole = format!("`{form}` makes the whole value; where a key of that name is to be sent, write `${form}`");
+        let hint = if form != PRESENT {
+            whole
+        } else if KEYS.contains(&key.text.as_str()) {
+            format!("put one inside of the other: `{{ $present: {{ {}: ... }} }}`", key.text)
+        } else {
+            format!("put it into the mapping of `$present`, `{{ $present: {{ {}: ... }} }}`, or around it", key.text)
+        };
+        decoder.report.error(key.span.clone(), format!("the key {} cannot stand beside `{form}`", quoted(&key.text))).hint(hint);
         sound = false;
     }
     let tree = match own {
         [VALUE] => value(decoder, &form.1),
+        [PRESENT] => present::decode(decoder, &form.1),
         _ => match (find(EACH), find(DO)) {
             (Some((_, list)), Some((_, element))) => each(decoder, list, element),
             (Some((key, _)), None) => {

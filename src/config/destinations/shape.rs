@@ -15,7 +15,7 @@ use crate::config::findings::finding::quoted;
 use crate::config::outside::url;
 use crate::config::reading::decode::{Decoder, Layers};
 use crate::config::reading::near::near;
-use crate::config::yaml::{Content, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number, word_at};
+use crate::config::yaml::{Content, Key, Kind, Node, Scalar, Style, looks_like_boolean, looks_like_number, word_at};
 use crate::text::Text;
 
 /// Headers that the relay sets itself.
@@ -283,21 +283,7 @@ pub(in crate::config) fn decode_body(decoder: &mut Decoder<'_>, node: &Arc<Node>
 pub(in crate::config) fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> Option<Tree> {
     match &node.content {
         Content::Mapping(entries) if forms::is_form(entries) => forms::decode(decoder, entries),
-        Content::Mapping(entries) => {
-            let entries: Vec<_> = entries
-                .iter()
-                .map(|(key, value)| {
-                    if ["{{", "{%", "${"].iter().any(|tag| key.text.contains(tag)) {
-                        decoder
-                            .report
-                            .warning(key.span.clone(), format!("the key {} is sent as it stands", quoted(&key.text)))
-                            .hint("only values can be templates or hold `${...}`");
-                    }
-                    Some((forms::key_text(key), decode_tree(decoder, value)?))
-                })
-                .collect();
-            entries.into_iter().collect::<Option<_>>().map(Tree::Map)
-        }
+        Content::Mapping(entries) => decode_map(decoder, entries, decode_tree),
         Content::Sequence(items) => {
             let items: Vec<_> = items.iter().map(|item| decode_tree(decoder, item)).collect();
             items.into_iter().collect::<Option<_>>().map(Tree::List)
@@ -305,6 +291,27 @@ pub(in crate::config) fn decode_tree(decoder: &mut Decoder<'_>, node: &Node) -> 
         Content::Scalar(scalar) => decode_leaf(decoder, node, scalar),
         Content::Invalid => None,
     }
+}
+
+/// An object whose values are read by `decode`.
+pub(super) fn decode_map(
+    decoder: &mut Decoder<'_>,
+    entries: &[(Key, Arc<Node>)],
+    decode: fn(&mut Decoder<'_>, &Node) -> Option<Tree>,
+) -> Option<Tree> {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(key, value)| {
+            if ["{{", "{%", "${"].iter().any(|tag| key.text.contains(tag)) {
+                decoder
+                    .report
+                    .warning(key.span.clone(), format!("the key {} is sent as it stands", quoted(&key.text)))
+                    .hint("only values can be templates or hold `${...}`");
+            }
+            Some((forms::key_text(key), decode(decoder, value)?))
+        })
+        .collect();
+    entries.into_iter().collect::<Option<_>>().map(Tree::Map)
 }
 
 fn decode_leaf(decoder: &mut Decoder<'_>, node: &Node, scalar: &Scalar) -> Option<Tree> {

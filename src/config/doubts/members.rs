@@ -27,6 +27,8 @@ enum Leads {
     Payload(Vec<Step>),
     /// To something that the file says, and that is always there.
     Given,
+    /// To something that `$present` leaves out of some members.
+    Perhaps,
     /// To nothing: the last object on the way has these keys and no such one.
     Nowhere(Vec<String>),
     /// That cannot be told.
@@ -49,7 +51,7 @@ impl Members<'_> {
     pub fn is_plain(&self, read: &ReadPath, element: Option<&[Step]>) -> bool {
         let is_plain = |leads: &Leads| match leads {
             Leads::Payload(steps) => is_plain(&names(steps).join(".")),
-            Leads::Given | Leads::Nowhere(_) | Leads::Unknown => false,
+            Leads::Given | Leads::Perhaps | Leads::Nowhere(_) | Leads::Unknown => false,
         };
         let steps = from_list(read, element).filter(|steps| steps.first() == Some(&Step::Element));
         steps
@@ -60,6 +62,10 @@ impl Members<'_> {
 
 fn in_tree(tree: &Tree, steps: &[Step]) -> Leads {
     match (tree, steps.split_first()) {
+        (Tree::Present(tree), _) => match in_tree(tree, steps) {
+            Leads::Given if steps.is_empty() => Leads::Perhaps,
+            leads => leads,
+        },
         (Tree::Select(selection), _) => match forms::steps_of(selection, None) {
             Some(found) => Leads::Payload(found.into_iter().chain(steps.iter().cloned()).collect()),
             None => Leads::Unknown,
@@ -111,6 +117,12 @@ struct Walk<'w, 'd> {
 impl Walk<'_, '_> {
     fn tree(&mut self, tree: &Tree, node: &Node) {
         match (tree, &node.content) {
+            (Tree::Present(tree), _) => match (&**tree, forms::within_present(node)) {
+                // What they need may be missing: then they are left out.
+                (Tree::Template(template), node) => self.paths_of(template, node),
+                (Tree::Value(template), node) => self.paths_of(template, node.get(forms::VALUE).map_or(node, |node| node)),
+                (tree, node) => self.tree(tree, node),
+            },
             (Tree::Map(entries), Content::Mapping(nodes)) => {
                 entries.iter().zip(nodes).for_each(|((_, tree), (_, node))| self.tree(tree, node));
             }
@@ -141,14 +153,18 @@ impl Walk<'_, '_> {
     }
 
     fn template(&mut self, template: &Template, node: &Node) {
+        self.paths_of(template, node);
+        for read in template.hazards().iter().take(WARNINGS_MAX) {
+            if let Some(steps) = from_list(read, self.element.as_deref()) {
+                self.null(&steps, node, read);
+            }
+        }
+    }
+
+    fn paths_of(&mut self, template: &Template, node: &Node) {
         for read in template.reads().iter().filter(|read| !read.may_be_absent).take(WARNINGS_MAX) {
             if let Some(steps) = from_list(read, self.element.as_deref()) {
                 self.path(&steps, node, read.path.span.clone());
-            }
-        }
-        for read in template.hazards().iter().take(WARNINGS_MAX) {
-            if let Some(steps) = from_list(read, self.element.as_deref()) {
-                self.null(&steps, node, read.path.span.clone());
             }
         }
     }
@@ -173,7 +189,7 @@ impl Walk<'_, '_> {
             match leads {
                 Leads::Nowhere(known) => keys.extend(known),
                 Leads::Payload(steps) if !steps.is_empty() && !is_known(&names(&steps).join(".")) => {}
-                Leads::Payload(_) | Leads::Given | Leads::Unknown => return,
+                Leads::Payload(_) | Leads::Given | Leads::Perhaps | Leads::Unknown => return,
             }
         }
         let Some(Step::Name(last)) = rest.iter().rev().find(|step| matches!(step, Step::Name(_))) else { return };
@@ -190,7 +206,8 @@ impl Walk<'_, '_> {
     }
 
     /// Warns of a value that a member may lack.
-    fn null(&mut self, steps: &[Step], node: &Node, span: Range<usize>) {
+    fn null(&mut self, steps: &[Step], node: &Node, read: &ReadPath) {
+        let span = read.path.span.clone();
         let Some((Step::Element, rest)) = steps.split_first() else { return };
         let written = match &node.content {
             Content::Scalar(scalar) => scalar.text.get(span.clone()).unwrap_or_default().to_owned(),
@@ -204,6 +221,11 @@ impl Walk<'_, '_> {
             self.decoder
                 .warning_in(node, span, message)
                 .hint(format!("give it there too, or say what to print instead: `{written} | default(\"...\", true)`"));
+            return;
+        }
+        if !read.may_be_absent && all.iter().any(|leads| matches!(leads, Leads::Perhaps)) {
+            let message = format!("`$present` leaves {} out of some members' bodies", quoted(&names(rest).join(".")));
+            self.decoder.warning_in(node, span, message).hint(format!("say what to print instead: `{written} | default(\"...\")`"));
             return;
         }
         for leads in all {

@@ -263,6 +263,7 @@ impl Walk<'_, '_> {
     /// Walks a body and its node side by side. Recurses at most as deep as the parser of YAML lets a file nest.
     fn tree(&mut self, tree: &Tree, node: &Node, place: &Place<'_>) {
         match (tree, &node.content) {
+            (Tree::Present(tree), _) => self.tree(tree, forms::within_present(node), place),
             (Tree::Map(entries), Content::Mapping(nodes)) => {
                 let kind = node.get("type").and_then(|kind| match &kind.content {
                     Content::Scalar(scalar) => Some(scalar.text.as_str()),

@@ -9,7 +9,7 @@ use crate::config::destinations::destination::{
     ATTEMPTS_MAX, BURST_MAX, CONCURRENCY_DEFAULT, CONCURRENCY_MAX, DEADLINE_MAX, EXPIRE_MIN, FACTOR_MAX, FAILURES_MAX, METHODS,
     MILLISECOND, OFF, REFUSALS_MAX, REPLIES, Retry, TIMEOUT_DEFAULT, TIMEOUT_MAX, WAIT_MAX,
 };
-use crate::config::destinations::forms::{DO, EACH, VALUE};
+use crate::config::destinations::forms::{DO, EACH, PRESENT, VALUE};
 use crate::config::destinations::retry::RETRIED_STATUSES;
 use crate::config::destinations::shape::RESERVED_HEADERS;
 use crate::config::reading::units::shown_duration;
@@ -111,11 +111,13 @@ pub(super) fn shape() -> Vec<Entry> {
                 .says(
                     "What is sent. A string that begins with `$.` or `$[` is a JSONPath and keeps the type of what it finds, `$` alone is \
                      the whole payload, a string with `{{ }}` is a template, anything else is literal. `{ $each: path, $do: body }` makes \
-                     a list of another, `{ $value: \"{{ ... }}\" }` keeps the type of a template's value. Left out: the payload, byte for \
+                     a list of another, `{ $value: \"{{ ... }}\" }` keeps the type of a template's value, `{ $present: value }` leaves out what is \
+                     absent, null or empty. Left out: the payload, byte for \
                      byte as it was received.",
                 )
                 .examples([
                     json!({ "email": "$.data.email", "name": "{{ data.name | title }}", "source": "wiza" }),
+                    json!({ "properties": { "$present": { "phone": "$.data.mobile_phone", "jobtitle": "$.data.title" } } }),
                     json!({ "phones": { "$each": "$.data.phones", "$do": { "number": "@.number" } } }),
                 ]),
         ),
@@ -126,7 +128,7 @@ fn body() -> Schema {
     Schema::of_type(["object", "array", "string", "number", "boolean"]).with("allOf", json!([kind::defined("value").into_value()]))
 }
 
-/// Any value of a body: an object may be one of its forms, `$each` with `$do`, or `$value`.
+/// Any value of a body: an object may be one of its forms, `$each` with `$do`, `$value`, or `$present`.
 pub(super) fn value() -> Schema {
     let value = || kind::defined("value").into_value();
     let each = json!({
@@ -146,15 +148,31 @@ pub(super) fn value() -> Schema {
         "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
         "examples": ["{{ data.company_size > 1000 }}"],
     });
+    let present = json!({
+        "description": "Left out where it is absent, null, or a text, list or object with nothing in it. Of an object or a list the same \
+                        holds for each of its values.",
+        "allOf": [value()],
+        "not": { "type": "object", "required": [PRESENT] },
+        "examples": ["$.data.mobile_phone", { "phone": "$.data.mobile_phone", "jobtitle": "$.data.title" }],
+    });
+    let left_out = json!({ "properties": { PRESENT: present }, "additionalProperties": false });
     let list = json!({ "required": [EACH, DO], "properties": { EACH: each, DO: element }, "additionalProperties": false });
     let any = json!({ "additionalProperties": value(), "items": value() });
     kind::anything()
         .says("A value of a body.")
-        .with("if", json!({ "type": "object", "required": [VALUE] }))
-        .with("then", json!({ "properties": { VALUE: typed }, "additionalProperties": false }))
+        .with("if", json!({ "type": "object", "anyOf": [{ "required": [EACH] }, { "required": [DO] }] }))
+        .with("then", list)
         .with(
             "else",
-            json!({ "if": { "type": "object", "anyOf": [{ "required": [EACH] }, { "required": [DO] }] }, "then": list, "else": any }),
+            json!({
+                "if": { "type": "object", "required": [PRESENT] },
+                "then": left_out,
+                "else": {
+                    "if": { "type": "object", "required": [VALUE] },
+                    "then": { "properties": { VALUE: typed }, "additionalProperties": false },
+                    "else": any,
+                },
+            }),
         )
 }
 

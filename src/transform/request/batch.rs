@@ -12,10 +12,13 @@ use serde_json::Value as Json;
 
 use crate::json;
 
+use super::present::{LEFT_OUT_TOLD_MAX, LeftOut};
 use super::{body, declared};
 use crate::transform::names::context::BatchNames;
 use crate::transform::names::view;
-use crate::transform::{Body, Content, JSON, Outline, RenderContext, RenderError, Request, Shape, Templates, content, filled, head};
+use crate::transform::{
+    BODY_BYTES_MAX, Body, Content, JSON, Outline, RenderContext, RenderError, Request, Shape, Templates, content, filled, head,
+};
 
 /// The longest body of a batch, in bytes: what a hundred events of the largest usual size come to, several times over.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -115,6 +118,21 @@ pub fn render_batch(templates: &Templates, destination: Outline<'_>, members: &[
     Ok(RenderedBatch { request, left_out })
 }
 
+/// What each `$present` leaves out of a request, of its members' bodies and of the batch's own. Nothing where a body cannot be rendered.
+pub fn left_out(templates: &Templates, destination: Outline<'_>, members: &[Member<'_>], as_batch: bool) -> Vec<LeftOut> {
+    let mut all: Vec<LeftOut> = members.iter().flat_map(|member| member.left_out(templates, destination)).collect();
+    if let (true, Some(Body::Tree(tree))) = (as_batch, destination.batch_body) {
+        let texts = members.iter().enumerate().filter_map(|(place, member)| Some((place, member.text(templates, destination).ok()?)));
+        let texts: Vec<(usize, Bytes)> = texts.collect();
+        let now = members.first().map_or(Timestamp::UNIX_EPOCH, |member| member.context.now);
+        let (of_batch, _) = Batch { templates, destination, now }
+            .filled_with(&texts, |source| body::Writer::new(templates, source, BATCH_BYTES_MAX).left_out(tree));
+        all.extend(of_batch.into_iter().map(|note| note.under(PLACE)));
+    }
+    all.truncate(LEFT_OUT_TOLD_MAX);
+    all
+}
+
 /// None of the members can be sent: why the first cannot.
 fn nobody_left(left_out: Vec<(usize, RenderError)>) -> BatchError {
     let first = left_out.into_iter().min_by_key(|(place, _)| *place);
@@ -122,6 +140,15 @@ fn nobody_left(left_out: Vec<(usize, RenderError)>) -> BatchError {
 }
 
 impl Member<'_> {
+    fn left_out(&self, templates: &Templates, destination: Outline<'_>) -> Vec<LeftOut> {
+        let body = self.shape.and_then(|shape| shape.body.as_ref()).or(destination.shape.body.as_ref());
+        let Some(Body::Tree(tree)) = body else { return Vec::new() };
+        let (root, names) = (|| self.context.event.payload(), || self.context.names());
+        let source = body::Source { root: &root, text: None, names: &names };
+        let notes = body::Writer::new(templates, source, BODY_BYTES_MAX).left_out(tree);
+        notes.into_iter().map(|note| note.under("body")).collect()
+    }
+
     /// Its body as JSON. One that is a text stands in the list as that text.
     fn text(&self, templates: &Templates, destination: Outline<'_>) -> Result<Bytes, RenderError> {
         let view = OnceCell::new();
@@ -144,7 +171,27 @@ struct Batch<'b> {
 impl Batch<'_> {
     /// The request of these members, by their places and bodies.
     fn request(&self, members: &[(usize, Bytes)]) -> Result<Request, RenderError> {
-        let Self { templates, destination, now } = *self;
+        let Self { templates, destination, .. } = *self;
+        let (made, array) = self.filled_with(members, |source| {
+            let (url, headers) = head(templates, destination, None, &source.names)?;
+            let content = match destination.batch_body {
+                None => None,
+                Some(body) => Some(filled(body, templates, source, BATCH_BYTES_MAX).map_err(|error| error.under(PLACE))?),
+            };
+            Ok::<_, RenderError>((url, headers, content))
+        });
+        let (url, mut headers, content) = made?;
+        let content = content.unwrap_or_else(|| Content::Json(array.into()));
+        headers.entry(CONTENT_TYPE).or_insert_with(|| content.content_type().unwrap_or(JSON));
+        if let Content::Text(text) = &content {
+            declared::check(&headers, text).map_err(|error| error.under(PLACE))?;
+        }
+        Ok(Request { method: destination.method.clone(), url, headers, body: content.into_bytes() })
+    }
+
+    /// Does something with what a batch's body is filled in from, for these members by their places and bodies. Gives their list too.
+    fn filled_with<T>(&self, members: &[(usize, Bytes)], with: impl FnOnce(body::Source<'_>) -> T) -> (T, Vec<u8>) {
+        let now = self.now;
         let mut array = Vec::with_capacity(members.iter().map(|(_, text)| text.len() + 1).sum::<usize>() + 2);
         array.push(b'[');
         for (place, (_, text)) in members.iter().enumerate() {
@@ -160,20 +207,9 @@ impl Batch<'_> {
         let read = || Arc::new(Json::Array(members.iter().map(|(_, text)| json::parse(text).unwrap_or_default()).collect()));
         let items = || parsed.get_or_init(read);
         let names = || Value::from_object(BatchNames { items: view::of(Arc::clone(items())), now });
-        let (url, mut headers) = head(templates, destination, None, &names)?;
         let root = || &**items();
-        let content = match destination.batch_body {
-            None => Content::Json(array.into()),
-            Some(body) => {
-                let source = body::Source { root: &root, text: Some(&array), names: &names };
-                filled(body, templates, source, BATCH_BYTES_MAX).map_err(|error| error.under(PLACE))?
-            }
-        };
-        headers.entry(CONTENT_TYPE).or_insert_with(|| content.content_type().unwrap_or(JSON));
-        if let Content::Text(text) = &content {
-            declared::check(&headers, text).map_err(|error| error.under(PLACE))?;
-        }
-        Ok(Request { method: destination.method.clone(), url, headers, body: content.into_bytes() })
+        let made = with(body::Source { root: &root, text: Some(&array), names: &names });
+        (made, array)
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::present::{LeftOut, Notes, Why};
 use super::selection::{Found, Selection};
-use crate::transform::errors::{Failures, RenderError};
+use crate::transform::errors::{Failures, RenderError, index_part, key_part};
 use crate::transform::names::context::ElementNames;
 use crate::transform::names::view;
 use crate::transform::templates::template::{Template, Templates};
@@ -43,6 +44,8 @@ pub enum Tree {
     Value(Template),
     /// `$each`.
     Each(Box<Each>),
+    /// `$present`: left out where nothing is there to send. A mapping or list in it has one around each of its own values.
+    Present(Box<Tree>),
     /// A value as it stands.
     Literal(Value),
 }
@@ -72,6 +75,7 @@ pub(in crate::transform) struct Writer<'t, 's> {
     source: Source<'s>,
     bytes_max: usize,
     elements_left: Cell<usize>,
+    notes: Notes,
 }
 
 /// What `$each` adds to the names and paths inside of it.
@@ -85,7 +89,16 @@ struct Inside<'i> {
 impl<'t, 's> Writer<'t, 's> {
     /// A writer of one body of at most so many bytes.
     pub(in crate::transform) fn new(templates: &'t Templates, source: Source<'s>, bytes_max: usize) -> Self {
-        Self { templates, source, bytes_max, elements_left: Cell::new(ELEMENTS_MAX) }
+        Self { templates, source, bytes_max, elements_left: Cell::new(ELEMENTS_MAX), notes: Notes::default() }
+    }
+
+    /// What each `$present` of the tree leaves out. Nothing where the body cannot be written.
+    pub(in crate::transform) fn left_out(mut self, tree: &Tree) -> Vec<LeftOut> {
+        self.notes = Notes::kept();
+        match self.json(tree) {
+            Ok(_) => self.notes.into_all(),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// The tree as JSON.
@@ -93,6 +106,8 @@ impl<'t, 's> Writer<'t, 's> {
         let mut bytes = Vec::with_capacity(256);
         if self.write(tree, &mut bytes, 0, Inside { element: None, names: self.source.names })? {
             Ok(bytes)
+        } else if matches!(tree, Tree::Present(_)) {
+            Err(RenderError::new("`$present` leaves nothing of the body for this event, so there is no body to send"))
         } else {
             Err(RenderError::new("the path finds nothing in this event, so there is no body to send"))
         }
@@ -115,7 +130,9 @@ impl<'t, 's> Writer<'t, 's> {
                     }
                     json(key, bytes)?;
                     bytes.push(b':');
+                    let noted = self.notes.count();
                     let written = self.write(tree, bytes, depth + 1, inside).map_err(|error| error.under_key(key));
+                    self.notes.under(noted, || key_part(key));
                     if failures.take(written)? != Some(true) {
                         bytes.truncate(before);
                     }
@@ -129,7 +146,9 @@ impl<'t, 's> Writer<'t, 's> {
                 let mut failures = Failures::default();
                 for (index, tree) in items.iter().enumerate() {
                     let before = bytes.len();
+                    let noted = self.notes.count();
                     let written = self.item(tree, bytes, first, depth + 1, inside).map_err(|error| error.under_index(index));
+                    self.notes.under(noted, || index_part(index));
                     if failures.take(written)?.is_none() {
                         bytes.truncate(before);
                     }
@@ -154,6 +173,7 @@ impl<'t, 's> Writer<'t, 's> {
             Tree::Template(template) => json(&template.text(self.templates, inside.names)?, bytes)?,
             Tree::Value(template) => bytes.extend_from_slice(template.text(self.templates, inside.names)?.trim().as_bytes()),
             Tree::Literal(value) => json(value, bytes)?,
+            Tree::Present(tree) => return self.present(tree, bytes, depth, inside),
         }
         if bytes.len() > self.bytes_max {
             return Err(RenderError::limit(format!("the body would be longer than {} bytes", self.bytes_max)));
@@ -161,9 +181,28 @@ impl<'t, 's> Writer<'t, 's> {
         Ok(true)
     }
 
+    /// Writes what stands in a `$present`; `false`, and nothing written, where there is nothing to send.
+    fn present(&self, tree: &Tree, bytes: &mut Vec<u8>, depth: usize, inside: Inside<'_>) -> Result<bool, RenderError> {
+        let before = bytes.len();
+        let why = match self.write(tree, bytes, depth, inside) {
+            Ok(true) => match bytes.get(before..).and_then(Why::of) {
+                Some(why) => why,
+                None => return Ok(true),
+            },
+            Ok(false) => Why::Absent,
+            // Only of a template of its own: what fails somewhere in a mapping or list is not hidden with all that stands beside it.
+            Err(error) if error.needs_value() && matches!(tree, Tree::Template(_) | Tree::Value(_)) => Why::needs(&error),
+            Err(error) => return Err(error),
+        };
+        bytes.truncate(before);
+        self.notes.note(why);
+        Ok(false)
+    }
+
     /// Writes an item of a list that begins at `first`; of a `$each` all that it makes.
     fn item(&self, tree: &Tree, bytes: &mut Vec<u8>, first: usize, depth: usize, inside: Inside<'_>) -> Result<(), RenderError> {
-        if let Tree::Each(each) = tree {
+        let bare = if let Tree::Present(inner) = tree { inner } else { tree };
+        if let Tree::Each(each) = bare {
             return self.each(each, bytes, first, depth, inside);
         }
         let before = bytes.len();
@@ -199,7 +238,9 @@ impl<'t, 's> Writer<'t, 's> {
             };
             let inside = Inside { element: Some(element), names: &names };
             let before = bytes.len();
+            let noted = self.notes.count();
             let written = self.item(&each.element, bytes, first, depth, inside).map_err(|error| error.under_index(index));
+            self.notes.under(noted, || index_part(index));
             if failures.take(written)?.is_none() {
                 bytes.truncate(before);
             }

@@ -5,5 +5,6 @@ pub(in crate::transform) mod batch;
 pub(in crate::transform) mod body;
 pub(in crate::transform) mod declared;
 pub(in crate::transform) mod header;
+pub(in crate::transform) mod present;
 pub(in crate::transform) mod selection;
 pub(in crate::transform) mod shape;

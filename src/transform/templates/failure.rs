@@ -108,7 +108,13 @@ pub(in crate::transform) fn while_rendering(
             format!("{place} cannot be rendered: {}", why.unwrap_or_else(|| kind.to_string()))
         }
     };
-    RenderError::new(message)
+    let error = RenderError::new(message);
+    match (cause.kind(), cause.detail()) {
+        (_, Some(NULL_PRINTED | NULL_USED)) => error.needing_value(),
+        (_, Some(detail)) if detail.starts_with(SAYS) => error,
+        (ErrorKind::UndefinedError, _) => error.needing_value(),
+        _ => error,
+    }
 }
 
 /// minijinja's words for what an operator cannot do, in the relay's: of its own only the kinds are kept, never a value.

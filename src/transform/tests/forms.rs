@@ -160,6 +160,100 @@ fn a_value_keeps_its_type() {
 }
 
 #[test]
+fn present_leaves_out_what_says_nothing() {
+    let payload = json!({"type": "t", "data": {"id": 0, "no": false, "null": null, "empty": "", "white": " \n", "none": [], "bare": {},
+        "name": "Ada", "list": [null, "", 1], "phones": [{"n": "+1", "x": null}, {"x": ""}, {"n": null, "x": 5}]}});
+    for (written, expected) in [
+        ("{ a: { $present: $.data.name }, b: 1 }", json!({"a": "Ada", "b": 1})),
+        ("{ a: { $present: $.data.nope }, b: 1 }", json!({"b": 1})),
+        ("{ a: { $present: $.data.null }, b: $.data.null }", json!({"b": null})),
+        (
+            "{ a: { $present: $.data.empty }, b: { $present: $.data.white }, c: { $present: $.data.none }, d: { $present: $.data.bare } }",
+            json!({}),
+        ),
+        (
+            "{ a: { $present: $.data.id }, b: { $present: $.data.no }, c: { $present: $.data.list } }",
+            json!({"a": 0, "b": false, "c": [null, "", 1]}),
+        ),
+        // Templates: by what they give, and by what they need.
+        (
+            "{ a: { $present: 'Tel. {{ data.null }}' }, b: { $present: '{{ data.nope.more }}' }, c: { $present: '{{ data.empty }} ' } }",
+            json!({}),
+        ),
+        ("{ a: { $present: '{{ data.null | upper }}' }, b: { $present: '{{ data.name | upper }}' } }", json!({"b": "ADA"})),
+        ("{ a: { $present: { $value: '{{ data.id + 1 }}' } }, b: { $present: { $value: '{{ data.null * 2 }}' } } }", json!({"a": 1})),
+        ("{ a: { $present: { $value: '{{ data.null }}' } }, b: { $present: { $value: '{{ data.nope }}' } } }", json!({})),
+        // Each value of a mapping or list, not deeper, and itself where nothing remains.
+        (
+            "{ $present: { a: $.data.null, b: '{{ data.null }}', c: { d: $.data.null }, e: 1, f: 0 } }",
+            json!({"c": {"d": null}, "e": 1, "f": 0}),
+        ),
+        ("{ p: { $present: { a: $.data.null, b: $.data.nope } }, q: { $present: { a: { b: $.data.nope } } }, r: 1 }", json!({"r": 1})),
+        ("{ p: { $present: [$.data.null, $.data.name, '{{ data.null }}', { $each: $.data.none, $do: 1 }] } }", json!({"p": ["Ada"]})),
+        ("{ p: { $present: [$.data.null] }, q: [{ $present: $.data.null }, 1] }", json!({"q": [1]})),
+        ("{ $present: { a: { $present: { b: $.data.null, c: 1 } } } }", json!({"a": {"c": 1}})),
+        // Around `$each`, as what it does, and in it.
+        (
+            "{ a: { $present: { $each: $.data.none, $do: 1 } }, b: { $present: { $each: $.data.phones, $do: '@.n' } } }",
+            json!({"b": ["+1", null]}),
+        ),
+        ("{ a: { $each: $.data.phones, $do: { $present: '@.n' } } }", json!({"a": ["+1"]})),
+        ("{ a: { $each: $.data.phones, $do: { $present: '{{ item.x }}' } } }", json!({"a": ["5"]})),
+        ("{ a: { $each: $.data.phones, $do: { $present: { n: '@.n', x: '@.x' } } } }", json!({"a": [{"n": "+1"}, {"x": 5}]})),
+        ("{ a: [0, { $present: { $each: $.data.phones, $do: '@.n' } }, 9] }", json!({"a": [0, "+1", null, 9]})),
+        // A key that is to be sent so.
+        ("{ $$present: 1, b: { $present: { $$present: $.data.null, $$value: 2 } } }", json!({"$present": 1, "b": {"$value": 2}})),
+    ] {
+        assert_eq!(json_body(&format!("body: {written}"), &payload), expected, "{written}");
+    }
+    // What else is wrong is not hidden, nor what stands deeper.
+    for (written, error) in [
+        ("{ a: { $present: '{{ data.name + 1 }}' } }", "body.a: "),
+        ("{ a: { $present: { b: { c: '{{ data.null }}' } } } }", "body.a.b.c: `data.null` is null"),
+        ("{ $present: { a: $.data.null } }", "body: `$present` leaves nothing of the body for this event"),
+    ] {
+        let found = body(&format!("body: {written}"), &payload).unwrap_err();
+        assert!(found.starts_with(error), "{written}: {found}");
+    }
+}
+
+#[test]
+fn present_holds_in_a_batchs_body_and_in_its_members() {
+    let payloads = [json!({"data": {"id": 1, "phone": null}}), json!({"data": {"id": 2, "phone": "+2"}})];
+    let lines = "body: { $present: { id: $.data.id, phone: $.data.phone } }\n\
+                 batch: { body: { inputs: $, first: { $present: '$[0].phone' }, all: { $each: $, $do: { $present: '@.phone' } }, t: { $present: '{{ items[0].phone }}' } } }";
+    let found: Value = serde_json::from_str(&text_of(batch(lines, &payloads))).unwrap();
+    assert_eq!(found, json!({"inputs": [{"id": 1}, {"id": 2, "phone": "+2"}], "all": ["+2"]}));
+}
+
+#[test]
+fn explain_says_what_is_left_out_and_why() {
+    let told = |lines: &str, payload: &Value| -> Vec<String> {
+        let config = rules(lines);
+        let deliveries = explain(&config, &event(payload), Timestamp::UNIX_EPOCH).deliveries;
+        deliveries[0].left_out.iter().map(ToString::to_string).collect()
+    };
+    let payload = json!({"data": {"title": null, "white": " ", "phones": [{"n": null}, {"n": "+1"}]}});
+    let lines = "body: { p: { $present: { title: $.data.title, nope: $.data.nope, text: '{{ data.title }}', white: $.data.white, 'a b': $.data.title } }, \
+                 q: [1, { $each: $.data.phones, $do: { $present: '@.n' } }] }";
+    assert_eq!(
+        told(lines, &payload),
+        [
+            "body.p.title is left out: the value is null",
+            "body.p.nope is left out: the path finds nothing",
+            "body.p.text is left out: `data.title` is null",
+            "body.p.white is left out: the text is empty",
+            "body.p[\"a b\"] is left out: the value is null",
+            "body.p is left out: the object has no key",
+            "body.q[1][0] is left out: the value is null",
+        ]
+    );
+    let batched = "body: { a: 1, t: { $present: $.data.title } }\nbatch: { body: { inputs: $, t: { $present: '$[0].t' } } }";
+    assert_eq!(told(batched, &payload), ["body.t is left out: the value is null", "batch.body.t is left out: the path finds nothing"]);
+    assert_eq!(told("body: { t: $.data.title }", &payload), [""; 0]);
+}
+
+#[test]
 fn a_text_that_is_said_to_be_json_is_json() {
     let lines = |kind: &str, text: &str| format!("headers: {{ content-type: {kind} }}\nbody: {}", Value::from(text));
     let good = "{\"name\": {{ data.name | tojson }}, \"phones\": [{% for p in data.phones %}{{ p.type | tojson }}{% if not loop.last %},{% endif %}{% endfor %}]}";

@@ -121,8 +121,51 @@ fn expressions() -> impl Strategy<Value = String> {
     })
 }
 
+/// Whether a receiver learns nothing from a value, by a way of its own.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// `$present` around a mapping of these paths, and around a list of them; the same without it.
+fn with_and_without_present(keys: [&str; 3]) -> (Tree, Tree) {
+    let select = |key: &str| Tree::Select(Selection::parse(&format!("$.{key}")).unwrap());
+    let present = |tree| Tree::Present(Box::new(tree));
+    let body = |wrap: &dyn Fn(Tree) -> Tree| {
+        let map = Tree::Map(keys.iter().map(|key| ((*key).to_owned(), wrap(select(key)))).collect());
+        let list = Tree::List(keys.iter().map(|key| wrap(select(key))).collect());
+        Tree::Map(vec![("map".to_owned(), wrap(map)), ("list".to_owned(), wrap(list)), ("one".to_owned(), Tree::Literal(json!(1)))])
+    };
+    (body(&present), body(&|tree| tree))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn present_takes_out_what_says_nothing_and_changes_nothing_else(a in json_values(), b in json_values()) {
+        // `c` is never there.
+        let payload = json!({"a": a, "b": b});
+        let render = |tree: Tree| {
+            let shape = Shape { url: Some(Template::compile(&mut Templates::new(), &text("https://h.example"), Escape::Url).unwrap()),
+                headers: Vec::new(), body: Some(Body::Tree(tree)) };
+            let request = render(&Templates::new(), destination(Method::POST, shape).outline(), None, &context_of(&payload)).unwrap();
+            serde_json::from_slice::<Value>(&request.body).unwrap()
+        };
+        let (with, without) = with_and_without_present(["a", "b", "c"]);
+        let mut expected = render(without);
+        let map = expected["map"].as_object_mut().unwrap();
+        map.retain(|_, value| !is_nothing(value));
+        let list = expected["list"].as_array_mut().unwrap();
+        list.retain(|value| !is_nothing(value));
+        expected.as_object_mut().unwrap().retain(|_, value| !is_nothing(value));
+        prop_assert_eq!(render(with), expected);
+    }
 
     #[test]
     fn a_value_in_a_path_segment_stays_one_segment_and_decodes_to_itself(value in text_values()) {
