@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Ending, load, out, rules, wiza};
-use crate::config::{Config, Facts, Severity};
+use crate::config::{self, Config, Facts, Severity};
 use crate::event::{Event, EventId, EventSource, parse_payload};
 use crate::explain::{self, Decided, Delivery, Explanation};
 use crate::own_events;
@@ -104,11 +104,19 @@ impl Explain {
         Some(format!("--account {wanted}: there is no such account; {there_are}"))
     }
 
+    /// The sample that was probably meant by a payload that is neither one nor a file.
+    fn near_sample(&self) -> String {
+        let Some(wanted) = self.payload.to_str().filter(|_| !self.payload.exists()) else { return String::new() };
+        let of_wiza = wiza::sample_names();
+        let near = config::near(wanted, of_wiza.split(", ")).or_else(|| config::near(wanted, own_events::sample_types()));
+        near.map_or_else(String::new, |near| format!("; did you mean the sample `{near}`?"))
+    }
+
     fn event(&self) -> Result<Event, String> {
         let own = || self.payload.to_str().and_then(own_events::sample);
         let body = match wiza::sample(&self.payload).or_else(own) {
             Some(text) => Bytes::from_static(text.as_bytes()),
-            None => load::read_payload(&self.payload)?,
+            None => load::read_payload(&self.payload).map_err(|error| format!("{error}{}", self.near_sample()))?,
         };
         // The same judgement as of a webhook, but said at once.
         let payload = parse_payload(&body).map_err(|reason| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::Args;
 
+use super::addresses::near_file;
 use super::out;
 use crate::config::{Config, Finding, Loaded, RuleFiles, Severity};
 use crate::rules_file::RulesFile;
@@ -39,14 +40,14 @@ pub(super) struct File {
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(file: &RulesFile) -> Result<File, String> {
-    let files = file.read().map_err(|error| error.to_string())?.files;
+    let files = file.read().map_err(|error| format!("{error}{}", near_file(file.path())))?.files;
     let loaded = file.load(&files);
     Ok(File { files, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
 pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
-    let files = file.read().map_err(|error| error.to_string())?.files;
+    let files = file.read().map_err(|error| format!("{error}{}", near_file(file.path())))?.files;
     let loaded = file.load_for_dry_run(&files);
     if !loaded.stood_in_for.is_empty() {
         out::note(format_args!("without a value here, so shown by name only: {}", loaded.stood_in_for.join(", ")));
@@ -64,7 +65,7 @@ pub(super) fn read_without_values(path: &Path) -> Result<File, String> {
 
 /// The bytes of a payload; `-` is standard input.
 pub(super) fn read_payload(path: &Path) -> Result<Bytes, String> {
-    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}{}", path.display(), near_file(path));
     let mut bytes = Vec::new();
     let limit = PAYLOAD_BYTES_MAX + 1;
     if path == Path::new("-") {

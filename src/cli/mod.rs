@@ -1,5 +1,6 @@
 //! The command line: what a user types, and one file a command.
 
+mod addresses;
 mod audit;
 mod backup;
 mod check;

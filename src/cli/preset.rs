@@ -42,7 +42,8 @@ impl Presets {
             Verb::Show { name } => match PRESETS.iter().find(|preset| preset.name == name) {
                 Some(preset) => out::line(format_args!("{}", shown(preset).trim_end())),
                 None => {
-                    let near = near(&name, PRESETS.iter().map(|preset| preset.name));
+                    let begins = || PRESETS.iter().map(|preset| preset.name).find(|known| known.starts_with(&name));
+                    let near = near(&name, PRESETS.iter().map(|preset| preset.name)).or_else(begins);
                     let hint =
                         near.map_or_else(|| "`wiza-relay preset list` has them all".to_owned(), |near| format!("did you mean `{near}`?"));
                     return Ending::Misused(format!("there is no preset `{name}`; {hint}"));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Host;
 
-use super::out;
+use super::{addresses, out};
 use crate::admin::{AdminToken, both};
 
 /// How long a relay may take to answer: a listing looks at the store for a second at most.
@@ -24,7 +24,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, Args)]
 pub(super) struct Remote {
     /// The relay's admin port.
-    #[arg(long, env = "WIZA_RELAY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    #[arg(long, env = "WIZA_RELAY_ADMIN_URL", default_value = "http://127.0.0.1:9090", value_name = "URL", value_parser = addresses::server)]
     admin_url: Url,
     /// The relay's admin token, or its viewer token if you only want to read.
     #[arg(long, env = "WIZA_RELAY_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]

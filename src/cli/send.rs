@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::load::counted;
 use super::wiza::{self, Answered, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
-use super::{Ending, block_on, out};
+use super::{Ending, addresses, block_on, out};
 use crate::{config, durations};
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) struct Send {
     #[arg(long, value_name = "NAME|FILE")]
     sample: Vec<String>,
     /// The relay's webhook URL. It may have a longer path and a query.
-    #[arg(long, env = "WIZA_RELAY_URL", default_value = "http://127.0.0.1:8080/webhooks/wiza")]
+    #[arg(long, env = "WIZA_RELAY_URL", default_value = "http://127.0.0.1:8080/webhooks/wiza", value_parser = addresses::server)]
     url: reqwest::Url,
     /// The API key. Its SHA-256 is sent.
     #[arg(long, env = "WIZA_API_KEY", hide_env_values = true)]

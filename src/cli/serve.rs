@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, block_on, load, logs, rules, store};
+use super::{Ending, addresses, block_on, load, logs, rules, store};
 use crate::admin::{Kept, Reload, Tokens};
 use crate::app::{self, Parts};
 use crate::asker::Asker;
@@ -34,10 +34,10 @@ pub(super) struct Serve {
     #[command(flatten)]
     secrets: load::Secrets,
     /// Where webhooks come in.
-    #[arg(long, env = "WIZA_RELAY_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "WIZA_RELAY_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS", value_parser = addresses::socket)]
     listen: SocketAddr,
     /// Where metrics, health and the API are.
-    #[arg(long, env = "WIZA_RELAY_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
+    #[arg(long, env = "WIZA_RELAY_ADMIN", default_value = "127.0.0.1:9090", value_name = "ADDRESS", value_parser = addresses::socket)]
     admin: SocketAddr,
     /// The token for the API and reload (`authorization: Bearer`). Without a token, they are open to programs on this
     /// machine if --admin is on loopback, and closed if it is not.

@@ -23,7 +23,7 @@ pub use circuit::{CircuitWatch, Turn};
 pub use ledger::{Death, Ledger, Opening, Queue, Trouble};
 pub use news::{Beside, News};
 pub use reporter::Reporter;
-pub use samples::{SAMPLES, sample};
+pub use samples::{SAMPLES, sample, sample_types};
 
 /// What the type of every own event begins with.
 pub const PREFIX: &str = "relay.";

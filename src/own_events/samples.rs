@@ -17,6 +17,11 @@ pub fn sample(name: &str) -> Option<&'static str> {
     SAMPLES.iter().find(|(kind, known, _)| *known == name || kind.name() == name).map(|(.., text)| *text)
 }
 
+/// The types that have a sample.
+pub fn sample_types() -> impl Iterator<Item = &'static str> {
+    SAMPLES.iter().map(|(kind, ..)| kind.name())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
