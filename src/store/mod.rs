@@ -9,7 +9,7 @@
 //! 4. Memory does not grow with the backlog.
 
 #[cfg(test)]
-mod contract_tests;
+mod contract;
 pub mod embedded;
 mod figures;
 mod given_up;

@@ -1,37 +1,18 @@
 //! The store against a model of it: generated histories of appends, claims, outcomes, changes of the rules, crashes
-//! and reopenings. After each step the store must agree with a map of deliveries. An engine adds itself to [`ENGINES`].
+//! and reopenings. After each step the store must agree with a map of deliveries. It runs over each engine, with [`contract`](super::contract).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use super::contract_tests::{names, new_event, open, reopen, settlement};
+use super::contract::given::{names, new_event, settlement};
+use super::contract::{Engine, PLENTY};
 use super::*;
 use crate::delivery::{Claim, Outcome};
-
-/// What the tests need to know of an engine.
-struct Engine {
-    open: fn(&Path) -> Arc<dyn Store>,
-    /// What a SIGKILL at this moment would leave of the first folder, into the second.
-    crash: fn(&Path, &Path),
-}
-
-const ENGINES: [Engine; 1] = [Engine { open, crash: copy_files }];
-
-/// A killed process leaves what it has written. The log before the file: pages that are moved meanwhile are in both.
-fn copy_files(from: &Path, to: &Path) {
-    for name in ["relay.db-wal", "relay.db"] {
-        if from.join(name).exists() {
-            std::fs::copy(from.join(name), to.join(name)).unwrap();
-        }
-    }
-}
 
 const DESTINATIONS: [&str; 3] = ["crm", "slack", "warehouse"];
 /// Few, so that there are repetitions.
@@ -100,23 +81,22 @@ struct Model {
     active: [bool; DESTINATIONS.len()],
 }
 
-struct Run {
-    engine: &'static Engine,
-    folder: TempDir,
-    store: Arc<dyn Store>,
+struct Run<E> {
+    engine: E,
+    store: Arc<dyn Records>,
     keys: Keys,
     model: Model,
     /// Stores that were left behind by a crash; they must not be in the way.
-    ghosts: Vec<(Arc<dyn Store>, TempDir)>,
+    ghosts: Vec<(Arc<dyn Records>, E)>,
 }
 
-impl Run {
-    async fn begin(engine: &'static Engine) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = (engine.open)(folder.path());
+impl<E: Engine> Run<E> {
+    async fn begin() -> Self {
+        let engine = E::make();
+        let store = engine.open(PLENTY).await;
         let keys = store.configure(names(&DESTINATIONS)).await.unwrap();
         let model = Model { active: [true; 3], ..Model::default() };
-        Self { engine, folder, store, keys, model, ghosts: Vec::new() }
+        Self { engine, store, keys, model, ghosts: Vec::new() }
     }
 
     async fn step(&mut self, step: &Step) {
@@ -225,19 +205,19 @@ impl Run {
 
     /// The process is killed and started again; nothing that was in memory is left.
     async fn crash(&mut self) {
-        let folder = tempfile::tempdir().unwrap();
-        (self.engine.crash)(self.folder.path(), folder.path());
-        let old = (std::mem::replace(&mut self.folder, folder), (self.engine.open)(self.folder.path()));
-        self.ghosts.push((std::mem::replace(&mut self.store, old.1), old.0));
+        let left = self.engine.crash().await;
+        let store = left.open(PLENTY).await;
+        self.ghosts.push((std::mem::replace(&mut self.store, store), std::mem::replace(&mut self.engine, left)));
         self.started().await;
     }
 
     async fn reopen(&mut self) {
         self.store.close().await;
         self.everything_is_written();
-        // Only once it is gone can the folder be opened again.
-        self.store = (self.engine.open)(tempfile::tempdir().unwrap().path());
-        self.store = reopen(self.folder.path()).await;
+        // Only once it is gone can it be opened again.
+        let nothing = E::make();
+        self.store = nothing.open(PLENTY).await;
+        self.store = self.engine.open(PLENTY).await;
         self.started().await;
     }
 
@@ -297,9 +277,9 @@ impl Run {
         let ids: HashSet<_> = self.model.ids.values().collect();
         assert_eq!(ids.len(), self.model.ids.len());
         self.store.close().await;
-        for (ghost, folder) in self.ghosts {
+        for (ghost, engine) in self.ghosts {
             ghost.close().await;
-            drop(folder);
+            drop(engine);
         }
     }
 }
@@ -312,22 +292,22 @@ impl Delivery {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_history_keeps_what_the_store_promises(steps in steps()) {
+/// Generates histories, and shows a short one that breaks a promise.
+pub fn every_history_holds<E: Engine>() {
+    let config = ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() };
+    let run = proptest::test_runner::TestRunner::new(config).run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        for engine in &ENGINES {
-            runtime.block_on(async {
-                let mut run = Run::begin(engine).await;
-                for step in &steps {
-                    run.step(step).await;
-                }
-                run.drain().await;
-            });
-        }
-    }
+        let history = async {
+            let mut run = Run::<E>::begin().await;
+            for step in &steps {
+                run.step(step).await;
+            }
+            run.drain().await;
+        };
+        runtime.block_on(history);
+        Ok(())
+    });
+    run.unwrap_or_else(|broken| panic!("{broken}"));
 }
 
 /// `PROPTEST_CASES=1000` has more.

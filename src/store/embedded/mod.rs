@@ -25,6 +25,8 @@ mod backup;
 mod changes;
 mod claim;
 mod configure;
+#[cfg(test)]
+mod contract_tests;
 mod disk;
 mod engine;
 mod failures;

@@ -1,96 +1,22 @@
-//! What every engine promises, checked against the real thing on a real disk. The tests know the verbs only;
-//! `model_tests` checks the same promises over generated histories.
+//! The live path: what is accepted is claimed until it has a final outcome, over crashes and changes of the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::embedded::{Embedded, Options};
-use super::*;
-use crate::delivery::{Attempt, AttemptResult, Outcome, Planned};
-use crate::names::Retention;
+use super::given::*;
+use super::{Engine, PLENTY};
+use crate::delivery::{AttemptResult, Ending, Outcome};
+use crate::event::EventId;
+
+use crate::names::{Names, Retention};
+use crate::store::{Appended, Backlog, DestinationFigures, Held, Unavailable};
 use crate::wire::listing::EventStatus;
 
-pub(super) fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
-}
-
-fn open_records(folder: &Path) -> Arc<dyn Records> {
-    Arc::new(Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap())
-}
-
-pub(super) fn names(destinations: &[&str]) -> Names {
-    Names {
-        disabled: Vec::new(),
-        expire: Vec::new(),
-        destinations: destinations.iter().map(|name| (*name).to_owned()).collect(),
-        routes: vec!["first".to_owned()],
-        version: "v1".to_owned(),
-        dedupe_window: Duration::from_secs(3600),
-        retention: Retention::default(),
-        held_by: None,
-    }
-}
-
-pub(super) fn new_event(keys: &Keys, destinations: &[usize], body: &str) -> NewEvent {
-    let now = Timestamp::now();
-    let mut key = [0; 16];
-    key[..body.len().min(16)].copy_from_slice(&body.as_bytes()[..body.len().min(16)]);
-    let deliveries = destinations
-        .iter()
-        .map(|place| Planned { destination: keys.destinations[*place], route: Some(keys.routes[0]), order: None })
-        .collect();
-    NewEvent {
-        event: Event::new(EventId::new(now), now, String::new(), String::new(), Bytes::from(body.to_owned())),
-        kind: None,
-        dedupe: Some(DedupeKey(key)),
-        disposition: Disposition::Route { rules: keys.rules, plan: Plan { routes: keys.routes.clone(), deliveries, unmatched: false } },
-    }
-}
-
-async fn accept(store: &Arc<dyn Store>, event: NewEvent) -> EventId {
-    match store.append(event).await.unwrap() {
-        Appended::Accepted(id) => id,
-        Appended::Duplicate(id) => panic!("a duplicate of {id}"),
-    }
-}
-
-pub(super) fn settlement(claim: Claim, outcome: Outcome) -> Settlement {
-    let attempt = Attempt {
-        started_at: Timestamp::now(),
-        latency: Duration::from_millis(1),
-        result: AttemptResult::Replied { status: 200, retry_after: None, reply: Bytes::from_static(b"reply"), shortcoming: None },
-    };
-    let attempts = claim.attempts_made + 1;
-    Settlement::new(claim, attempt, outcome, attempts)
-}
-
-/// Claims until there are so many: an event can be claimed a moment after it was answered.
-async fn claim_exactly(store: &Arc<dyn Store>, destination: DestinationKey, count: usize) -> Vec<Claim> {
-    let mut claims = Vec::new();
-    while claims.len() < count {
-        claims.extend(store.claim(destination, count - claims.len()).await);
-    }
-    claims
-}
-
-/// Claims, or finds that nothing comes.
-async fn claim_now(store: &Arc<dyn Store>, destination: DestinationKey, at_most: usize) -> Vec<Claim> {
-    tokio::time::timeout(Duration::from_millis(300), store.claim(destination, at_most)).await.unwrap_or_default()
-}
-
-fn figures(store: &Arc<dyn Store>, name: &str) -> DestinationFigures {
-    store.ledger().into_iter().find(|(_, figures)| *figures.name == *name).unwrap().1
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
     let (crm, slack) = (keys.destinations[0], keys.destinations[1]);
     let first = accept(&store, new_event(&keys, &[0, 1], "first")).await;
@@ -102,7 +28,7 @@ async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not(
     store.flush().await.unwrap();
     drop(store); // Nothing is closed: the second claim is lost as in a crash.
 
-    let store = reopen(folder.path()).await;
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
     assert_eq!(keys.destinations, [crm, slack], "keys are stable");
     let again: Vec<EventId> = store.claim(crm, 10).await.iter().map(|claim| claim.event.id).collect();
@@ -113,24 +39,12 @@ async fn what_was_accepted_is_claimed_after_a_crash_and_what_was_settled_is_not(
         figures(&store, "crm"),
         DestinationFigures { name: "crm".into(), active: true, planned: 2, delivered: 1, ..Default::default() }
     );
-    store.close().await;
+    close_the_books(store).await;
 }
 
-/// Opens a store whose last user has just been dropped: its writer ends a moment later.
-pub(super) async fn reopen(folder: &Path) -> Arc<dyn Store> {
-    for _ in 0..200 {
-        match Embedded::open(folder, Options { backlog_max: 1_000_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() }) {
-            Ok(store) => return Arc::new(store),
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
-    panic!("the store stays locked");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_gets_the_first_ones_id_also_after_a_restart_and_also_at_the_same_moment() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn a_duplicate_gets_the_first_ones_id_also_after_a_restart_and_also_at_the_same_moment<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     let id = accept(&store, new_event(&keys, &[0], "same")).await;
     assert_eq!(store.append(new_event(&keys, &[0], "same")).await.unwrap(), Appended::Duplicate(id));
@@ -140,29 +54,27 @@ async fn a_duplicate_gets_the_first_ones_id_also_after_a_restart_and_also_at_the
     assert_eq!(one, other);
     store.close().await;
     drop(store);
-    let store = reopen(folder.path()).await;
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     assert_eq!(store.append(new_event(&keys, &[0], "same")).await.unwrap(), Appended::Duplicate(id));
     assert_eq!(figures(&store, "crm").planned, 2);
-    store.close().await;
+    close_the_books(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_outside_of_the_window_is_new() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn an_event_outside_of_the_window_is_new<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(Names { dedupe_window: Duration::from_millis(50), ..names(&["crm"]) }).await.unwrap();
     let first = accept(&store, new_event(&keys, &[0], "same")).await;
     tokio::time::sleep(Duration::from_millis(80)).await;
     let second = accept(&store, new_event(&keys, &[0], "same")).await;
     assert_ne!(first, second);
-    store.close().await;
+    close_the_books(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retry_comes_back_when_it_is_due_with_its_attempts_and_not_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn a_retry_comes_back_when_it_is_due_with_its_attempts_and_not_twice<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     let crm = keys.destinations[0];
     accept(&store, new_event(&keys, &[0], "event")).await;
@@ -181,17 +93,12 @@ async fn a_retry_comes_back_when_it_is_due_with_its_attempts_and_not_twice() {
     assert!(claim_now(&store, crm, 10).await.is_empty());
     let after = figures(&store, "crm");
     assert_eq!((after.planned, after.dead, after.dead_kept, after.outstanding()), (1, 1, 1, 0));
-    store.close().await;
+    close_the_books(store).await;
 }
 
-fn members(claim: &Claim) -> Vec<EventId> {
-    std::iter::once(claim.event.id).chain(claim.batch.iter().flat_map(|others| others.iter().map(|member| member.event.id))).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_repeated_with_its_members_in_one_order_in_whichever_they_were_claimed() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn a_batch_is_repeated_with_its_members_in_one_order_in_whichever_they_were_claimed<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     let crm = keys.destinations[0];
     let mut accepted = Vec::new();
@@ -209,10 +116,9 @@ async fn a_batch_is_repeated_with_its_members_in_one_order_in_whichever_they_wer
     assert_eq!(members(&again[0]), accepted, "the same id is made of the same order");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn members_that_cannot_go_together_are_batches_of_one_also_after_a_crash() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn members_that_cannot_go_together_are_batches_of_one_also_after_a_crash<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     let crm = keys.destinations[0];
     let mut accepted = Vec::new();
@@ -231,7 +137,7 @@ async fn members_that_cannot_go_together_are_batches_of_one_also_after_a_crash()
     store.flush().await.unwrap();
     drop(store);
 
-    let store = reopen(folder.path()).await;
+    let store = engine.open(PLENTY).await;
     store.configure(names(&["crm"])).await.unwrap();
     let rest = claim_exactly(&store, crm, 2).await;
     assert_eq!(rest.iter().map(members).collect::<Vec<_>>(), [vec![accepted[0]], vec![accepted[2]]]);
@@ -239,10 +145,9 @@ async fn members_that_cannot_go_together_are_batches_of_one_also_after_a_crash()
     assert_eq!((found.planned, found.delivered, found.dead, found.waiting()), (3, 1, 0, 2));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_larger_than_the_window_comes_whole_and_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn a_backlog_larger_than_the_window_comes_whole_and_in_order<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
     let count = 3000;
     let mut accepted = Vec::new();
@@ -268,18 +173,12 @@ async fn a_backlog_larger_than_the_window_comes_whole_and_in_order() {
     store.flush().await.unwrap();
     assert_eq!(figures(&store, "crm").outstanding(), 0);
     assert_eq!(figures(&store, "slack").waiting(), count);
-    store.close().await;
+    close_the_books(store).await;
 }
 
-fn id_of(appended: Appended) -> EventId {
-    let (Appended::Accepted(id) | Appended::Duplicate(id)) = appended;
-    id
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_left_is_parked_and_goes_on_when_it_comes_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn a_destination_that_left_is_parked_and_goes_on_when_it_comes_back<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
     let crm = keys.destinations[0];
     for number in 0..5 {
@@ -304,13 +203,12 @@ async fn a_destination_that_left_is_parked_and_goes_on_when_it_comes_back() {
     }
     assert_eq!(again.get(&in_flight[1].event.id), Some(&1));
     assert!(!again.contains_key(&in_flight[0].event.id));
-    store.close().await;
+    close_the_books(store).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+pub async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let short = Retention { delivered: Duration::from_millis(1), dead: Duration::from_secs(3600), size: u64::MAX, ..Retention::default() };
     let keys = store.configure(names(&["crm"])).await.unwrap();
     for (body, outcome) in [("delivered", Some(Outcome::Delivered)), ("dead", Some(Outcome::Dead("no".into()))), ("waiting", None)] {
@@ -324,48 +222,31 @@ async fn what_is_over_its_time_is_deleted_and_what_is_undelivered_is_not() {
     // All of it can take less than the millisecond that is to be over; the next look would come a minute later.
     tokio::time::sleep(short.delivered * 20).await;
     store.configure(Names { retention: short, ..names(&["crm"]) }).await.unwrap();
-    let bodies = || {
-        let connection = rusqlite::Connection::open(folder.path().join("relay.db")).unwrap();
-        let mut statement = connection.prepare("SELECT body FROM events ORDER BY sequence").unwrap();
-        let bodies: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        bodies
-    };
-    for _ in 0..100 {
-        if bodies().len() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    eventually("what is over its time is deleted", async || all_events(&store).await.len() == 2).await;
+    let mut bodies = Vec::new();
+    for event in all_events(&store).await {
+        bodies.push(store.event(event.id.parse().unwrap()).await.unwrap().unwrap().body);
     }
-    assert_eq!(bodies(), [b"dead".to_vec(), b"waiting".to_vec()]);
+    assert_eq!(bodies, ["waiting", "dead"]);
     let after = figures(&store, "crm");
     assert_eq!((after.planned, after.delivered, after.dead, after.outstanding()), (3, 1, 1, 1), "the figures outlive the events");
-    store.close().await;
+    close_the_books(store).await;
 }
 
-/// A quarantined event and a plan for it.
-fn held_event(keys: &Keys, destinations: &[usize], body: &str) -> (NewEvent, Release) {
-    let mut event = new_event(keys, destinations, body);
-    let quarantine = Disposition::Quarantine("it was not understood".to_owned());
-    let Disposition::Route { rules, plan } = std::mem::replace(&mut event.disposition, quarantine) else { unreachable!() };
-    (event, Release { kind: Some("reveal".to_owned()), rules, plan })
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_leaves_quarantine_once_and_is_delivered_once_wherever_the_queue_stands() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open_records(folder.path());
+pub async fn an_event_leaves_quarantine_once_and_is_delivered_once_wherever_the_queue_stands<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
-    let plain: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
     // Before the cursor of both, and, for slack, which nobody claims from, behind it.
     let (before, release_before) = held_event(&keys, &[0, 1], "before");
-    let before = accept(&plain, before).await;
+    let before = accept(&store, before).await;
     for number in 0..600 {
-        accept(&plain, new_event(&keys, &[1], &format!("{number}"))).await;
+        accept(&store, new_event(&keys, &[1], &format!("{number}"))).await;
     }
     let (after, release_after) = held_event(&keys, &[0, 1], "after");
-    let after = accept(&plain, after).await;
-    accept(&plain, new_event(&keys, &[1], "last")).await;
-    assert_eq!((figures(&plain, "crm").planned, figures(&plain, "slack").planned), (0, 601));
+    let after = accept(&store, after).await;
+    accept(&store, new_event(&keys, &[1], "last")).await;
+    assert_eq!((figures(&store, "crm").planned, figures(&store, "slack").planned), (0, 601));
     assert!(store.release_event(before, release_before).await.unwrap());
     assert!(store.release_event(after, release_after).await.unwrap());
     // Once only, and nothing that was never in quarantine.
@@ -373,39 +254,36 @@ async fn an_event_leaves_quarantine_once_and_is_delivered_once_wherever_the_queu
     assert!(!store.release_event(before, again).await.unwrap());
     assert!(matches!(store.held(before).await.unwrap(), Some(Held::Planned)));
     assert!(store.held(EventId::from_bytes([9; 16])).await.unwrap().is_none());
-    assert_eq!((figures(&plain, "crm").planned, figures(&plain, "slack").planned), (2, 603));
+    assert_eq!((figures(&store, "crm").planned, figures(&store, "slack").planned), (2, 603));
     let shown = store.event(after).await.unwrap().unwrap().event;
     assert_eq!((shown.status, shown.kind.as_deref(), shown.reason, shown.routes.len()), (EventStatus::Routed, Some("reveal"), None, 1));
     for (destination, count) in [(keys.destinations[0], 2), (keys.destinations[1], 603)] {
         let mut seen = BTreeSet::new();
         while seen.len() < count {
-            for claim in claim_exactly(&plain, destination, 1).await {
+            for claim in claim_exactly(&store, destination, 1).await {
                 assert!(seen.insert(claim.sequence), "twice");
-                plain.settle(settlement(claim, Outcome::Delivered)).await;
+                store.settle(settlement(claim, Outcome::Delivered)).await;
             }
         }
-        assert!(claim_now(&plain, destination, 10).await.is_empty(), "one too many");
+        assert!(claim_now(&store, destination, 10).await.is_empty(), "one too many");
     }
-    plain.flush().await.unwrap();
+    store.flush().await.unwrap();
     assert!(store.audit().await.unwrap().balances());
     // What was released and not attempted outlives a crash.
     let (late, release_late) = held_event(&keys, &[0], "late");
-    let late = accept(&plain, late).await;
+    let late = accept(&store, late).await;
     assert!(store.release_event(late, release_late).await.unwrap());
-    plain.close().await;
-    drop((plain, store));
-    let store = reopen(folder.path()).await;
+    store.close().await;
+    drop(store);
+    let store = engine.open(PLENTY).await;
     let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
     let claims = claim_exactly(&store, keys.destinations[0], 1).await;
     assert_eq!((claims[0].event.id, claims[0].attempts_made, claims[0].event.is_damaged()), (late, 0, false));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn too_large_a_backlog_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let store: Arc<dyn Store> = Arc::new(
-        Embedded::open(folder.path(), Options { backlog_max: 2, observe_commit: Box::new(|_| {}), vitals: Arc::default() }).unwrap(),
-    );
+pub async fn too_large_a_backlog_is_refused<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(2).await;
     let keys = store.configure(names(&["crm"])).await.unwrap();
     for body in ["one", "two"] {
         accept(&store, new_event(&keys, &[0], body)).await;
@@ -415,5 +293,82 @@ async fn too_large_a_backlog_is_refused() {
     store.settle(settlement(claim, Outcome::Delivered)).await;
     store.flush().await.unwrap();
     accept(&store, new_event(&keys, &[0], "three")).await;
+    close_the_books(store).await;
+}
+
+pub async fn what_is_given_back_comes_again_and_uses_up_no_attempt<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let crm = keys.destinations[0];
+    let retried = accept(&store, new_event(&keys, &[0], "retried")).await;
+    let claim = claim_exactly(&store, crm, 1).await.remove(0);
+    store.settle(settlement(claim, Outcome::Retry(Timestamp::now()))).await;
+    let fresh = accept(&store, new_event(&keys, &[0], "fresh")).await;
+    let expected = BTreeMap::from([(retried, 1), (fresh, 0)]);
+    for _ in 0..3 {
+        let claims = claim_exactly(&store, crm, 2).await;
+        assert_eq!(claims.iter().map(|claim| (claim.event.id, claim.attempts_made)).collect::<BTreeMap<_, _>>(), expected);
+        store.release(claims);
+    }
+    let claims = claim_exactly(&store, crm, 2).await;
+    assert!(claim_now(&store, crm, 10).await.is_empty(), "given back, each is there once");
+    for claim in claims {
+        store.settle(settlement(claim, Outcome::Delivered)).await;
+    }
+    close_the_books(store).await;
+}
+
+pub async fn what_expires_is_given_up_and_told_once<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm", "slack"])).await.unwrap();
+    let id = accept(&store, new_event(&keys, &[0, 1], "event")).await;
+    store.configure(Names { expire: vec![("crm".to_owned(), Duration::from_millis(1))], ..names(&["crm", "slack"]) }).await.unwrap();
+    eventually("what has expired is given up", async || figures(&store, "crm").dead == 1).await;
+    let given_up = store.given_up();
+    let [one] = given_up.as_slice() else { panic!("{given_up:?}") };
+    assert_eq!((one.destination.as_str(), one.ending, one.count, one.webhooks), ("crm", Ending::Expired, 1, Some((1, id, id))));
+    assert!(store.given_up().is_empty(), "it is told once");
+    assert!(claim_now(&store, keys.destinations[0], 1).await.is_empty());
+    assert_eq!(claim_exactly(&store, keys.destinations[1], 1).await[0].event.id, id, "another destination's goes on");
+    assert_eq!(figures(&store, "crm").outstanding(), 0);
+    close_the_books(store).await;
+}
+
+pub async fn what_was_spoiled_on_the_disk_is_not_taken_for_sound<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let spoiled = accept(&store, new_event(&keys, &[0], "sound before")).await;
+    let sound = accept(&store, new_event(&keys, &[0], "sound")).await;
     store.close().await;
+    drop(store);
+    engine.spoil(spoiled).await;
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let claims = claim_exactly(&store, keys.destinations[0], 2).await;
+    assert_eq!(
+        claims.iter().map(|claim| (claim.event.id, claim.event.is_damaged())).collect::<Vec<_>>(),
+        [(spoiled, true), (sound, false)]
+    );
+    close_the_books(store).await;
+}
+
+pub async fn nothing_is_taken_after_the_end<E: Engine>() {
+    let engine = E::make();
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    let kept = accept(&store, new_event(&keys, &[0], "kept")).await;
+    let claim = claim_exactly(&store, keys.destinations[0], 1).await.remove(0);
+    store.settle(settlement(claim, Outcome::Delivered)).await;
+    store.close().await;
+    assert!(matches!(store.append(new_event(&keys, &[0], "late")).await, Err(Unavailable::Closing)));
+    drop(store);
+    let store = engine.open(PLENTY).await;
+    let keys = store.configure(names(&["crm"])).await.unwrap();
+    assert_eq!(all_events(&store).await.iter().map(|event| event.id.clone()).collect::<Vec<_>>(), [kept.to_string()]);
+    assert_eq!(figures(&store, "crm").delivered, 1, "what was handed over before the end is written");
+    assert!(claim_now(&store, keys.destinations[0], 1).await.is_empty());
+    close_the_books(store).await;
 }
