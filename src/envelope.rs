@@ -3,7 +3,7 @@
 //! OAuth 2.0 comes later.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
@@ -32,25 +32,36 @@ pub fn is_made_anew(name: &str) -> bool {
     [WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, TRACEPARENT].iter().any(|header| header == name)
 }
 
+/// Why a request does not get the headers of an attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsealed {
+    /// The destination's name is part of its id.
+    #[error("the destination's name cannot stand in a header")]
+    Name,
+    /// A value that the relay made cannot stand in a header.
+    #[error("{0}")]
+    Header(#[source] InvalidHeaderValue),
+}
+
 /// Adds the headers of one attempt, made at `now`, which is this span of a trace. The request's body is final: it may be
 /// signed.
 ///
 /// # Errors
 /// Where the destination's name cannot stand in a header.
-pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, now: Timestamp, span: Span) -> Result<(), String> {
+pub fn seal(request: &mut Request, destination: &Destination, id: &MessageId, now: Timestamp, span: Span) -> Result<(), Unsealed> {
     let Request { headers, body, .. } = request;
     let id = id.to_string();
     if !destination.sign.is_empty() {
         let signature = signature::sign(&destination.sign, &id, now.as_second(), body);
-        let mut signature = HeaderValue::try_from(signature).map_err(|error| error.to_string())?;
+        let mut signature = HeaderValue::try_from(signature).map_err(Unsealed::Header)?;
         signature.set_sensitive(true);
         headers.insert(WEBHOOK_SIGNATURE, signature);
     }
-    let id = HeaderValue::try_from(id).map_err(|_| "the destination's name cannot stand in a header".to_owned())?;
+    let id = HeaderValue::try_from(id).map_err(|_| Unsealed::Name)?;
     headers.insert(WEBHOOK_ID, id.clone());
     headers.insert(IDEMPOTENCY_KEY, id);
     headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(now.as_second()));
-    let traceparent = HeaderValue::from_maybe_shared(Bytes::from(span.to_string())).map_err(|error| error.to_string())?;
+    let traceparent = HeaderValue::from_maybe_shared(Bytes::from(span.to_string())).map_err(Unsealed::Header)?;
     headers.insert(TRACEPARENT, traceparent);
     headers.entry(USER_AGENT).or_insert(RELAY);
     if let Some(Auth::Basic(value)) = &destination.auth {

@@ -189,7 +189,8 @@ pub fn request(
     } else {
         MessageId::from(&DeliveryId { event, destination: destination.name.as_str().into() })
     };
-    envelope::seal(&mut request, destination, &id, now, Span::within(&event, rand::random(), false)).map_err(RenderError::new)?;
+    envelope::seal(&mut request, destination, &id, now, Span::within(&event, rand::random(), false))
+        .map_err(|error| RenderError::new(error.to_string()))?;
     if let Some(Auth::OAuth2(_)) = &destination.auth {
         request.headers.entry(AUTHORIZATION).or_insert(TOKEN_STAND_IN);
     }

@@ -17,6 +17,20 @@ pub const SECRET_BYTES_MAX: usize = 64;
 /// Private and public keys of the asymmetric scheme begin so.
 const ASYMMETRIC_PREFIXES: [&str; 2] = ["whsk_", "whpk_"];
 
+/// Why a text is not a secret to sign with, as what follows its name. Quotes nothing of it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSecret {
+    /// It begins so.
+    #[error("begins with `{0}`: it is a key of the asymmetric scheme")]
+    Asymmetric(&'static str),
+    /// It is not encoded as secrets are.
+    #[error("is not base64 behind `{SECRET_PREFIX}`")]
+    NotBase64,
+    /// It stands for so many bytes.
+    #[error("has {0} byte{s}, and Standard Webhooks wants {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}", s = if *.0 == 1 { "" } else { "s" })]
+    Length(usize),
+}
+
 /// A secret that requests are signed with. Cloning copies the key.
 #[derive(Clone)]
 pub struct SigningKey(Hmac<Sha256>);
@@ -26,17 +40,16 @@ impl SigningKey {
     ///
     /// # Errors
     /// What is wrong with the secret, in words that quote nothing of it.
-    pub fn parse(secret: &str) -> Result<Self, String> {
+    pub fn parse(secret: &str) -> Result<Self, NoSecret> {
         if let Some(prefix) = ASYMMETRIC_PREFIXES.iter().find(|prefix| secret.starts_with(**prefix)) {
-            return Err(format!("begins with `{prefix}`: it is a key of the asymmetric scheme"));
+            return Err(NoSecret::Asymmetric(prefix));
         }
         let encoded = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
-        let key = STANDARD.decode(encoded).map_err(|_| format!("is not base64 behind `{SECRET_PREFIX}`"))?;
+        let key = STANDARD.decode(encoded).map_err(|_| NoSecret::NotBase64)?;
         if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&key.len()) {
-            let count = if key.len() == 1 { "1 byte".to_owned() } else { format!("{} bytes", key.len()) };
-            return Err(format!("has {count}, and Standard Webhooks wants {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"));
+            return Err(NoSecret::Length(key.len()));
         }
-        Hmac::new_from_slice(&key).map(Self).map_err(|error| error.to_string())
+        Hmac::new_from_slice(&key).map(Self).map_err(|_| NoSecret::Length(key.len()))
     }
 }
 
@@ -99,7 +112,7 @@ mod tests {
             ("whsec_c2hvcnQ=", "has 5 bytes, and Standard Webhooks wants 24 to 64"),
             ("whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "begins with `whsk_`: it is a key of the asymmetric scheme"),
         ] {
-            assert_eq!(SigningKey::parse(secret).map(|_| ()), Err(reason.to_owned()));
+            assert_eq!(SigningKey::parse(secret).map(|_| ()).map_err(|error| error.to_string()), Err(reason.to_owned()));
         }
         assert_eq!(format!("{:?}", key(SECRET)), "SigningKey");
     }

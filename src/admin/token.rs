@@ -1,7 +1,7 @@
 //! The tokens of the admin port: one that may do everything, one that may look; given as they are, or in files that are
 //! read again while the relay runs.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,49 @@ const FILE_BYTES_MAX: u64 = 4096;
 /// and a file system that tells nothing, and reading some bytes costs nothing.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Why there is no token, or not the one that was given. No variant holds anything of a token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It could be guessed.
+    #[error("the token is shorter than {TOKEN_BYTES_MIN} characters; `openssl rand -hex 32` makes a good one")]
+    TooShort,
+    /// No header can carry it.
+    #[error("the token may hold letters, digits and ASCII signs only, no blanks")]
+    Unsendable,
+    /// The system does not let its file be read.
+    #[error("{0}")]
+    Unread(#[from] io::Error),
+    /// What is named is a folder, a pipe, a device.
+    #[error("it is not a file")]
+    NoFile,
+    /// Its file holds more than a token.
+    #[error("it is larger than {FILE_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The file at this path is wrong.
+    #[error("{}: {}", .0.display(), .1)]
+    InFile(PathBuf, #[source] Box<TokenError>),
+    /// The flag of this name is wrong.
+    #[error("--{0}: {1}")]
+    OfFlag(String, #[source] Box<TokenError>),
+    /// The flag of this name and its `-file` are both given.
+    #[error("{}", both(.0))]
+    Both(String),
+    /// Then nobody could say who may change things.
+    #[error("the viewer token is the admin token; `openssl rand -hex 32` makes another")]
+    OneForBoth,
+}
+
+impl TokenError {
+    /// Whether a second reading of a file found what this one did.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unread(error), Self::Unread(other)) => error.kind() == other.kind(),
+            (Self::InFile(path, error), Self::InFile(other, other_error)) => path == other && error.is_same(other_error),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
 /// A token. Shown by no log and no error.
 #[derive(Debug, Clone)]
 pub struct AdminToken(SecretString);
@@ -28,12 +71,12 @@ impl AdminToken {
     ///
     /// # Errors
     /// One that could be guessed, or that no header can carry.
-    pub fn new(token: &str) -> Result<Self, String> {
+    pub fn new(token: &str) -> Result<Self, TokenError> {
         if token.len() < TOKEN_BYTES_MIN {
-            return Err(format!("the token is shorter than {TOKEN_BYTES_MIN} characters; `openssl rand -hex 32` makes a good one"));
+            return Err(TokenError::TooShort);
         }
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("the token may hold letters, digits and ASCII signs only, no blanks".to_owned());
+            return Err(TokenError::Unsendable);
         }
         Ok(Self(token.to_owned().into()))
     }
@@ -42,20 +85,22 @@ impl AdminToken {
     ///
     /// # Errors
     /// Where the file cannot be read or holds no token, with its path and without what it holds.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let cannot = |reason: String| format!("{}: {reason}", path.display());
-        let metadata = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(cannot("it is not a file".to_owned()));
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        Self::read_file(path).map_err(|error| TokenError::InFile(path.to_owned(), Box::new(error)))
+    }
+
+    fn read_file(path: &Path) -> Result<Self, TokenError> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(TokenError::NoFile);
         }
         let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
-        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| cannot(error.to_string()))?;
+        let file = std::fs::File::open(path)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
         if text.len() as u64 > FILE_BYTES_MAX {
-            return Err(cannot(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+            return Err(TokenError::TooLarge);
         }
         let token = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-        Self::new(token).map_err(cannot)
+        Self::new(token)
     }
 
     /// The token itself, for the header of a request.
@@ -82,12 +127,13 @@ impl Kept {
     ///
     /// # Errors
     /// Where both are given, or one holds no token.
-    pub fn from_flags(name: &str, given: Option<&str>, file: Option<PathBuf>) -> Result<Option<Self>, String> {
+    pub fn from_flags(name: &str, given: Option<&str>, file: Option<PathBuf>) -> Result<Option<Self>, TokenError> {
+        let of = |flag: String| move |error| TokenError::OfFlag(flag, Box::new(error));
         let (token, file) = match (given, file) {
             (None, None) => return Ok(None),
-            (Some(_), Some(_)) => return Err(both(name)),
-            (Some(given), None) => (AdminToken::new(given).map_err(|reason| format!("--{name}: {reason}"))?, None),
-            (None, Some(file)) => (AdminToken::read(&file).map_err(|reason| format!("--{name}-file: {reason}"))?, Some(file)),
+            (Some(_), Some(_)) => return Err(TokenError::Both(name.to_owned())),
+            (Some(given), None) => (AdminToken::new(given).map_err(of(name.to_owned()))?, None),
+            (None, Some(file)) => (AdminToken::read(&file).map_err(of(format!("{name}-file")))?, Some(file)),
         };
         Ok(Some(Self { token: ArcSwap::from_pointee(token), file }))
     }
@@ -98,7 +144,7 @@ impl Kept {
     }
 
     /// Reads the file again: the token that it holds now, if that is another than the one in force.
-    fn newer(&self) -> Result<Option<Arc<AdminToken>>, String> {
+    fn newer(&self) -> Result<Option<Arc<AdminToken>>, TokenError> {
         let Some(file) = &self.file else { return Ok(None) };
         let token = AdminToken::read(file)?;
         Ok((!self.is(token.expose().as_bytes())).then(|| Arc::new(token)))
@@ -110,9 +156,6 @@ pub fn both(name: &str) -> String {
     let variable = format!("WIZA_RELAY_{}", name.replace('-', "_").to_uppercase());
     format!("--{name} and --{name}-file are both given; leave one out ({variable} and {variable}_FILE count too)")
 }
-
-/// What is said where both tokens are one: then nobody could say who may change things.
-const ONE_FOR_BOTH: &str = "the viewer token is the admin token; `openssl rand -hex 32` makes another";
 
 /// The admin port's tokens.
 #[derive(Debug, Default)]
@@ -133,11 +176,11 @@ impl Tokens {
     ///
     /// # Errors
     /// Where both are one token.
-    pub fn new(admin: Option<Kept>, viewer: Option<Kept>) -> Result<Self, String> {
+    pub fn new(admin: Option<Kept>, viewer: Option<Kept>) -> Result<Self, TokenError> {
         if let (Some(admin), Some(viewer)) = (&admin, &viewer)
             && admin.is(viewer.token.load().expose().as_bytes())
         {
-            return Err(ONE_FOR_BOTH.to_owned());
+            return Err(TokenError::OneForBoth);
         }
         Ok(Self { admin, viewer })
     }
@@ -162,7 +205,7 @@ impl Tokens {
 
     /// Reads both files again, and tells of the admin's and of the viewer's token whether it was replaced. Both are looked at
     /// together: a viewer token that became the admin token too would let all who look change things.
-    fn read_again(&self) -> [Result<bool, String>; 2] {
+    fn read_again(&self) -> [Result<bool, TokenError>; 2] {
         let both = [&self.admin, &self.viewer];
         let newer = both.map(|kept| kept.as_ref().map_or(Ok(None), Kept::newer));
         let mut next = both.iter().zip(&newer).map(|(kept, newer)| {
@@ -176,7 +219,7 @@ impl Tokens {
         let mut newer = both.into_iter().zip(newer);
         std::array::from_fn(|_| match newer.next() {
             Some((Some(kept), newer)) => match newer? {
-                Some(_) if are_one => Err(ONE_FOR_BOTH.to_owned()),
+                Some(_) if are_one => Err(TokenError::OneForBoth),
                 Some(token) => {
                     kept.token.store(token);
                     Ok(true)
@@ -193,7 +236,7 @@ impl Tokens {
         if [&self.admin, &self.viewer].into_iter().flatten().all(|kept| kept.file.is_none()) {
             return;
         }
-        let mut told: [Option<String>; 2] = [None, None];
+        let mut told: [Option<TokenError>; 2] = [None, None];
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             let tokens = Arc::clone(&self);
@@ -206,11 +249,11 @@ impl Tokens {
                         }
                         *told = None;
                     }
-                    Err(reason) => {
-                        if told.as_ref() != Some(&reason) {
-                            tracing::error!(flag, error = reason, "a token was not replaced; the old one stays in force");
+                    Err(error) => {
+                        if !told.as_ref().is_some_and(|told| told.is_same(&error)) {
+                            tracing::error!(flag, %error, "a token was not replaced; the old one stays in force");
                         }
-                        *told = Some(reason);
+                        *told = Some(error);
                     }
                 }
             }
@@ -227,7 +270,7 @@ mod tests {
     #[test]
     fn a_token_that_can_be_guessed_or_sent_by_nobody_is_refused_and_none_is_shown() {
         for token in ["", "guess", "0123456789 abcdef", "0123456789abcdéf0"] {
-            let error = AdminToken::new(token).unwrap_err();
+            let error = AdminToken::new(token).unwrap_err().to_string();
             assert!(token.is_empty() || !error.contains(token), "{error}");
         }
         assert!(!format!("{:?}", AdminToken::new(TOKEN).unwrap()).contains(TOKEN));
@@ -241,18 +284,18 @@ mod tests {
         let tokens = Tokens::new(Kept::from_flags("admin-token", None, Some(path.clone())).unwrap(), None).unwrap();
         let is_admin = |token: &[u8]| tokens.holder(token) == Some(Holder::Admin);
         assert!(is_admin(TOKEN.as_bytes()));
-        assert_eq!(tokens.read_again(), [Ok(false), Ok(false)]);
+        assert!(matches!(tokens.read_again(), [Ok(false), Ok(false)]));
         for not_a_token in ["", "short", "0123456789abcdef\nsecond line", "\u{feff}0123456789abcdef", &"x".repeat(5000)] {
             std::fs::write(&path, not_a_token).unwrap();
             let [error, _] = tokens.read_again();
-            let error = error.unwrap_err();
+            let error = error.unwrap_err().to_string();
             assert!(error.starts_with(&path.display().to_string()), "{error}");
             assert!(is_admin(TOKEN.as_bytes()), "the old one stays");
         }
         std::fs::write(&path, "fedcba9876543210").unwrap();
-        assert_eq!(tokens.read_again(), [Ok(true), Ok(false)]);
+        assert!(matches!(tokens.read_again(), [Ok(true), Ok(false)]));
         assert!(is_admin(b"fedcba9876543210") && !is_admin(TOKEN.as_bytes()));
-        let error = AdminToken::read(folder.path()).unwrap_err();
+        let error = AdminToken::read(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("it is not a file"), "{error}");
     }
 
@@ -269,7 +312,7 @@ mod tests {
             let holders = [admin, viewer].map(|token| tokens.holder(token.as_bytes()));
             assert_eq!(holders, [Some(Holder::Admin), Some(Holder::Viewer)]);
         };
-        let refused = || Err(ONE_FOR_BOTH.to_owned());
+        let refused = || Err(TokenError::OneForBoth.to_string());
         for (written, results) in [
             ([second, second], [refused(), Ok(false)]),
             ([first, first], [Ok(false), refused()]),
@@ -277,18 +320,18 @@ mod tests {
             ([second, "short"], [refused(), Err(format!("{}: {}", paths[1].display(), AdminToken::new("short").unwrap_err()))]),
         ] {
             write(written);
-            assert_eq!(tokens.read_again(), results);
+            assert_eq!(tokens.read_again().map(|result| result.map_err(|error| error.to_string())), results);
             in_force(first, second);
         }
         // Two that change places are two all the same.
         write([second, first]);
-        assert_eq!(tokens.read_again(), [Ok(true), Ok(true)]);
+        assert!(matches!(tokens.read_again(), [Ok(true), Ok(true)]));
         in_force(second, first);
     }
 
     #[test]
     fn two_places_for_one_token_and_one_token_for_two_are_refused() {
-        let error = Kept::from_flags("viewer-token", Some(TOKEN), Some("/token".into())).unwrap_err();
+        let error = Kept::from_flags("viewer-token", Some(TOKEN), Some("/token".into())).unwrap_err().to_string();
         assert!(error.contains("--viewer-token-file") && error.contains("WIZA_RELAY_VIEWER_TOKEN_FILE"), "{error}");
         let given = |name, token| Kept::from_flags(name, Some(token), None).unwrap();
         assert!(Tokens::new(given("admin-token", TOKEN), given("viewer-token", TOKEN)).is_err());

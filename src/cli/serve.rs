@@ -133,9 +133,11 @@ impl Serve {
     }
 
     fn tokens(&self) -> Result<Tokens, String> {
-        let admin = Kept::from_flags("admin-token", self.admin_token.as_deref(), self.admin_token_file.clone())?;
-        let viewer = Kept::from_flags("viewer-token", self.viewer_token.as_deref(), self.viewer_token_file.clone())?;
-        Tokens::new(admin, viewer)
+        let admin = Kept::from_flags("admin-token", self.admin_token.as_deref(), self.admin_token_file.clone())
+            .map_err(|error| error.to_string())?;
+        let viewer = Kept::from_flags("viewer-token", self.viewer_token.as_deref(), self.viewer_token_file.clone())
+            .map_err(|error| error.to_string())?;
+        Tokens::new(admin, viewer).map_err(|error| error.to_string())
     }
 
     async fn serve(self, rules: (RulesFile, Config), tokens: Tokens, traces: Option<Settings>) -> Ending {

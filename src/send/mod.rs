@@ -104,7 +104,7 @@ impl Sender {
 
     async fn exchange(&self, mut request: Request, destination: &Destination, id: &MessageId, now: Timestamp, span: Span) -> AttemptResult {
         if let Err(error) = envelope::seal(&mut request, destination, id, now, span) {
-            return AttemptResult::NotRendered(error);
+            return AttemptResult::NotRendered(error.to_string());
         }
         // An `authorization` that is there already was given by the route.
         let tokens = self.tokens.as_ref().filter(|_| !request.headers.contains_key(AUTHORIZATION));

@@ -20,56 +20,77 @@ const OF_PROXIES: [&str; 10] = [
     "fly-client-ip",
 ];
 
+/// Why a request is not taken for one from this machine, or for one from no other site.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Foreign {
+    #[error("the request was passed on by a proxy (`{0}`)")]
+    ByProxy(HeaderName),
+    #[error("the Host header names no loopback address")]
+    NotLoopback,
+    #[error("the request comes from another site")]
+    Site,
+    #[error("the request comes from another origin")]
+    Origin,
+    #[error("the request names two hosts")]
+    TwoHosts,
+    #[error("the request has no Host header")]
+    NoHost,
+    #[error("the header `{0}` is there twice")]
+    Twice(HeaderName),
+    #[error("the header `{0}` is unreadable")]
+    Unreadable(HeaderName),
+}
+
 /// Refuses what somebody else made a program on this machine send: a page of another site in a browser, or a proxy.
-pub(super) fn from_this_machine(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
+pub(super) fn from_this_machine(headers: &HeaderMap, uri: &Uri) -> Result<(), Foreign> {
     if let Some(name) = headers.keys().find(|name| OF_PROXIES.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded")) {
-        return Err(format!("the request was passed on by a proxy (`{name}`)"));
+        return Err(Foreign::ByProxy(name.clone()));
     }
     let named = host(headers, uri)?;
     if !is_loopback(named) {
-        return Err("the Host header names no loopback address".to_owned());
+        return Err(Foreign::NotLoopback);
     }
     match only(headers, &SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => {}
-        Some(_) => return Err("the request comes from another site".to_owned()),
+        Some(_) => return Err(Foreign::Site),
     }
     same_origin(headers, named)
 }
 
 /// Refuses what a page of another site made a browser send. A browser says where the page is from; other programs say nothing.
-pub(super) fn from_no_other_site(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
+pub(super) fn from_no_other_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Foreign> {
     match only(headers, &SEC_FETCH_SITE)? {
         Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err("the request comes from another site".to_owned()),
+        Some(_) => Err(Foreign::Site),
         // Browsers leave it out over plain HTTP.
         None if headers.contains_key(header::ORIGIN) => same_origin(headers, host(headers, uri)?),
         None => Ok(()),
     }
 }
 
-fn same_origin(headers: &HeaderMap, host: &str) -> Result<(), String> {
+fn same_origin(headers: &HeaderMap, host: &str) -> Result<(), Foreign> {
     let Some(origin) = only(headers, &header::ORIGIN)? else { return Ok(()) };
     let of = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or(origin);
-    if of.eq_ignore_ascii_case(host) { Ok(()) } else { Err("the request comes from another origin".to_owned()) }
+    if of.eq_ignore_ascii_case(host) { Ok(()) } else { Err(Foreign::Origin) }
 }
 
 /// The host that is asked. A request in absolute form names it twice, and must not name two.
-fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, String> {
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Foreign> {
     let named = only(headers, &header::HOST)?;
     match (uri.authority().map(http::uri::Authority::as_str), named) {
-        (Some(asked), Some(named)) if asked != named => Err("the request names two hosts".to_owned()),
-        (asked, named) => asked.or(named).ok_or_else(|| "the request has no Host header".to_owned()),
+        (Some(asked), Some(named)) if asked != named => Err(Foreign::TwoHosts),
+        (asked, named) => asked.or(named).ok_or(Foreign::NoHost),
     }
 }
 
 /// The one value of a header; what is there twice, or is no visible ASCII, is refused and not taken for absent.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, String> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Foreign> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(format!("the header `{name}` is there twice"));
+        return Err(Foreign::Twice(name.clone()));
     }
-    value.to_str().map(Some).map_err(|_| format!("the header `{name}` is unreadable"))
+    value.to_str().map(Some).map_err(|_| Foreign::Unreadable(name.clone()))
 }
 
 /// Whether `host[:port]`, and nothing else, is this machine by name or by address.
@@ -93,7 +114,7 @@ fn is_port(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&str, &[u8])]) -> Result<(), String> {
+    fn asked(uri: &str, headers: &[(&str, &[u8])]) -> Result<(), Foreign> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), http::HeaderValue::from_bytes(value).unwrap());
@@ -157,7 +178,7 @@ mod tests {
     fn what_a_proxy_passes_on_is_not_from_this_machine() {
         let host = ("host", b"localhost".as_slice());
         for name in OF_PROXIES.into_iter().chain(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"]) {
-            let error = asked("/", &[host, (name, b"192.0.2.1")]).unwrap_err();
+            let error = asked("/", &[host, (name, b"192.0.2.1")]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
     }
