@@ -100,7 +100,7 @@ async fn gone_is_dead_and_nothing_more_is_sent() {
     post(&relay, 1..4).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(receiver.count(), 1, "it stays shut however long the cooldown is past");
-    let delivery = relay.stored().delivery(&first);
+    let delivery = relay.delivery(&first).await;
     assert_eq!((delivery.state, delivery.attempts), ("dead", 1));
     assert!(delivery.last_error.unwrap().contains("410"));
     let metrics = relay.metrics().await;

@@ -29,7 +29,7 @@ async fn passing_troubles_are_tried_again() {
     // So long that it cannot have been sent before the connection is reset.
     let id = relay.webhook(format!("{{\"filler\":\"{}\"}}", "x".repeat(900_000))).accepted().await;
     relay.wait_for_outcome("delivered", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!((delivery.state, delivery.attempts, delivery.last_status, delivery.last_error), ("delivered", count + 1, Some(200), None));
     let attempts = relay.stored().attempts(&id);
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt.status.unwrap_or(0)).collect();
@@ -71,7 +71,7 @@ async fn a_reply_that_is_cut_off_after_its_status_counts_by_the_status() {
     let relay = Setup::to(&receiver, PATIENT).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("delivered", 1).await;
-    assert_eq!(relay.stored().delivery(&id).attempts, 1);
+    assert_eq!(relay.delivery(&id).await.attempts, 1);
     relay.finish().await;
 }
 
@@ -94,7 +94,7 @@ async fn what_will_never_please_is_dead_at_once() {
         let relay = Setup::to(&receiver, PATIENT).start().await;
         let id = relay.webhook(reveal(1)).accepted().await;
         relay.wait_for_outcome("dead", 1).await;
-        let delivery = relay.stored().delivery(&id);
+        let delivery = relay.delivery(&id).await;
         assert_eq!((delivery.state, delivery.attempts, delivery.last_status), ("dead", 1, Some(status)));
         assert!(delivery.last_error.unwrap().contains(&status.to_string()));
         let attempts = relay.stored().attempts(&id);
@@ -115,7 +115,7 @@ async fn redirects_are_never_followed() {
         let relay = Setup::to(&receiver, PATIENT).start().await;
         let id = relay.webhook(reveal(1)).accepted().await;
         relay.wait_for_outcome("dead", 1).await;
-        let delivery = relay.stored().delivery(&id);
+        let delivery = relay.delivery(&id).await;
         assert!(delivery.last_error.unwrap().contains("redirects are not followed"));
         relay.finish().await;
         assert_eq!(receiver.count(), 1);
@@ -134,7 +134,7 @@ async fn out_of_attempts_is_dead_with_every_attempt_recorded() {
     let relay = Setup::to(&receiver, keys).env("TOKEN", "s3cret-token").start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!((delivery.state, delivery.attempts), ("dead", 3));
     assert_eq!(delivery.last_error.unwrap(), "given up after 3 attempts, the last: status 500");
     let attempts = relay.stored().attempts(&id);
@@ -167,7 +167,7 @@ async fn past_the_deadline_is_dead() {
     let relay = Setup::to(&receiver, keys).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!(delivery.last_error.unwrap(), "given up at the deadline of 1s, the last: status 500");
     assert!((2..1000).contains(&delivery.attempts), "{}", delivery.attempts);
     relay.finish().await;
@@ -237,7 +237,7 @@ async fn what_cannot_be_rendered_is_dead_and_nothing_is_sent() {
     let relay = Setup::to(&receiver, keys).start().await;
     let id = relay.webhook(r#"{"data":{"id":1}}"#).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!((delivery.state, delivery.attempts, delivery.last_status), ("dead", 1, None));
     let reason = delivery.last_error.unwrap();
     assert!(reason.contains("cannot be made") && reason.contains("data.nickname"), "{reason}");

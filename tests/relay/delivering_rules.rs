@@ -20,8 +20,8 @@ routes:
     let one = relay.webhook(reveal(1)).accepted().await;
     let two = relay.webhook(reveal(2)).accepted().await;
     relay.wait_for_outcome("delivered", 2).await;
-    assert_eq!(relay.stored().delivery(&one).route.as_deref(), Some("first"));
-    assert_eq!(relay.stored().delivery(&two).route.as_deref(), Some("second"));
+    assert_eq!(relay.delivery(&one).await.route.as_deref(), Some("first"));
+    assert_eq!(relay.delivery(&two).await.route.as_deref(), Some("second"));
     let metrics = relay.metrics().await;
     let matched = ["never", "first", "second", "third"].map(|route| metrics.get("route_matches_total", &[("route", route)]));
     assert_eq!(matched, [0, 1, 2, 2]);

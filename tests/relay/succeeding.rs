@@ -60,7 +60,7 @@ async fn replies_that_never_succeed_open_the_circuit_and_end_in_the_dead_letters
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_metric("circuit_open", &[("destination", "crm")], 1).await;
     relay.wait_for_outcome("dead", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!((delivery.attempts, delivery.last_status), (3, Some(200)));
     assert_eq!(
         delivery.last_error.as_deref(),

@@ -62,7 +62,7 @@ async fn an_attempt_that_panics_has_failed_and_is_made_again() {
     assert_eq!(panics(&relay, "attempt").await, 1);
     assert_eq!(relay.metric("attempt_failures_total", &[CRM, ("reason", "internal")]).await, 1);
     assert_eq!(relay.get("/healthz").await.0, 200, "the next attempt is another one");
-    assert_eq!(relay.stored().delivery(&id).attempts, 2, "no restart was needed, and the breaker learnt nothing");
+    assert_eq!(relay.delivery(&id).await.attempts, 2, "no restart was needed, and the breaker learnt nothing");
     let attempts = relay.stored().attempts(&id);
     assert!(attempts[0].error.as_ref().unwrap().contains("a bug"), "{attempts:?}");
     assert_logged_without_its_message(&relay);
@@ -77,7 +77,7 @@ async fn an_attempt_that_panics_counts_against_the_limit_of_attempts() {
     panicking.next("attempt");
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let reason = relay.stored().delivery(&id).last_error.unwrap();
+    let reason = relay.delivery(&id).await.last_error.unwrap();
     assert!(reason.contains("given up after 1 attempts") && reason.contains("a bug"), "{reason}");
     relay.metrics().await.assert_conserved();
     relay.kill();

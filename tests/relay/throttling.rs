@@ -86,7 +86,7 @@ async fn whatever_the_status_a_time_means_again() {
         // Another one does not wait for it.
         relay.webhook(reveal(2)).accepted().await;
         relay.wait_for_outcome("delivered", 2).await;
-        assert_eq!(relay.stored().delivery(&id).attempts, 2, "{status}");
+        assert_eq!(relay.delivery(&id).await.attempts, 2, "{status}");
         let requests = receiver.requests();
         assert_eq!(requests.len(), 3, "{status}");
         let again = requests.iter().rfind(|request| request.webhook_id().starts_with(&id)).unwrap();
@@ -112,7 +112,7 @@ async fn not_modified_is_told_as_what_it_is() {
     let relay = Setup::to(&receiver, "").start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let told = relay.stored().delivery(&id).last_error.unwrap();
+    let told = relay.delivery(&id).await.last_error.unwrap();
     assert_eq!(told, "status 304: the destination says that nothing was modified, and took nothing");
     assert_eq!(relay.metric("attempt_failures_total", &[CRM, ("reason", "redirect")]).await, 0);
     relay.finish().await;
@@ -132,7 +132,7 @@ routes: [{{ name: everything, to: [crm] }}]",
     let relay = Setup::new(routes).seen_by(&receiver).start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("delivered", 1).await;
-    assert_eq!(relay.stored().delivery(&id).attempts, 5, "each counts");
+    assert_eq!(relay.delivery(&id).await.attempts, 5, "each counts");
     let metrics = relay.metrics().await;
     assert_eq!(metrics.get("circuit_open", &[CRM]), 0, "neither refused nor gone");
     assert_eq!(metrics.get("attempt_failures_total", &[CRM, ("reason", "throttled")]), 4);
@@ -145,7 +145,7 @@ async fn at_the_deadline_a_throttled_delivery_is_dead_and_says_why() {
     let relay = Setup::to(&receiver, "concurrency: 1, retry: { attempts: 1, first: 1ms, deadline: 2500ms }").start().await;
     let id = relay.webhook(reveal(1)).accepted().await;
     relay.wait_for_outcome("dead", 1).await;
-    let delivery = relay.stored().delivery(&id);
+    let delivery = relay.delivery(&id).await;
     assert_eq!(delivery.last_error.unwrap(), "given up at the deadline of 2s 500ms, the last: status 429");
     assert!((2..=4).contains(&receiver.count()), "{}", receiver.count());
     relay.finish().await;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::setup::{Setup, with_source};
-use super::stored::Stored;
+use super::stored::{Delivery, Stored};
 use super::webhook::{Poster, Webhook};
 use super::{API_KEY, Metrics, Ran, Raw, Receiver, command, eventually, run_with, sha256_hex};
 
@@ -196,6 +196,36 @@ impl Relay {
     /// Waits until this many deliveries to `crm` have this final outcome.
     pub async fn wait_for_outcome(&self, outcome: &str, count: u64) {
         self.wait_for_metric("deliveries_total", &[("destination", "crm"), ("outcome", outcome)], count).await;
+    }
+
+    /// An event's one delivery, as the API shows it: true of any engine, so a test of what the relay does asks here and not the file.
+    pub async fn delivery(&self, event: &str) -> Delivery {
+        let event = self.api(&format!("events/{event}")).await;
+        let [delivery] = event["deliveries"].as_array().unwrap().as_slice() else { panic!("{event}") };
+        let shown = self.api(&format!("deliveries/{}", delivery["id"].as_str().unwrap())).await;
+        let text = |name: &str| shown[name].as_str().map(str::to_owned);
+        let number = |name: &str| shown[name].as_u64();
+        Delivery {
+            destination: text("destination").unwrap(),
+            route: text("route"),
+            state: match shown["status"].as_str() {
+                Some("waiting") => "waiting",
+                Some("retrying") => "retrying",
+                Some("delivered") => "delivered",
+                Some("dead") => "dead",
+                other => panic!("a delivery is {other:?}"),
+            },
+            attempts: number("attempts").unwrap().try_into().unwrap(),
+            last_status: number("last_status").map(|status| status.try_into().unwrap()),
+            last_error: text("last_error"),
+        }
+    }
+
+    /// What the API answers below `/api/`.
+    async fn api(&self, path: &str) -> serde_json::Value {
+        let (status, text) = self.get(&format!("/api/{path}")).await;
+        assert_eq!(status, 200, "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
     }
 
     /// What the store's file holds.
