@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::harness::{Receiver, Setup, eventually, reveal};
+use crate::harness::{Answer, Receiver, Setup, eventually, reveal};
 
 /// The tables of the first version as it was released; never changed again.
 const VERSION_1: &str = include_str!("upgrade/version_1.sql");
@@ -55,6 +55,61 @@ async fn a_store_of_the_first_version_goes_on_where_it_stood() {
     expected.sort();
     assert_eq!(names, expected);
     assert!(receiver.requests().iter().any(|request| request.body == reveal(1).as_bytes()));
+}
+
+/// What version 9 had in place of the states of their own that version 10 gave to deliveries in line and to members of batches.
+const BACK_TO_VERSION_9: &str = "
+DROP INDEX deliveries_open;
+DROP INDEX deliveries_held;
+UPDATE deliveries SET state = 1 WHERE state IN (4, 5);
+CREATE INDEX deliveries_retrying ON deliveries (destination, event) WHERE state = 1;
+PRAGMA user_version = 9;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_and_batches_of_version_9_go_on_as_they_stood() {
+    let (ordered, bulk) = (Receiver::always(Answer::status(503)).await, Receiver::always(Answer::status(503)).await);
+    let keys = "retry: { attempts: 1000, first: 100ms, factor: 1, deadline: 30d }, circuit: { failures: 100000, cooldown: 1ms }";
+    let routes = format!(
+        "destinations:\n  crm: {{ url: '{}', order_by: $.type, {keys} }}\n  bulk: {{ url: '{}', batch: {{ max: 3, every: 10s }}, {keys} }}\nroutes:\n  - {{ name: all, to: [crm, bulk] }}\n",
+        ordered.url("/{{ data.id }}"),
+        bulk.url("/")
+    );
+    let mut relay = Setup::new(routes).start().await;
+    for number in 0..3 {
+        relay.webhook(reveal(number)).accepted().await;
+    }
+    let count = |relay: &crate::harness::Relay, query: &str| -> i64 {
+        Connection::open(relay.store().join("relay.db")).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+    };
+    eventually("two wait in line, and the batch has failed", async || {
+        let held = count(&relay, "SELECT count(*) FROM deliveries WHERE state = 4");
+        let members = count(&relay, "SELECT count(*) FROM deliveries WHERE state = 5 AND attempts > 0");
+        (held == 2 && members == 2).then_some(())
+    })
+    .await;
+    relay.kill();
+    let store = Connection::open(relay.store().join("relay.db")).unwrap();
+    store.execute_batch(BACK_TO_VERSION_9).unwrap();
+    drop(store);
+    assert_eq!(count(&relay, "SELECT count(*) FROM deliveries WHERE state = 1 AND due_at IS NULL"), 4);
+    let batch = bulk.requests()[0].clone();
+    for receiver in [&ordered, &bulk] {
+        receiver.forget();
+        receiver.become_always(Answer::status(200));
+    }
+    relay.start_again().await;
+    assert!(relay.log().contains("migrated the store"), "{}", relay.log());
+    relay.wait_for_metric("deliveries_total", &[CRM, ("outcome", "delivered")], 3).await;
+    relay.wait_for_metric("deliveries_total", &[("destination", "bulk"), ("outcome", "delivered")], 3).await;
+    let paths: Vec<String> = ordered.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(paths, ["/0", "/1", "/2"]);
+    let again = bulk.requests();
+    assert_eq!(again.len(), 1);
+    assert_eq!((again[0].webhook_id(), &again[0].body), (batch.webhook_id(), &batch.body), "the same batch");
+    relay.metrics().await.assert_conserved();
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    relay.assert_balanced().await;
 }
 
 /// Everything in the store's files.

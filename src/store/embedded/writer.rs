@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::upkeep::Upkeep;
+use super::upkeep::{self, Upkeep};
 use super::window::entries::Hold;
 use super::write::commit::{self, Batch, Committed};
 use super::write::handover::Handover;
@@ -197,6 +197,8 @@ impl Writer {
         self.appends_in_last_batch = gathered.appends.len();
         let mut settlements = std::mem::take(&mut self.unwritten);
         self.handover.take_settlements(&mut settlements, BATCH_SETTLEMENTS_MAX);
+        let now = clock::wall().as_millisecond();
+        settlements.iter_mut().for_each(|settlement| upkeep::clock::correct(settlement, now));
         let mut holds = std::mem::take(&mut self.unwritten_holds);
         self.handover.take_holds(&mut holds);
         if gathered.appends.is_empty() && settlements.is_empty() && holds.is_empty() {

@@ -5,11 +5,12 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::clock;
-use crate::delivery::DestinationKey;
 use crate::delivery::state::{State, Transition};
+use crate::delivery::{DestinationKey, Outcome, Settlement};
 use crate::store::embedded::rows::deliveries::{self, STATE_COLUMNS, state_is};
 use crate::store::embedded::write::session::Session;
 
@@ -73,6 +74,19 @@ pub fn step(clock: &mut Clock, session: &Session) {
     }
 }
 
+/// An outcome may have been handed over before the clock was set back, and be written after all due times were brought forward. So its own
+/// is brought forward before it is written, at `now`: by as much as its attempt ended ahead of that. Where the clock was set back during
+/// the attempt, the due time comes from the new clock and stays.
+pub fn correct(settlement: &mut Settlement, now: i64) {
+    let Settlement { attempt, outcome: Outcome::Retry(at), .. } = settlement else { return };
+    let latency = i64::try_from(attempt.latency.as_millis()).unwrap_or(i64::MAX);
+    let ended = attempt.started_at.as_millisecond().saturating_add(latency);
+    let ahead = ended.saturating_sub(now);
+    if ahead > TOLERANCE_MS && at.as_millisecond() >= ended {
+        *at = Timestamp::from_millisecond(at.as_millisecond() - ahead).unwrap_or(*at);
+    }
+}
+
 fn bring_forward(connection: &Connection, shift: Shift, now: i64) -> rusqlite::Result<Option<Shift>> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let found: Vec<(u32, i64, State)> = {
@@ -100,9 +114,18 @@ fn bring_forward(connection: &Connection, shift: Shift, now: i64) -> rusqlite::R
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use jiff::SignedDuration;
+
     use super::*;
+    use crate::store::Store as _;
+    use crate::store::contract::given::{names, new_event, settlement};
+    use crate::store::embedded::{Embedded, Options};
+
+    /// How long something may take that must happen.
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
     fn only_a_jump_back_is_noticed_and_only_once() {
@@ -114,5 +137,30 @@ mod tests {
         assert_eq!(clock.set_back_by(90_000_000, later(12)), None, "a jump forward");
         assert_eq!(clock.set_back_by(1_000_000, later(13)), Some(89_001_000));
         assert_eq!(clock.set_back_by(1_001_000, later(14)), None);
+    }
+
+    /// What is handed over a moment before the clock is set back, and written a moment after.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_outcome_from_before_a_jump_back_that_is_written_after_it_does_not_wait_for_the_time_to_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { backlog_max: 1_000, observe_commit: Box::new(|_| {}), vitals: Arc::default() };
+        let store = Embedded::open(folder.path(), options).unwrap();
+        let keys = store.configure(names(&["crm"])).await.unwrap();
+        let crm = keys.destinations[0];
+        store.append(new_event(&keys, &[0], "event")).await.unwrap();
+        let claim = store.claim(crm, 1).await.remove(0);
+        let tomorrow = clock::wall() + SignedDuration::from_hours(24);
+        let mut failed = settlement(claim, Outcome::Retry(tomorrow + SignedDuration::from_millis(50)));
+        failed.attempt.started_at = tomorrow;
+        store.settle(failed).await;
+        let again = tokio::time::timeout(PATIENCE, store.claim(crm, 1)).await.expect("it waits for tomorrow");
+        assert_eq!(again[0].attempts_made, 1);
+        // The attempt began before the jump and ended after it: the clock of now says when it is due.
+        let soon = clock::wall() + SignedDuration::from_secs(2);
+        let mut failed = settlement(again[0].clone(), Outcome::Retry(soon));
+        failed.attempt.started_at = tomorrow;
+        correct(&mut failed, clock::wall().as_millisecond());
+        assert_eq!(failed.outcome, Outcome::Retry(soon));
+        store.close().await;
     }
 }
