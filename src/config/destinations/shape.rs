@@ -273,7 +273,9 @@ fn cover_literal(decoder: &mut Decoder<'_>, node: &Node) {
         && !scalar.text.contains("${")
         && !scalar.text.contains("{{")
     {
-        decoder.report.cover(node.span.clone());
+        // A text of several lines ends where the next key begins.
+        let written = decoder.report.text.get(node.span.clone()).unwrap_or_default().trim_end();
+        decoder.report.cover(node.span.start..node.span.start + written.len());
     }
 }
 
