@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use super::contract::given::{names, new_event, settlement};
 use super::contract::{Engine, PLENTY};
 use super::*;
-use crate::delivery::{Claim, Outcome};
+use crate::delivery::{Claim, DeliveryId, Outcome};
+use crate::wire::listing::Filter;
 
 const DESTINATIONS: [&str; 3] = ["crm", "slack", "warehouse"];
 /// Few, so that there are repetitions.
@@ -25,6 +26,8 @@ enum Step {
     Append { body: u8, destinations: u8 },
     Claim { destination: usize, at_most: usize },
     Settle { destination: usize, which: usize, outcome: Ending },
+    Release { destination: usize },
+    Redrive { destination: usize },
     Flush,
     Configure { active: u8 },
     Crash,
@@ -46,6 +49,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0..DESTINATIONS.len(), 1usize..6).prop_map(|(destination, at_most)| Step::Claim { destination, at_most }),
         6 => (0..DESTINATIONS.len(), 0usize..8, ending)
             .prop_map(|(destination, which, outcome)| Step::Settle { destination, which, outcome }),
+        1 => (0..DESTINATIONS.len()).prop_map(|destination| Step::Release { destination }),
+        2 => (0..DESTINATIONS.len()).prop_map(|destination| Step::Redrive { destination }),
         1 => Just(Step::Flush),
         1 => (0u8..8).prop_map(|active| Step::Configure { active }),
         1 => Just(Step::Crash),
@@ -79,6 +84,7 @@ struct Model {
     deliveries: [BTreeMap<EventId, Delivery>; DESTINATIONS.len()],
     claims: [Vec<Claim>; DESTINATIONS.len()],
     active: [bool; DESTINATIONS.len()],
+    redriven: [u64; DESTINATIONS.len()],
 }
 
 struct Run<E> {
@@ -104,6 +110,8 @@ impl<E: Engine> Run<E> {
             Step::Append { body, destinations } => self.append(body, destinations).await,
             Step::Claim { destination, at_most } => self.claim(destination, at_most).await,
             Step::Settle { destination, which, outcome } => self.settle(destination, which, outcome).await,
+            Step::Release { destination } => self.release(destination),
+            Step::Redrive { destination } => self.redrive(destination).await,
             Step::Flush => self.flush().await,
             Step::Configure { active } => self.configure(active).await,
             Step::Crash => self.crash().await,
@@ -178,6 +186,29 @@ impl<E: Engine> Run<E> {
         self.store.settle(settlement(claim, outcome)).await;
     }
 
+    /// Gives back all that is claimed, without an attempt.
+    fn release(&mut self, place: usize) {
+        let claims = std::mem::take(&mut self.model.claims[place]);
+        for claim in &claims {
+            self.model.deliveries[place].get_mut(&claim.event.id).unwrap().held = false;
+        }
+        self.store.release(claims);
+    }
+
+    /// Takes up one that is dead for certain.
+    async fn redrive(&mut self, place: usize) {
+        self.flush().await;
+        let is_dead = |delivery: &&mut Delivery| delivery.state == State::Dead && delivery.before.is_none();
+        let Some((event, delivery)) = self.model.deliveries[place].iter_mut().find(|(_, delivery)| is_dead(delivery)) else { return };
+        let (now, id) = (Timestamp::now(), DeliveryId { event: *event, destination: DESTINATIONS[place].into() });
+        let redrive = Redrive { ids: vec![id], filter: Filter::default(), from: now, per_second: 0, cursor: None, dry_run: false };
+        let redriven = self.store.redrive(redrive).await.unwrap();
+        assert_eq!((redriven.counts, redriven.not_dead.len()), (vec![(DESTINATIONS[place].to_owned(), 1)], 0));
+        delivery.state = State::Waiting { attempts: 0, due: Some(now) };
+        self.model.redriven[place] += 1;
+        self.assert_figures();
+    }
+
     /// After it nothing is uncertain.
     async fn flush(&mut self) {
         self.store.flush().await.unwrap();
@@ -247,7 +278,9 @@ impl<E: Engine> Run<E> {
             };
             assert_eq!(found.planned, u64::try_from(deliveries.len()).unwrap(), "{found:?}");
             assert!(count(State::Delivered).contains(&found.delivered), "{found:?} {deliveries:?}");
-            assert!(count(State::Dead).contains(&found.dead), "{found:?} {deliveries:?}");
+            let redriven = self.model.redriven[place];
+            assert_eq!(found.redriven, redriven, "{found:?}");
+            assert!(count(State::Dead).contains(&(found.dead - redriven)), "{found:?} {deliveries:?}");
             assert_eq!(found.planned + found.redriven, found.delivered + found.dead + found.waiting() + found.parked(), "{found:?}");
             assert_eq!(if self.model.active[place] { found.parked() } else { found.waiting() }, 0, "{found:?}");
         }
