@@ -224,7 +224,8 @@ pub enum AttemptResult {
     /// No attempt was made, because none is to be made any more: the time is over, or the destination refuses the event. The text
     /// says why.
     Withheld(Ending, String),
-    /// A batch's request could not be made of its members together, though of each alone: nothing was sent, and each goes alone.
+    /// The members of a batch cannot go together, and each goes alone. The request could not be made of all of them, though of each, so
+    /// nothing was sent; or the destination refused what it carried.
     NotTogether(String),
     /// The destination answered, and nothing of that is kept but the kind of what went wrong; `None` if it was delivered.
     Unkept(Option<FailureReason>),

@@ -72,6 +72,20 @@ pub fn judge(policy: &Retry, attempt: &Attempt, progress: Progress) -> Verdict {
     Verdict { failure: verdict.failure.or_else(|| attempt.result.failure()), ..verdict }
 }
 
+/// Statuses that speak of what a request carries, so that one member of a batch may be what all of it is refused for.
+const OF_CONTENT: [u16; 3] = [400, 413, 422];
+
+/// The status by which a destination refused for good what a request carries. It says nothing of the sender's credentials, asks for
+/// no repetition, and is no throttle by the policy.
+pub fn refused_for_content(policy: &Retry, attempt: &Attempt) -> Option<u16> {
+    match &attempt.result {
+        AttemptResult::Replied { status, retry_after: None, .. } if OF_CONTENT.contains(status) && !policy.is_throttle(*status) => {
+            Some(*status)
+        }
+        _ => None,
+    }
+}
+
 /// What an attempt is judged by, apart from what was seen.
 struct Case<'a> {
     policy: &'a Retry,

@@ -245,7 +245,7 @@ impl Lane {
     /// Judges an attempt and writes its outcome down.
     async fn conclude(&mut self, ended: Result<Attempted, tokio::task::JoinError>) {
         self.metrics.ended();
-        let Attempted { claim, event, route, attempt, record, left_out } = match ended {
+        let Attempted { claim, event, route, mut attempt, record, left_out } = match ended {
             Ok(attempted) => attempted,
             Err(error) => {
                 // The runtime is being shut down: the delivery is attempted again after the next start.
@@ -255,10 +255,17 @@ impl Lane {
         };
         let destination = Arc::clone(&self.settings.borrow().destination);
         let (now, clock) = (clock::steady(), clock::wall());
-        let sent = claim.events().filter(|(sequence, _)| left_out.iter().all(|left| left.sequence != *sequence));
+        let is_sent = |sequence: i64| left_out.iter().all(|left| left.sequence != sequence);
+        let is_of_several = claim.events().filter(|(sequence, _)| is_sent(*sequence)).nth(1).is_some();
+        let refused = self.pace.parts_for(&attempt).filter(|_| is_of_several);
+        if let Some(status) = refused {
+            attempt.result = AttemptResult::NotTogether(format!("status {status} for the batch: its members go one by one"));
+        }
+        let sent = claim.events().filter(|(sequence, _)| is_sent(*sequence));
         let seen = Seen { attempt: &attempt, attempts_made: claim.attempts_made, since: claim.oldest(), jitter: rand::random() };
         let judged = self.pace.saw(seen, sent.map(|(_, event)| event.id), now, clock);
         let Judged { outcome, signal, failure, attempts, circuit, turned, changed, keep } = judged;
+        let failure = refused.map_or(failure, |_| Some(FailureReason::ClientError));
         let reasons = left_out.iter().map(|one| (one.sequence, one.reason.clone())).collect();
         let mut settlement = Settlement { claim, attempt, outcome, attempts, left_out: reasons };
         if changed && !self.stop.is_cancelled() {

@@ -253,6 +253,12 @@ impl Pace {
         }
     }
 
+    /// The status for which a batch of several is parted, so that its members go alone: the destination refused for good what the
+    /// request carries. Where it refuses everything, no member is to blame, and the batch waits with the others.
+    pub fn parts_for(&self, attempt: &Attempt) -> Option<u16> {
+        retry::refused_for_content(&self.limits.retry, attempt).filter(|_| !self.breaker.refuses_all())
+    }
+
     /// Whether what is claimed gathers before it is attempted.
     pub fn gathers(&self) -> bool {
         self.limits.batch.is_some()

@@ -105,14 +105,14 @@ async fn a_batch_that_fails_is_repeated_as_the_same_batch_also_after_a_kill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_dies_is_dead_as_a_whole_and_its_members_can_be_sent_again() {
-    let receiver = Receiver::always(Answer::status(422).body("not these")).await;
+    let receiver = Receiver::always(Answer::status(404).body("not these")).await;
     let relay = Setup::to(&receiver, "batch: { max: 5, every: 500ms }").start().await;
     post(&relay, 0..5).await;
     relay.wait_for_outcome("dead", 5).await;
     let dead = relay.listed(&["deliveries", "--status", "dead"]).await;
     for delivery in &dead {
         let shown = &relay.listed(&["deliveries", "show", delivery["id"].as_str().unwrap()]).await[0];
-        assert_eq!((&shown["last_status"], &shown["attempt_log"][0]["reply"]), (&json!(422), &json!("not these")), "{shown}");
+        assert_eq!((&shown["last_status"], &shown["attempt_log"][0]["reply"]), (&json!(404), &json!("not these")), "{shown}");
     }
     receiver.become_always(Answer::status(200));
     let one = dead[0]["id"].as_str().unwrap();
@@ -368,26 +368,76 @@ async fn a_batch_that_waits_for_its_repetition_takes_a_new_body_and_keeps_its_me
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_refused_batches_open_it_and_one_alone_does_not() {
+async fn a_refused_batch_opens_nothing_and_a_run_of_refused_members_does() {
     let receiver = Receiver::answering([Answer::status(400), Answer::status(200)]).await;
     let keys = "concurrency: 1, batch: { max: 30, every: 1h }, retry: { first: 1ms }, circuit: { cooldown: 100ms }";
     let relay = Setup::to(&receiver, keys).start().await;
     post(&relay, 0..60).await;
-    relay.wait_for_outcome("dead", 30).await;
-    relay.wait_for_outcome("delivered", 30).await;
+    relay.wait_for_outcome("delivered", 60).await;
     assert!(!relay.log().contains("circuit breaker"), "{}", relay.log());
     receiver.become_always(Answer::status(400));
     post(&relay, 60..180).await;
     relay.wait_for_metric("held", &[("destination", "crm"), ("reason", "refusals")], 1).await;
     let count = receiver.count();
     receiver.wait_for(count + 3).await;
-    assert_eq!(
-        relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await,
-        90,
-        "the first two batches, and no probe"
-    );
+    let dead = relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await;
+    assert!((1..=60).contains(&dead), "as many as it takes to open it, and no probe: {dead}");
     receiver.become_always(Answer::status(200));
     relay.wait_for_metric("waiting", &[("destination", "crm")], 0).await;
-    assert_eq!(relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await, 90);
-    end(relay, 90).await;
+    assert_eq!(relay.metric("deliveries_total", &[("destination", "crm"), ("outcome", "dead")]).await, dead);
+    end(relay, 180 - dead).await;
+}
+
+/// A receiver that refuses the first request and one more.
+async fn refusing(status: u16, another: usize) -> Receiver {
+    Receiver::scripted(move |_, number| Answer::status(if number == 0 || number == another { status } else { 200 })).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_batch_is_parted_also_where_its_leader_cannot_be_rendered() {
+    let receiver = refusing(400, 2).await;
+    let keys = "batch: { max: 5, every: 1h }, body: { data: { id: $.data.id, name: '{{ data.name }}' } }";
+    let mut relay = Setup::to(&receiver, keys).start().await;
+    let named = |id: u64| reveal(id).replace("\"status\":\"finished\"", "\"status\":\"finished\",\"name\":\"A B\"");
+    for id in 0..5 {
+        relay.webhook(if id == 0 { reveal(id) } else { named(id) }).accepted().await;
+    }
+    relay.wait_for_outcome("dead", 2).await;
+    relay.wait_for_outcome("delivered", 3).await;
+    let mut carried: Vec<Vec<u64>> = receiver.requests().iter().map(members).collect();
+    carried[1..].sort_unstable();
+    assert_eq!(carried, [vec![1, 2, 3, 4], vec![1], vec![2], vec![3], vec![4]]);
+    relay.metrics().await.assert_conserved();
+    assert_eq!(relay.terminate().await.code(), Some(0));
+    relay.assert_balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_record_for_which_a_batch_is_refused_is_dead_alone() {
+    for status in [400, 413, 422] {
+        let receiver = refusing(status, 8).await;
+        let relay = Setup::to(&receiver, "batch: { max: 10, every: 1h }, retry: { first: 10ms }").start().await;
+        post(&relay, 0..10).await;
+        relay.wait_for_outcome("dead", 1).await;
+        relay.wait_for_outcome("delivered", 9).await;
+        let requests = receiver.requests();
+        assert_eq!((members(&requests[0]).len(), requests.len()), (10, 11), "all together, and each once alone");
+        let ids: BTreeSet<&str> = requests.iter().map(Request::webhook_id).collect();
+        assert_eq!(ids.len(), 11);
+        let dead = relay.listed(&["deliveries", "--status", "dead"]).await;
+        assert_eq!((dead.len(), &dead[0]["attempts"]), (1, &json!(1)), "to part the batch uses up no attempt: {dead:?}");
+        assert!(relay.log().contains(&format!("status {status} for the batch: its members go one by one")), "{}", relay.log());
+        assert!(!relay.log().contains("circuit breaker"), "{}", relay.log());
+        end(relay, 9).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_speaks_of_no_content_parts_no_batch() {
+    let receiver = Receiver::always(Answer::status(404)).await;
+    let relay = Setup::to(&receiver, "batch: { max: 5, every: 1h }, retry: { first: 10ms }").start().await;
+    post(&relay, 0..5).await;
+    relay.wait_for_outcome("dead", 5).await;
+    assert_eq!(receiver.requests().iter().map(|request| members(request).len()).collect::<Vec<_>>(), [5]);
+    end(relay, 0).await;
 }
