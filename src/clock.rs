@@ -19,8 +19,14 @@ pub fn wall() -> Timestamp {
     Timestamp::now()
 }
 
+/// Has this thread sleep.
+#[cfg(not(test))]
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}
+
 #[cfg(test)]
-pub use simulated::{begin, end, is_simulated, steady, wall};
+pub use simulated::{begin, end, is_simulated, pause, steady, wall};
 
 #[cfg(test)]
 mod simulated {
@@ -51,6 +57,13 @@ mod simulated {
     /// The steady clock, or the simulation's.
     pub fn steady() -> Instant {
         if is_simulated() { tokio::time::Instant::now().into_std() } else { Instant::now() }
+    }
+
+    /// Has this thread sleep, which a simulation does not.
+    pub fn pause(time: std::time::Duration) {
+        if !is_simulated() {
+            std::thread::sleep(time);
+        }
     }
 
     /// The wall clock, or the simulation's.

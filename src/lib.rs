@@ -1,10 +1,10 @@
 //! `wiza-relay`, in the order in which an event meets the modules.
 //!
-//! *Words*: [`json`], [`event`], [`delivery`], [`names`], [`durations`], [`wire`], [`asker`], [`vitals`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
+//! *Words*: [`json`], [`event`], [`delivery`], [`names`], [`durations`], [`wire`], [`asker`], [`vitals`], [`clock`], [`chance`], [`fault`], [`visible`], [`text`], [`reply_words`]. *Pure*: [`verify`], [`guesses`],
 //! [`condition`], [`config`], [`route`], [`rules`], [`explain`],
 //! [`rule_test`], [`transform`], [`trace_context`], [`egress`], [`envelope`], [`signature`], [`oauth2`], [`tls`], [`success`], [`retry`],
 //! [`retry_after`], [`circuit`], [`pace`], [`own_events`].
-//! *Effects*: [`clock`], [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
+//! *Effects*: [`store`], [`send`], [`metrics`], [`traces`], [`listen`], [`open_files`], [`core_dumps`], [`service_manager`].
 //! *Flows*: [`receive`], [`deliver`], [`admin`]. *Wiring*: [`app`], [`announce`], [`cli`]. Imports go downwards only, and flows never
 //! import each other; ARCHITECTURE.md says more.
 
@@ -53,6 +53,7 @@ pub mod service_manager;
 pub mod traces;
 
 pub mod asker;
+pub mod chance;
 pub mod clock;
 pub mod delivery;
 pub mod durations;
@@ -68,3 +69,6 @@ pub mod trace_context;
 pub mod visible;
 pub mod vitals;
 pub mod wire;
+
+#[cfg(test)]
+mod simulation_tests;

@@ -6,11 +6,16 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use futures_util::FutureExt as _;
+
+#[cfg(test)]
+use crate::clock;
 
 /// Lost parts whose names are kept. More are not named, only counted.
 const NAMES_MAX: usize = 16;
@@ -155,11 +160,27 @@ impl Vitals {
 /// Runs what blocks on a thread of its own. A panic there goes on in the task that waits for it, so that whoever watches that task notes
 /// it, and its message reaches no error. `None` where the runtime ends.
 pub async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    #[cfg(test)]
+    if clock::is_simulated() {
+        return Some(run());
+    }
     match tokio::task::spawn_blocking(run).await {
         Ok(output) => Some(output),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => None,
     }
+}
+
+/// Starts a thread of this name. A simulation has none: there it drops what the thread would run, and gives `None`.
+///
+/// # Errors
+/// Where the system starts no thread.
+pub fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Option<JoinHandle<()>>> {
+    #[cfg(test)]
+    if clock::is_simulated() {
+        return Ok(None);
+    }
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(Some)
 }
 
 /// Drops what was thrown. Dropping it could panic in its turn, which would end the process: it is left to leak.

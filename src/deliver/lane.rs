@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::LaneSettings;
 use super::attempt::{self, Attempted};
 use super::news::{Concluded, LaneNews};
+use crate::chance;
 use crate::circuit::{CircuitState, OpenedBy, Standing};
 use crate::clock;
 use crate::delivery::{AttemptResult, Claim, DestinationKey, FailureReason, Outcome, Settlement};
@@ -262,7 +263,7 @@ impl Lane {
             attempt.result = AttemptResult::NotTogether(format!("status {status} for the batch: its members go one by one"));
         }
         let sent = claim.events().filter(|(sequence, _)| is_sent(*sequence));
-        let seen = Seen { attempt: &attempt, attempts_made: claim.attempts_made, since: claim.oldest(), jitter: rand::random() };
+        let seen = Seen { attempt: &attempt, attempts_made: claim.attempts_made, since: claim.oldest(), jitter: chance::uniform() };
         let judged = self.pace.saw(seen, sent.map(|(_, event)| event.id), now, clock);
         let Judged { outcome, signal, failure, attempts, circuit, turned, changed, keep } = judged;
         let failure = refused.map_or(failure, |_| Some(FailureReason::ClientError));

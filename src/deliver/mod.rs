@@ -4,7 +4,7 @@ mod attempt;
 mod lane;
 mod news;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Lanes {
     /// Makes these rules the ones that lanes work by: new destinations get a lane, those that left lose theirs once
     /// what is in flight has ended, the others take the new settings. `senders` are those prepared for these rules.
     pub fn apply(&mut self, rules: &Arc<Rules>, senders: Vec<Sender>) {
-        let mut settings = HashMap::new();
+        let mut settings = BTreeMap::new();
         for ((key, place), sender) in rules.destinations().zip(senders) {
             let Some(destination) = rules.config.destinations.get(place).filter(|destination| destination.enabled) else { continue };
             settings.insert(key, LaneSettings { rules: Arc::clone(rules), place, destination: Arc::clone(destination), sender });

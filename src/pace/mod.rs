@@ -25,6 +25,7 @@ use crate::circuit::{Breaker, Circuit, CircuitState, Permission, Signal, Standin
 use crate::config::{Batch, Destination, RateLimit, Retry};
 use crate::delivery::{Attempt, Claim, FailureReason, Outcome};
 use crate::event::EventId;
+use crate::fault::{self, Broken};
 use crate::retry::{self, Progress, Verdict};
 
 /// The pause after a batch could not be written down.
@@ -185,7 +186,9 @@ impl Pace {
     pub fn next(&mut self, now: Instant, in_flight: usize) -> Decision {
         self.rests.wake(now);
         let concurrency = match self.breaker.permission(now) {
+            Permission::Free if fault::is_broken(Broken::ConcurrencyIgnored) => self.limits.concurrency + 1,
             Permission::Free => self.limits.concurrency,
+            Permission::Probe if fault::is_broken(Broken::ProbeIgnored) => self.limits.concurrency,
             Permission::Probe => 1,
             Permission::NotBefore(_) | Permission::NotBeforeResumed if self.limits.expires && !self.gathering.is_empty() => {
                 return Decision::GiveBack;
@@ -232,7 +235,9 @@ impl Pace {
         let progress = Progress { attempts, since, now: clock, credentials_trusted, refuses_all, jitter };
         let Verdict { outcome, hold_until, signal, counts, failure } = retry::judge(&self.limits.retry, attempt, progress);
         let rested_until = self.rests.rests_until();
-        if let Some(until) = hold_until.and_then(|until| now.checked_add(until_then(until, clock))) {
+        if let Some(until) = hold_until.and_then(|until| now.checked_add(until_then(until, clock)))
+            && !fault::is_broken(Broken::RestIgnored)
+        {
             self.rests.rest(until, self.limits.retry.max, now);
         }
         self.rests.ended(hold_until.is_none() && attempt.result.status().is_some(), now);

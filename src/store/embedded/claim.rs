@@ -1,7 +1,6 @@
 //! Claiming deliveries: from a queue's window, which is filled from the store where it is behind.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::failures::Failures;
@@ -12,7 +11,7 @@ use super::window::entries::{Reading, Want};
 use super::window::queue::Queue;
 use super::window::queues::Queues;
 use super::write::handover::Handover;
-use super::writer::Command;
+use super::writer::{Command, Commands};
 use crate::clock;
 use crate::delivery::{Claim, DestinationKey};
 use crate::store::StoreError;
@@ -30,7 +29,7 @@ pub struct Claims {
     pub readers: Arc<Readers>,
     pub backlog: Arc<Backlog>,
     pub handover: Arc<Handover>,
-    pub commands: SyncSender<Command>,
+    pub commands: Commands,
 }
 
 impl Claims {

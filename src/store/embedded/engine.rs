@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use super::window::queues::Queues;
 use super::write::handover::Handover;
 use super::write::session::Session;
 use super::write::{batch, standing};
-use super::writer::{Command, Task};
+use super::writer::{Command, Commands, Task};
 use crate::circuit::Standing;
 use crate::delivery::{Claim, DestinationKey, Settlement};
 use crate::names::{Keys, Names};
@@ -50,7 +49,7 @@ pub struct Embedded {
     pub(super) readers: Arc<Readers>,
     /// For the operator's looks, so that no lane waits for them.
     pub(super) lookers: Arc<Readers>,
-    pub(super) commands: SyncSender<Command>,
+    pub(super) commands: Commands,
     pub(super) append_permits: Arc<Semaphore>,
     pub(super) salt: Salt,
     pub(super) thread: Mutex<Option<std::thread::JoinHandle<()>>>,

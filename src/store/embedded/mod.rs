@@ -43,5 +43,7 @@ mod writer;
 pub use self::backup::folder_of;
 pub use self::engine::Embedded;
 pub use self::open::Options;
+#[cfg(test)]
+pub use self::open::Stepped;
 pub use self::tools::Place;
 pub use self::writer::CommitObserver;

@@ -1,8 +1,7 @@
 //! Opening a store: the lock, the tables, what memory needs to know, and the threads.
 
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -35,11 +34,11 @@ use super::write::dedupe::{self, Dedupe};
 use super::write::handover::Handover;
 use super::write::line;
 use super::write::session::Session;
-use super::writer::{CommitObserver, Writer};
+use super::writer::{Commands, CommitObserver, Writer};
 use crate::clock;
 use crate::delivery::DestinationKey;
 use crate::store::{Audit, StoreError};
-use crate::vitals::{Part, Vitals};
+use crate::vitals::{self, Part, Vitals};
 
 /// Tasks, flushes and notices of settlements that may wait beside appends.
 const OTHER_COMMANDS_MAX: usize = 64;
@@ -54,6 +53,26 @@ pub struct Options {
     pub vitals: Arc<Vitals>,
 }
 
+/// The writer of a simulation, which has no thread.
+#[cfg(test)]
+pub struct Stepped {
+    writer: Writer,
+    wake: Arc<tokio::sync::Notify>,
+}
+
+#[cfg(test)]
+impl Stepped {
+    /// Waits until there is something to do.
+    pub async fn woken(&mut self) {
+        self.wake.notified().await;
+    }
+
+    /// One round of what the thread does; whether there was something to do.
+    pub fn step(&mut self) -> bool {
+        self.writer.step()
+    }
+}
+
 impl Embedded {
     /// Opens the store in `folder`, making it where there is none, and migrating an older one.
     ///
@@ -61,6 +80,24 @@ impl Embedded {
     /// In words for the operator: the folder cannot be used, another relay holds it, a newer version wrote it, or the
     /// file is damaged.
     pub fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
+        let (engine, writer) = Self::assemble(folder, options)?;
+        let watching = Arc::clone(&engine.failures);
+        let thread = vitals::start_thread("store-writer", move || watching.watch(Part::StoreWriter, || writer.run()));
+        let thread = thread.map_err(|error| StoreError::Open(format!("cannot open the store in {}: {error}", folder.display())))?;
+        *engine.thread.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+        Ok(engine)
+    }
+
+    /// As [`Embedded::open`], for a simulation, which steps the writer by itself.
+    #[cfg(test)]
+    pub fn open_stepped(folder: &Path, options: Options) -> Result<(Self, Stepped), StoreError> {
+        let (engine, writer) = Self::assemble(folder, options)?;
+        let wake = Arc::clone(&engine.commands.wake);
+        Ok((engine, Stepped { writer, wake }))
+    }
+
+    /// The engine, and the writer that is to run.
+    fn assemble(folder: &Path, options: Options) -> Result<(Self, Writer), StoreError> {
         let refuse = |what: String| StoreError::Open(format!("cannot open the store in {}: {what}", folder.display()));
         let named = folder;
         let folder = &private::resolve(named).map_err(|unusable| unusable.refused("cannot open", named))?;
@@ -112,15 +149,10 @@ impl Embedded {
             dedupe,
             next_sequence: last + 1,
         };
-        let (commands, inbox) = sync_channel(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
+        let (commands, inbox) = Commands::new(APPENDS_WAITING_MAX + OTHER_COMMANDS_MAX);
         let writer = Writer::new(session, upkeep, Arc::clone(&handover), inbox, options.observe_commit);
-        let watching = Arc::clone(&failures);
-        let thread = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || watching.watch(Part::StoreWriter, || writer.run()))
-            .map_err(|error| refuse(error.to_string()))?;
         let readers = Arc::new(Readers::new(path.clone(), READERS_MAX, Arc::clone(&failures)));
-        Ok(Self {
+        let engine = Self {
             claims: Claims {
                 queues: Arc::clone(&queues),
                 failures: Arc::clone(&failures),
@@ -138,12 +170,13 @@ impl Embedded {
             commands,
             append_permits: Arc::new(Semaphore::new(APPENDS_WAITING_MAX)),
             salt,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::default(),
             folder: folder.to_owned(),
             backlog_max: options.backlog_max,
             limit_bytes: Arc::default(),
             _lock: lock,
-        })
+        };
+        Ok((engine, writer))
     }
 
     /// Walks the store in `folder` and adds up. A relay may be running on it: all that is read is of one moment.

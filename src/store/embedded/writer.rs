@@ -13,7 +13,7 @@
 //! - A failed fsync is final: after it nobody knows what the disk holds, so nothing is acknowledged any more.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -66,6 +66,39 @@ pub enum Command {
 
 /// Something rare.
 pub type Task = Box<dyn FnOnce(&mut Session, &mut Upkeep) + Send>;
+
+/// The way to the writer.
+#[derive(Clone)]
+pub struct Commands {
+    channel: SyncSender<Command>,
+    /// Wakes whoever steps the writer of a simulation.
+    #[cfg(test)]
+    pub wake: Arc<tokio::sync::Notify>,
+}
+
+impl Commands {
+    /// So many may wait.
+    pub fn new(at_most: usize) -> (Self, Receiver<Command>) {
+        let (channel, inbox) = sync_channel(at_most);
+        let commands = Self {
+            channel,
+            #[cfg(test)]
+            wake: Arc::default(),
+        };
+        (commands, inbox)
+    }
+
+    /// Hands a command over, without waiting.
+    ///
+    /// # Errors
+    /// Where too many wait, or the writer has ended.
+    pub fn try_send(&self, command: Command) -> Result<(), TrySendError<Command>> {
+        let sent = self.channel.try_send(command);
+        #[cfg(test)]
+        self.wake.notify_one();
+        sent
+    }
+}
 
 /// Observes how long commits take, in seconds.
 pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
@@ -138,21 +171,36 @@ impl Writer {
     /// Runs until everybody who could send a command is gone, or the store is being closed.
     pub fn run(mut self) {
         while !self.closing {
-            let mut gathered = self.gather();
-            let task = gathered.task.take();
-            self.commit(gathered);
-            if let Some(task) = task {
-                task(&mut self.session, &mut self.upkeep);
-            }
-            if !self.session.failures.has_failed() {
-                self.upkeep.step(&self.session);
-            }
+            let gathered = self.gather();
+            self.round(gathered);
         }
         // What cannot be written now is attempted again after the next start.
         while self.handover.has_settlements() && self.unwritten.is_empty() {
             self.commit(Gathered::default());
         }
         self.upkeep.close(&self.session);
+    }
+
+    /// Commits what was gathered, then does a little of all that is done between two commits.
+    fn round(&mut self, mut gathered: Gathered) {
+        let task = gathered.task.take();
+        self.commit(gathered);
+        if let Some(task) = task {
+            task(&mut self.session, &mut self.upkeep);
+        }
+        if !self.session.failures.has_failed() {
+            self.upkeep.step(&self.session);
+        }
+    }
+
+    /// One round with all that is there, for a simulation; whether anything was.
+    #[cfg(test)]
+    pub fn step(&mut self) -> bool {
+        let mut gathered = Gathered::default();
+        self.take_all(&mut gathered);
+        let some = gathered.is_urgent() || self.handover.has_settlements();
+        self.round(gathered);
+        some
     }
 
     /// Waits for something to write, then takes all that is there.
@@ -213,7 +261,7 @@ impl Writer {
             self.unwritten = settlements;
             self.unwritten_holds = holds;
             refuse(gathered, &Unavailable::Failed(reason));
-            std::thread::sleep(FAILURE_PAUSE);
+            clock::pause(FAILURE_PAUSE);
             return;
         }
         let started = clock::steady();
@@ -245,7 +293,7 @@ impl Writer {
                 for reply in gathered.flushes {
                     let _ = reply.send(Err(refusal.clone()));
                 }
-                std::thread::sleep(FAILURE_PAUSE);
+                clock::pause(FAILURE_PAUSE);
             }
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::fault::{self, Broken};
+
 /// How long whoever writes waits for somebody else who does, such as an operator's `sqlite3`.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's page cache of the writer, in KiB.
@@ -20,7 +22,8 @@ pub fn prepare(connection: &Connection) -> rusqlite::Result<()> {
             "the file system allows no write-ahead log (journal mode {mode}); use a local disk"
         )));
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = if fault::is_broken(Broken::SyncSkipped) { "OFF" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // What is deleted is overwritten; `leftovers` does the rest.
     connection.pragma_update(None, "secure_delete", true)?;

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::store::embedded::disk::connection::BUSY_TIMEOUT;
 use crate::store::embedded::failures::Failures;
 use crate::store::embedded::write::session::Session;
-use crate::vitals::Part;
+use crate::vitals::{self, Part};
 
 /// Log pages (4 KiB each) from which the bulk is moved in the background: 16 MiB.
 const PAGES_DUE: u32 = 4_000;
@@ -73,17 +73,15 @@ impl Pacer {
         let working = Arc::new(AtomicBool::new(false));
         let (requests, inbox) = sync_channel::<()>(1);
         let done = Arc::clone(&working);
-        std::thread::Builder::new()
-            .name("store-checkpoint".to_owned())
-            .spawn(move || {
-                failures.watch(Part::StoreCheckpoint, || {
-                    while inbox.recv().is_ok() {
-                        move_pages(&failures, &background, "PASSIVE");
-                        done.store(false, Ordering::Release);
-                    }
-                });
-            })
-            .map_err(|error| error.to_string())?;
+        let thread = move || {
+            failures.watch(Part::StoreCheckpoint, || {
+                while inbox.recv().is_ok() {
+                    move_pages(&failures, &background, "PASSIVE");
+                    done.store(false, Ordering::Release);
+                }
+            });
+        };
+        vitals::start_thread("store-checkpoint", thread).map_err(|error| error.to_string())?;
         Ok(Self { pages, requests, working, asked: false, restart_at: PAGES_MAX, moved_to_empty: false })
     }
 }

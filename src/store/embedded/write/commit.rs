@@ -14,6 +14,7 @@ use crate::clock;
 use crate::delivery::state::Transition;
 use crate::delivery::{AttemptResult, DestinationKey, Outcome, Plan, Settlement};
 use crate::event::EventId;
+use crate::fault::{self, Broken};
 use crate::store::embedded::changes::Changed;
 use crate::store::embedded::rows::checksum::{self, Covered};
 use crate::store::embedded::rows::deliveries::write::Told;
@@ -111,7 +112,11 @@ pub fn write(session: &mut Session, batch: Batch<'_>) -> rusqlite::Result<Commit
     for (key, seen) in &seen {
         seen.write(&transaction, *key, now)?;
     }
-    transaction.commit()?;
+    if fault::is_broken(Broken::CommitSkipped) && !batch.settlements.is_empty() {
+        transaction.rollback()?;
+    } else {
+        transaction.commit()?;
+    }
 
     session.next_sequence = next_sequence;
     session.dedupe.expired(expired);
@@ -251,6 +256,9 @@ fn insert_settlement(transaction: &Transaction<'_>, settlement: &Settlement, now
     let (transition, error) = match (batch::reason_of_leader(settlement), outcome) {
         (Some(reason), _) => (Transition::Die, Some(reason)),
         (None, Outcome::Delivered) => (Transition::Deliver, None),
+        (None, Outcome::Retry(_)) if fault::is_broken(Broken::RetryForgotten) => {
+            (Transition::of(&Outcome::Retry(jiff::Timestamp::MAX)), attempt_error)
+        }
         (None, Outcome::Retry(_)) => (Transition::of(outcome), attempt_error),
         (None, Outcome::Dead(reason)) => (Transition::Die, Some(reason.as_str())),
     };

@@ -17,6 +17,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
+use crate::clock;
 use crate::store::embedded::disk::connection;
 use crate::store::embedded::failures::Failures;
 use crate::store::embedded::upkeep::checkpoint::Pacer;
@@ -34,7 +35,7 @@ use self::look::Form;
 use super::checkpoint::{self, Emptied};
 use crate::store::embedded::disk::files::{FILE_NAME, LOG_NAME};
 use crate::store::embedded::rows::meta;
-use crate::vitals::Part;
+use crate::vitals::{self, Part};
 
 /// From the end of a pass to the beginning of the next: an hour holds several of them.
 const PASS_PAUSE: Duration = Duration::from_secs(10 * 60);
@@ -100,7 +101,7 @@ impl Leftovers {
         }
         let connection = connection::open_reader(&folder.join(FILE_NAME)).map_err(told)?;
         let changed = Changed::new(folder.join(LOG_NAME), form.page_bytes, form.pages);
-        let now = Instant::now();
+        let now = clock::steady();
         Ok(Self {
             changed: Arc::new(Mutex::new(changed)),
             looker: Looker::start(connection, Arc::clone(failures))?,
@@ -141,25 +142,23 @@ impl Looker {
     fn start(connection: Connection, failures: Arc<Failures>) -> Result<Self, String> {
         let (requests, inbox) = sync_channel::<(Vec<u32>, bool)>(1);
         let (outbox, answers) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("store-leftovers".to_owned())
-            .spawn(move || {
-                failures.watch(Part::StoreRead, || {
-                    while let Ok((pages, free_too)) = inbox.recv() {
-                        if outbox.send(look::with_leftovers(&connection, &pages, free_too)).is_err() {
-                            return;
-                        }
+        let thread = move || {
+            failures.watch(Part::StoreRead, || {
+                while let Ok((pages, free_too)) = inbox.recv() {
+                    if outbox.send(look::with_leftovers(&connection, &pages, free_too)).is_err() {
+                        return;
                     }
-                });
-            })
-            .map_err(|error| error.to_string())?;
+                }
+            });
+        };
+        vitals::start_thread("store-leftovers", thread).map_err(|error| error.to_string())?;
         Ok(Self { requests, answers })
     }
 }
 
 /// Called by the writer between two commits. `rests`: retention has nothing more to delete for now.
 pub fn step(leftovers: &mut Leftovers, pacer: &mut Pacer, session: &Session, rests: bool) {
-    let now = Instant::now();
+    let now = clock::steady();
     if now < leftovers.next_step_at {
         return;
     }
@@ -231,7 +230,7 @@ fn go_on(leftovers: &mut Leftovers, pacer: &mut Pacer, session: &Session, pass: 
     match pages.last() {
         None => pass.emptying = Some(0),
         Some(asked_up_to) => {
-            (pass.asked_up_to, pass.asked_at) = (Some(*asked_up_to), Some(Instant::now()));
+            (pass.asked_up_to, pass.asked_at) = (Some(*asked_up_to), Some(clock::steady()));
             // There is room: one request is under way at a time.
             let _ = leftovers.looker.requests.try_send((pages, leftovers.free_too));
             return Ok(Next::Again(ANSWER_PAUSE));
