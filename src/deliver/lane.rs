@@ -136,9 +136,7 @@ impl Lane {
                 Some(ended) = self.in_flight.join_next(), if !self.in_flight.is_empty() => {
                     self.conclude(ended).await;
                     // All others that ended meanwhile, so that one claim fills all their places.
-                    while let Some(ended) = self.in_flight.try_join_next() {
-                        self.conclude(ended).await;
-                    }
+                    self.conclude_ended().await;
                 }
                 () = self.stop.cancelled() => break,
                 () = ownership.lost() => return Ended::NotOwner,
@@ -205,7 +203,11 @@ impl Lane {
             return self.begin(claim.clone());
         }
         match self.store.form_batch(claims.clone()).await {
-            Ok(Some(formed)) => self.begin(formed),
+            // Writing takes a while. What has ended meanwhile may forbid that it goes now, so the pace is asked again.
+            Ok(Some(formed)) => {
+                self.pace.gather(vec![formed], clock::steady());
+                self.conclude_ended().await;
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "a batch cannot be written down, so it is not sent yet");
@@ -240,6 +242,13 @@ impl Lane {
         attempt::log(destination, route, event, settlement, record.as_ref().map(|record| record.span()));
         if let Some(record) = record {
             self.traces.attempted(*record, destination, route, settlement);
+        }
+    }
+
+    /// Judges each attempt that has ended, without waiting for others.
+    async fn conclude_ended(&mut self) {
+        while let Some(ended) = self.in_flight.try_join_next() {
+            self.conclude(ended).await;
         }
     }
 
