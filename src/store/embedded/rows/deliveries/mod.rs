@@ -1,5 +1,5 @@
 //! The row of a delivery: the one way between a [`State`] and the columns of table `deliveries`. All statements that change the table are
-//! in [`write`].
+//! in [`mod@write`].
 //!
 //! | state | `state` | `due_at` | `batch` | `order_key` |
 //! |---|---|---|---|---|
