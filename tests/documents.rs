@@ -156,6 +156,23 @@ fn no_figure_is_left_open() {
     }
 }
 
+/// Columns of a document's line. Code, tables, headings and pictures are as wide as they have to be.
+const COLUMNS_MAX: usize = 100;
+
+#[test]
+fn text_wraps_at_a_hundred_columns() {
+    for document in documents() {
+        let mut is_code = false;
+        for (number, line) in read(&document).lines().enumerate() {
+            if line.trim_start().starts_with("```") {
+                is_code = !is_code;
+            }
+            let may_be_wide = is_code || line.starts_with("    ") || line.trim_start().starts_with(['|', '#', '<', '!', '`']);
+            assert!(may_be_wide || line.chars().count() <= COLUMNS_MAX, "{document}:{}: {line}", number + 1);
+        }
+    }
+}
+
 /// Every `.rs` file below a folder.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
