@@ -123,8 +123,11 @@ async fn run(world: &Shared, folder: &Path) {
             return lock(world).violated(format!("{outstanding} deliveries starve"));
         }
     }
-    let _ = store.flush().await;
-    lock(world).note(|line| line.push_str("everything has come to its end"));
+    tokio::select! {
+        biased;
+        () = over(world) => {}
+        _ = store.flush() => lock(world).note(|line| line.push_str("everything has come to its end")),
+    }
 }
 
 async fn over(world: &Shared) {
