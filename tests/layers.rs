@@ -15,7 +15,7 @@ const LAYERS: [(&str, &str); 5] = [
         "circuit condition config egress envelope explain guesses oauth2 own_events pace proxies retry retry_after route rule_test \
          rules signature success tls trace_context transform verify withhold",
     ),
-    ("effects", "clock core_dumps listen metrics open_files rules_file send service_manager store traces"),
+    ("effects", "chance clock core_dumps listen metrics open_files rules_file send service_manager store traces"),
     ("flows", "admin deliver receive"),
     ("wiring", "announce app books cli lib main reload"),
 ];
