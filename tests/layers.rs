@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. Each top-level module of `src` stands in one of them.
 const LAYERS: [(&str, &str); 5] = [
-    ("words", "asker delivery durations event fault json names problem reply_words text visible vitals wire"),
+    ("words", "asker delivery durations event fault json names problem reply_words text visible wire"),
     (
         "pure",
         "circuit condition config egress envelope explain guesses oauth2 own_events pace proxies retry retry_after route rule_test \
          rules signature success tls trace_context transform verify withhold",
     ),
-    ("effects", "chance clock core_dumps listen metrics open_files rules_file send service_manager store traces"),
+    ("effects", "chance clock core_dumps listen metrics open_files rules_file send service_manager store traces vitals"),
     ("flows", "admin deliver receive"),
     ("wiring", "announce app books cli lib main reload"),
 ];
