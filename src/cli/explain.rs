@@ -107,8 +107,7 @@ impl Explain {
     /// The sample that was probably meant by a payload that is neither one nor a file.
     fn near_sample(&self) -> String {
         let Some(wanted) = self.payload.to_str().filter(|_| !self.payload.exists()) else { return String::new() };
-        let of_wiza = wiza::sample_names();
-        let near = config::near(wanted, of_wiza.split(", ")).or_else(|| config::near(wanted, own_events::sample_types()));
+        let near = wiza::near_sample(wanted).or_else(|| config::near(wanted, own_events::sample_types()));
         near.map_or_else(String::new, |near| format!("; did you mean the sample `{near}`?"))
     }
 

@@ -35,19 +35,24 @@ pub(super) struct File {
     pub loaded: Loaded,
 }
 
+/// The texts of the rules; one that cannot be read has the file that was probably meant in its error.
+fn texts_of(file: &RulesFile) -> Result<RuleFiles, String> {
+    file.read().map(|read| read.files).map_err(|error| format!("{error}{}", near_file(file.path())))
+}
+
 /// Reads and validates a file.
 ///
 /// # Errors
 /// Where the file cannot be read at all.
 pub(super) fn read(file: &RulesFile) -> Result<File, String> {
-    let files = file.read().map_err(|error| format!("{error}{}", near_file(file.path())))?.files;
+    let files = texts_of(file)?;
     let loaded = file.load(&files);
     Ok(File { files, loaded })
 }
 
 /// The same for a dry run, which needs no secrets. Says which values something else stands in for.
 pub(super) fn read_for_dry_run(file: &RulesFile) -> Result<File, String> {
-    let files = file.read().map_err(|error| format!("{error}{}", near_file(file.path())))?.files;
+    let files = texts_of(file)?;
     let loaded = file.load_for_dry_run(&files);
     if !loaded.stood_in_for.is_empty() {
         out::note(format_args!("without a value here, so shown by name only: {}", loaded.stood_in_for.join(", ")));

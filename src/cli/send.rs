@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::load::counted;
 use super::wiza::{self, Answered, CANNOT_CONNECT, Ids, Posted, SAMPLES, Sample, Wiza};
 use super::{Ending, addresses, block_on, out};
-use crate::{config, durations};
+use crate::durations;
 
 #[derive(Debug, Args)]
 pub(super) struct Send {
@@ -138,7 +138,7 @@ fn samples(wanted: &[String]) -> Result<Vec<Sample>, String> {
             }
             let body = std::fs::read(Path::new(wanted)).map_err(|error| {
                 let names = wiza::sample_names();
-                let near = config::near(wanted, names.split(", ")).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let near = wiza::near_sample(wanted).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 format!("--sample {wanted}: neither a sample ({names}) nor a file that can be read: {error}{near}")
             })?;
             Sample::parse(&body).map_err(|error| format!("--sample {wanted}: {error}"))

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::out;
 use super::remote::is_this_machine;
+use crate::config;
 use crate::json;
 use crate::proxies::Proxies;
 use crate::receive::AUTH_HEADER;
@@ -41,6 +42,11 @@ pub(super) fn sample(name: &Path) -> Option<&'static str> {
 pub(super) fn sample_names() -> String {
     let names: Vec<&str> = SAMPLES.iter().chain(&OBSERVED).map(|(name, _)| *name).collect();
     names.join(", ")
+}
+
+/// The name of the sample that was probably meant by this one.
+pub(super) fn near_sample(wanted: &str) -> Option<&'static str> {
+    config::near(wanted, SAMPLES.iter().chain(&OBSERVED).map(|(name, _)| *name))
 }
 
 /// How long Wiza's stand-in waits for an answer.

@@ -33,26 +33,26 @@ pub(in crate::config) struct BeyondPath {
 /// brackets and quotes.
 pub(in crate::config) fn beyond_path(path: &str) -> Option<BeyondPath> {
     let (mut depth, mut quote) = (0_usize, None);
-    let at = path.char_indices().find_map(|(at, letter)| {
+    let (at, operator) = path.char_indices().find_map(|(at, letter)| {
         match (quote, letter) {
             (Some(open), _) if letter == open => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(letter),
             (None, '[' | '(') => depth += 1,
             (None, ']' | ')') => depth = depth.saturating_sub(1),
-            (None, _) if depth == 0 && OPERATORS.iter().any(|operator| path.get(at..).is_some_and(|rest| rest.starts_with(operator))) => {
-                return Some(at);
+            (None, _) if depth == 0 => {
+                let rest = path.get(at..).unwrap_or_default();
+                return OPERATORS.into_iter().find(|operator| rest.starts_with(operator)).map(|operator| (at, operator));
             }
             _ => {}
         }
         None
     })?;
     let (head, rest) = path.split_at(at);
-    let operator = OPERATORS.iter().find(|operator| rest.starts_with(**operator))?;
     let behind = rest.get(operator.len()..)?.trim();
     let head = head.trim_end();
     let value = names(head.trim_start_matches(['$', '@']).trim_start_matches('.')).unwrap_or_else(|| "data.NAME".to_owned());
-    let hint = match *operator {
+    let hint = match operator {
         // jq goes on with a path behind its pipe.
         "|" if behind.starts_with(['.', '[']) => format!("write `{head}{}`", behind.replacen(".[", "[", 1)),
         "|" => format!("write `'{{{{ {value} | {behind} }}}}'`; a number or a list keeps its type as `{{ $value: '{{{{ ... }}}}' }}`"),
